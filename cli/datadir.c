@@ -60,14 +60,19 @@ static bool go_up(char *path)
     return true;
 }
 
-static int beside_executable(char *out, size_t size)
+static bool executable(char *path, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", path, size - 1);
+    if (length <= 0)
+        return false;
+    path[length] = '\0';
+    return true;
+}
+
+static int in_checkout(char *out, size_t size)
 {
     char path[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length <= 0)
-        return -ENOENT;
-    path[length] = '\0';
-    if (!go_up(path) || !go_up(path))
+    if (!executable(path, sizeof path) || !go_up(path) || !go_up(path))
         return -ENOENT;
     for (int up = 2; up <= 3 && go_up(path); up++) {
         int error = take(path, out, size);
@@ -77,14 +82,30 @@ static int beside_executable(char *out, size_t size)
     return -ENOENT;
 }
 
+/* bin/kvtwin and share/kvtwin move together: a staged or relocated installation works as it stands. */
+static int beside_installation(char *out, size_t size)
+{
+    char path[PATH_MAX];
+    if (!executable(path, sizeof path) || !go_up(path) || !go_up(path))
+        return -ENOENT;
+    size_t length = strlen(path);
+    static const char share[] = "/share/kvtwin";
+    if (sizeof share > sizeof path - length)
+        return -ENOENT;
+    memcpy(path + length, share, sizeof share);
+    return take(path, out, size);
+}
+
 int datadir_find(char *out, size_t size)
 {
     const char *set = getenv("KVTWIN_DATA");
     if (set != NULL && set[0] != '\0')
         return take(set, out, size);
-    int error = beside_executable(out, size);
+    int error = in_checkout(out, size);
     if (error == -ENOENT)
         error = take(".", out, size);
+    if (error == -ENOENT)
+        error = beside_installation(out, size);
     if (error == -ENOENT)
         error = take(KVT_DATADIR, out, size);
     return error;

@@ -15,7 +15,8 @@
  *   1. the environment's KVTWIN_DATA: when set, no other is tried
  *   2. the checkout: two folders above the one of the executable (build/<name>/kvtwin), then three
  *      (build/<name>/tests/test_x), then the working folder
- *   3. where `make install` put it: KVT_DATADIR, fixed when the program was built
+ *   3. where `make install` put it: share/kvtwin beside the executable's bin/, then KVT_DATADIR, fixed
+ *      when the program was built
  *
  * Returns 0; -ENOENT when none does; -ENAMETOOLONG when it does not fit. */
 int datadir_find(char *out, size_t size);
