@@ -28,11 +28,12 @@
  *   (R4) The pool is sorted by idle time, idlest last.
  *
  * Random draws come from a stream of their own per node. The same commands at the same times give the
- * same answers. One key costs 32 bytes and 4.7 to 9.4 bytes of hash table.
+ * same answers. One key costs 37 to 41 bytes, see keytab.h.
  */
 #ifndef SIM_REDIS_H
 #define SIM_REDIS_H
 
+#include "../core/alloc.h"
 #include "config.h"
 
 struct sim_redis_node;
@@ -43,23 +44,25 @@ enum sim_redis_gone { SIM_REDIS_EVICTED, SIM_REDIS_EXPIRED, SIM_REDIS_DELETED, S
 /* Counters grow only; keys and memory_b are of this moment. Bytes are value bytes, without overhead_b,
  * in all but memory. */
 struct sim_redis_stats {
-    uint64_t gets, hits;           /* GET, and those that found the key */
-    uint64_t exists;               /* EXISTS; does not touch the key */
-    uint64_t sets, refused;        /* accepted; refused for want of room */
+    uint64_t gets, hits;    /* GET, and those that found the key */
+    uint64_t exists;        /* EXISTS; does not touch the key */
+    uint64_t sets, refused; /* accepted; refused for want of room */
     uint64_t set_b;
-    uint64_t gone[4], gone_b[4];   /* by enum sim_redis_gone */
+    uint64_t gone[4], gone_b[4]; /* by enum sim_redis_gone */
     uint64_t keys, memory_b, peak_memory_b;
 };
 
-/* An empty node with the limits of *config (copied). `id` names its random stream under seed. NULL when
- * memory is out. */
-KVT_MUST_CHECK struct sim_redis_node *sim_redis_node_new(const struct sim_redis *config, uint64_t seed,
-                                                         uint32_t id);
+/* An empty node with the limits of *config (copied). alloc is borrowed until free. `id` names its random
+ * stream under seed. NULL when memory is out. */
+KVT_MUST_CHECK struct sim_redis_node *sim_redis_node_new(const struct sim_redis *config,
+                                                         const struct kvt_alloc *alloc,
+                                                         uint64_t seed, uint32_t id);
 void sim_redis_node_free(struct sim_redis_node *node);
 
 /* Told of every key that goes. Must not call the node. NULL: nobody (default). For tests and logs. */
 void sim_redis_node_on_gone(struct sim_redis_node *node,
-                            void (*gone)(void *self, kvt_key key, enum sim_redis_gone why), void *self);
+                            void (*gone)(void *self, kvt_key key, enum sim_redis_gone why),
+                            void *self);
 
 /* Commands. `now` never decreases. */
 
@@ -86,7 +89,8 @@ void sim_redis_node_stats(const struct sim_redis_node *node, struct sim_redis_st
 
 /* Idle time of a key on the LRU clock, in seconds; false when it is not in the table. An expired key that
  * no command has met yet is still in the table. Changes nothing. */
-bool sim_redis_node_idle(const struct sim_redis_node *node, kvt_ns now, kvt_key key, uint32_t *idle_s);
+bool sim_redis_node_idle(const struct sim_redis_node *node, kvt_ns now, kvt_key key,
+                         uint32_t *idle_s);
 
 /* The simulator's own memory behind the node. */
 size_t sim_redis_node_footprint_b(const struct sim_redis_node *node);

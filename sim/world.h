@@ -103,11 +103,12 @@ enum sim_part_kind { SIM_PART_GPU, SIM_PART_LINK, SIM_PART_STATION };
 struct sim_part_stats {
     char name[32]; /* "engine0/gpu", "engine0/h2d", "redis3/process", ... */
     enum sim_part_kind kind;
-    double rate_bps;     /* link: capacity; else 0 */
-    uint32_t servers;    /* station: servers; else 1 */
-    uint64_t jobs;       /* gpu: steps; link: flows ended; station: jobs begun */
-    uint64_t bytes;      /* link: bytes carried; else 0 */
-    double busy_ratio;   /* gpu: time in a step; link: bytes / (capacity * time); station: mean share of
+    double rate_bps;  /* link: capacity; else 0 */
+    uint32_t servers; /* station: servers; else 1 */
+    uint64_t jobs;    /* gpu: steps; link: flows ended; station: jobs begun */
+    uint64_t bytes;   /* link: bytes carried; else 0 */
+    double
+        busy_ratio; /* gpu: time in a step; link: bytes / (capacity * time); station: mean share of
                             servers at work. Never above 1 */
     double mean_wait_ns; /* station: from arrival to service; else 0 */
 };
@@ -121,11 +122,11 @@ void sim_world_redis(const struct sim_world *world, uint32_t node, struct sim_re
 
 struct sim_world_stats {
     kvt_ns now;
-    uint64_t events;                    /* popped from the queue */
-    uint64_t operations[KVT_TIERS];     /* probes, loads, stores, drops accepted, per tier */
+    uint64_t events;                        /* popped from the queue */
+    uint64_t operations[KVT_TIERS];         /* probes, loads, stores, drops accepted, per tier */
     uint64_t steps, iterations, interrupts; /* interrupts: that cut a step short */
-    uint64_t ended[KVT_STATUSES];       /* operations and steps by status */
-    uint64_t under_way;                 /* operations and steps not yet delivered */
+    uint64_t ended[KVT_STATUSES];           /* operations and steps by status */
+    uint64_t under_way;                     /* operations and steps not yet delivered */
 };
 void sim_world_stats(const struct sim_world *world, struct sim_world_stats *stats);
 
