@@ -15,6 +15,15 @@
 #include "sim/keytab.h"
 #include "sim/redis.h"
 
+static uint64_t random_state;
+
+/* Check writes to a file at every ck_assert: too slow for loops. */
+#define MUST(what)                                                                                 \
+    do {                                                                                           \
+        if (!(what))                                                                               \
+            ck_abort_msg("%s (random state %llx)", #what, (unsigned long long)random_state);       \
+    } while (0)
+
 /* ---- Memory that can be refused ------------------------------------------------------------------ */
 
 struct memory {
@@ -41,8 +50,6 @@ static void memory_put(void *self, void *p, size_t size_b)
 
 static struct memory memory;
 static const struct kvt_alloc alloc = {memory_get, memory_put, &memory};
-
-static uint64_t random_state;
 
 static uint64_t draw(uint64_t n)
 {
@@ -77,20 +84,20 @@ START_TEST(keytab_beside_array)
         uint64_t i = draw(KEYS);
         kvt_key key = _i % 2 ? (kvt_key){.hi = i, .lo = 3} : (kvt_key){.hi = 1, .lo = i};
         uint32_t number = sim_keytab_find(&t, key);
-        ck_assert_msg((number != KVT_NONE) == there[i], "seed %d step %d", _i, step);
+        MUST((number != KVT_NONE) == there[i]);
         bool grow = draw(100) < (step / 15000 % 2 ? 20u : 80u);
         if (number == KVT_NONE && grow) {
-            ck_assert(sim_keytab_add(&t, key));
+            MUST(sim_keytab_add(&t, key));
             sim_keytab_at(&t, count)->expire_ns = i;
             there[i] = 1;
             count++;
         } else if (number != KVT_NONE && !grow) {
-            ck_assert_uint_eq(sim_keytab_at(&t, number)->expire_ns, i);
+            MUST(sim_keytab_at(&t, number)->expire_ns == i);
             sim_keytab_remove(&t, number);
             there[i] = 0;
             count--;
         }
-        ck_assert_uint_eq(t.count, count);
+        MUST(t.count == count);
     }
     sim_keytab_release(&t);
     ck_assert_uint_eq(memory.in_use_b, 0);
@@ -104,7 +111,7 @@ START_TEST(keytab_is_small)
     sim_keytab_init(&t, &alloc);
     double worst = 0;
     for (uint32_t i = 0; i < 600000; i++) {
-        ck_assert(sim_keytab_add(&t, key_of(i)));
+        MUST(sim_keytab_add(&t, key_of(i)));
         if (i >= 50000) {
             double each = (double)sim_keytab_memory_b(&t) / (i + 1);
             worst = each > worst ? each : worst;
@@ -148,14 +155,14 @@ static void naive_gone(void *self, kvt_key key, enum sim_redis_gone why)
 {
     struct naive *n = self;
     uint32_t i = naive_index(key);
-    ck_assert(n->there[i]);
+    MUST(n->there[i]);
     if (why == SIM_REDIS_EXPIRED)
-        ck_assert_uint_le(n->expire_ns[i], n->now);
+        MUST(n->expire_ns[i] <= n->now);
     if (why == SIM_REDIS_EVICTED) {
-        ck_assert_uint_gt(n->memory_b + n->need_b, n->memory_limit_b);
+        MUST(n->memory_b + n->need_b > n->memory_limit_b);
         for (uint32_t j = 0; n->exact && j < KEYS; j++)
             if (n->there[j])
-                ck_assert_uint_le(n->used_ns[i] / KVT_SECOND, n->used_ns[j] / KVT_SECOND);
+                MUST(n->used_ns[i] / KVT_SECOND <= n->used_ns[j] / KVT_SECOND);
     }
     naive_remove(n, i);
 }
@@ -184,23 +191,21 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
         case 0:
         case 1: {
             bool alive = naive_alive(&n, i);
-            ck_assert_msg(sim_redis_node_exists(node, n.now, key_of(i)) == alive, "seed %d step %d",
-                          seed, step);
+            MUST(sim_redis_node_exists(node, n.now, key_of(i)) == alive);
             break;
         }
         case 2:
         case 3: {
             bool alive = naive_alive(&n, i);
-            ck_assert_msg(sim_redis_node_get(node, n.now, key_of(i)) == alive, "seed %d step %d",
-                          seed, step);
+            MUST(sim_redis_node_get(node, n.now, key_of(i)) == alive);
             if (alive)
                 n.used_ns[i] = n.now;
             break;
         }
         case 4: {
             bool alive = naive_alive(&n, i);
-            ck_assert(sim_redis_node_del(node, n.now, key_of(i)) == alive);
-            ck_assert(!n.there[i]);
+            MUST(sim_redis_node_del(node, n.now, key_of(i)) == alive);
+            MUST(!n.there[i]);
             break;
         }
         default: {
@@ -209,14 +214,14 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
             n.need_b = value_b + n.overhead_b;
             int r = sim_redis_node_set(node, n.now, key_of(i), value_b, expire);
             if (evicts)
-                ck_assert_int_eq(r, 0);
+                MUST(r == 0);
             if (r == -ENOSPC) {
                 uint64_t old = n.there[i] ? n.value_b[i] + n.overhead_b : 0;
                 ck_assert_uint_gt(n.memory_b - old + n.need_b, limit_b);
                 break;
             }
-            ck_assert_int_eq(r, 0);
-            ck_assert(!n.there[i]); /* a value replaced was reported */
+            MUST(r == 0);
+            MUST(!n.there[i]); /* a value replaced was reported */
             n.there[i] = true;
             n.value_b[i] = value_b;
             n.used_ns[i] = n.now;
@@ -227,8 +232,7 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
         }
         struct sim_redis_stats s;
         sim_redis_node_stats(node, &s);
-        ck_assert_uint_eq(s.memory_b, n.memory_b);
-        ck_assert_uint_le(s.memory_b, limit_b);
+        MUST(s.memory_b == n.memory_b && s.memory_b <= limit_b);
         if (step % 64 == 0)
             ck_assert_msg(sim_redis_node_check(node, why, sizeof(why)), "seed %d: %s", seed, why);
     }
@@ -346,7 +350,7 @@ START_TEST(evicts_mostly_old_keys)
     struct sim_redis config = {.memory_b = N, .samples = 5, .evicts = true};
     struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 9, 0);
     for (uint32_t i = 0; i < N; i++)
-        ck_assert_int_eq(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 1, KVT_NEVER), 0);
+        MUST(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 1, KVT_NEVER) == 0);
     for (uint32_t i = 0; i < N / 10; i++)
         ck_assert_int_eq(sim_redis_node_set(node, (N + i) * KVT_SECOND, key_of(N + i), 1,
                                             KVT_NEVER),
@@ -387,7 +391,7 @@ START_TEST(expired_keys_leave_without_being_asked_for)
     struct sim_redis config = {.memory_b = UINT64_MAX, .samples = 5, .evicts = true};
     struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 1, 0);
     for (uint32_t i = 0; i < N; i++)
-        ck_assert_int_eq(sim_redis_node_set(node, 0, key_of(i), 1, 10 * KVT_SECOND), 0);
+        MUST(sim_redis_node_set(node, 0, key_of(i), 1, 10 * KVT_SECOND) == 0);
     ck_assert(!sim_redis_node_exists(node, 9 * KVT_SECOND, key_of(N)));
     struct sim_redis_stats s;
     sim_redis_node_stats(node, &s);
@@ -410,7 +414,7 @@ START_TEST(same_seed_same_victims)
         struct sim_redis config = {.memory_b = 1000, .samples = 5, .evicts = true};
         struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, run < 2 ? 1 : 2, 0);
         for (uint32_t i = 0; i < 2000; i++)
-            ck_assert_int_eq(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 10, KVT_NEVER), 0);
+            MUST(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 10, KVT_NEVER) == 0);
         for (uint32_t i = 0; i < 2000; i++)
             if (sim_redis_node_exists(node, 3000 * KVT_SECOND, key_of(i)))
                 left[run] = kvt_mix64(left[run] + i);
@@ -431,11 +435,11 @@ START_TEST(out_of_memory_changes_nothing)
         uint32_t ok = 0;
         for (uint32_t i = 0; node && i < 3000; i++) {
             int r = sim_redis_node_set(node, 0, key_of(i), 10, KVT_NEVER);
-            ck_assert(r == 0 || r == -ENOMEM);
+            MUST(r == 0 || r == -ENOMEM);
             if (r == 0)
                 ok++;
             else
-                ck_assert(!sim_redis_node_exists(node, 0, key_of(i)));
+                MUST(!sim_redis_node_exists(node, 0, key_of(i)));
         }
         char why[100] = "";
         if (node)
