@@ -396,6 +396,10 @@ START_TEST(expired_keys_leave_without_being_asked_for)
     struct sim_redis_stats s;
     sim_redis_node_stats(node, &s);
     ck_assert_uint_eq(s.keys, N);
+    /* A second later ten cycles of up to 16 * 20 looks are due. */
+    ck_assert(!sim_redis_node_exists(node, 10 * KVT_SECOND, key_of(N)));
+    sim_redis_node_stats(node, &s);
+    ck_assert_uint_le(s.keys, N * 6 / 10);
     for (uint32_t i = 0; i < 3000; i++)
         ck_assert(
             !sim_redis_node_exists(node, 10 * KVT_SECOND + i * 100 * KVT_MILLISECOND, key_of(N)));
