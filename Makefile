@@ -72,6 +72,11 @@ Q   := @
 say  = @printf '  %-7s %s\n' $(1) '$(2)';
 endif
 
+# A build that is told where it will be installed, and from which commit it comes.
+VERSION  := 0.1.0
+REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)
+DATADIR  := $(PREFIX)/share/kvtwin
+
 # ---- What there is ----------------------------------------------------------------------------------
 
 sources  := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
@@ -82,8 +87,12 @@ programs  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)_*.c)))
 tests    := $(call programs,test)
 benches  := $(call programs,bench)
 fuzzers  := $(call programs,fuzz)
+scripts  := $(sort $(wildcard tests/cli_*.sh))
+tidy     := $(sources) $(sort $(wildcard tests/*.c))
+readable := $(sort $(wildcard $(addsuffix /*.[ch],$(FOLDERS) tests)))
 
 all: $(if $(wildcard cli/main.c),$(BUILD)/kvtwin)
+	$(Q):
 
 $(BUILD)/kvtwin: $(main) $(library)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -94,7 +103,7 @@ $(library): $(filter-out $(main),$(objects))
 
 $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(told) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(library)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
@@ -102,22 +111,99 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(library)
 $(BUILD)/tests/bench_%: $(BUILD)/tests/bench_%.o $(library)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# In build/fuzz libFuzzer brings the main; anywhere else tests/replay.c does.
+fuzz_main := $(if $(filter fuzz,$(name)),,$(BUILD)/tests/replay.o)
+$(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(fuzz_main) $(library)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(if $(fuzz_main),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Two objects are built again when what they are told changes: the file remembers.
+$(BUILD)/cli/version.o: told = -DKVT_VERSION='"$(VERSION)"' -DKVT_REVISION='"$(REVISION)"'
+$(BUILD)/cli/datadir.o: told = -DKVT_DATADIR='"$(DATADIR)"'
+$(BUILD)/cli/version.o: $(BUILD)/cli/version.told
+$(BUILD)/cli/datadir.o: $(BUILD)/cli/datadir.told
+$(BUILD)/cli/version.told: words = $(VERSION) $(REVISION)
+$(BUILD)/cli/datadir.told: words = $(DATADIR)
+$(BUILD)/cli/%.told: FORCE
+	$(Q)mkdir -p $(@D); echo '$(words)' | cmp -s - $@ || echo '$(words)' >$@
+FORCE:
+
 -include $(objects:.o=.d) $(wildcard $(BUILD)/tests/*.d)
 
-# ---- Doing ------------------------------------------------------------------------------------------
+# ---- Testing ----------------------------------------------------------------------------------------
 
-tests: $(tests)
+# Work that is handed to a second make uses every core, unless -j was given.
+again = +$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS) -Otarget)
+# Sanitizers are slow, and their fault is not the test's.
+slowly := CK_TIMEOUT_MULTIPLIER=10 TEST_TIMEOUT_S=1800
 
-bench: $(benches)
-	$(Q)set -e; for b in $(benches); do echo "== $${b##*/}"; $$b; done
+tests: $(tests) $(fuzzers)
+
+check: setup-machine
+	$(again) BUILD=build/check WERROR=1 check-here
+
+asan ubsan tsan: setup-machine
+	$(again) BUILD=build/$@ sanitize-here
+
+# In the build folder as it is. The closing line is the sum of everything, so nothing may follow it.
+check-here: format-check all tests
+	$(Q)tests/run.sh -j $(JOBS) $(BUILD) tests/layers.sh $(tests) $(fuzzers) $(scripts)
+
+sanitize-here: all tests
+	$(Q)$(slowly) tests/run.sh -j $(JOBS) $(BUILD) $(tests) $(fuzzers) $(scripts)
+
+layers: $(filter $(BUILD)/core/%,$(objects))
+	$(Q)BUILD=$(BUILD) tests/layers.sh
+
+# T=name one target, S=seconds for each. What breaks it stays in tests/corpus/ and in make check.
+T ?= $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+S ?= 60
+fuzz:
+	$(Q)command -v clang >/dev/null || { echo 'make fuzz needs clang and its libFuzzer: apt-get install clang' >&2; exit 1; }
+	$(again) BUILD=build/fuzz $(T:%=build/fuzz/tests/fuzz_%)
+	$(Q)set -e; for t in $(T); do echo "== $$t, $(S) s"; mkdir -p build/fuzz/corpus/$$t tests/corpus/$$t; \
+	    build/fuzz/tests/fuzz_$$t -max_total_time=$(S) -timeout=10 -print_final_stats=1 -verbosity=0 \
+	        -artifact_prefix=tests/corpus/$$t/ build/fuzz/corpus/$$t tests/corpus/$$t; done
+
+bench: setup-machine
+	$(again) all $(benches)
+	$(Q)set -e; for b in $(benches) $(sort $(wildcard tests/bench_*.sh)); do \
+	    echo "== $${b##*/}"; BUILD=$(BUILD) KVTWIN=$(BUILD)/kvtwin $$b; done
 
 format:
-	$(Q)clang-format -i $(wildcard $(addsuffix /*.[ch],$(FOLDERS) tests))
+	$(Q)clang-format -i $(readable)
 
 format-check:
-	$(Q)clang-format --dry-run --Werror $(wildcard $(addsuffix /*.[ch],$(FOLDERS) tests))
+	$(Q)clang-format --dry-run --Werror $(readable)
+
+tidy:
+	$(Q)command -v clang-tidy >/dev/null || { echo 'make tidy needs clang-tidy: apt-get install clang-tidy' >&2; exit 1; }
+	$(Q)printf '%s\n' $(tidy) | xargs -P $(JOBS) -n 4 sh -c \
+	    'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -I. $(PKG_FLAGS) 2>/dev/null' tidy
+
+# ---- Using ------------------------------------------------------------------------------------------
+
+setup-machine:
+	$(Q)./setup
+
+demo: setup-machine
+	$(again) all
+	$(Q)$(BUILD)/kvtwin run scenarios/quickstart.yaml --out results/quickstart
+	$(Q)$(BUILD)/kvtwin plot results/quickstart
+
+share := $(DESTDIR)$(DATADIR)
+
+install: all
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install $(BUILD)/kvtwin $(DESTDIR)$(PREFIX)/bin/kvtwin
+	$(Q)install -m 644 cli/kvtwin.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvtwin.1
+	$(Q)find scenarios plots -type f \( -name '*.yaml' -o -name '*.gp' \) -exec install -D -m 644 {} $(share)/{} \;
+
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/kvtwin $(DESTDIR)$(PREFIX)/share/man/man1/kvtwin.1
+	$(Q)rm -rf $(share)
 
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests bench format format-check clean
+.PHONY: all tests check asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
+        setup-machine demo install uninstall clean FORCE
