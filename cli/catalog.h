@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * catalog.h - the catalogue: GPUs, models, links, Redis nodes, disks, codecs, serving stacks, prices.
+ *
+ * Every number of scenarios/catalog/ carries its unit and its source, and both stay beside it in memory:
+ * a struct catalog_value is the number in the unit of the member's name, and where it comes from. A value
+ * that an entry leaves out has text NULL and number 0.
+ *
+ * One table per section (catalog_fields.c) names the keys with their units; it makes libcyaml's schema, it
+ * parses the texts, and `kvtwin catalog` prints by it. To add a key: a member here, a row there.
+ *
+ * Evidence tags: S read in the source, D derived from sourced numbers, M measured by this project, C
+ * commonly known but without a source to cite.
+ */
+#ifndef CLI_CATALOG_H
+#define CLI_CATALOG_H
+
+#include "../core/types.h"
+
+struct catalog_value {
+    double
+        number; /* in the unit that the member's name ends in; no suffix: a plain number or count */
+    char *text; /* as the file has it, with its unit; NULL: left out */
+    char *source;   /* never NULL or empty where text is not */
+    char *evidence; /* "S", "D", "M" or "C" */
+};
+
+/* A value that depends on the tensor parallel degree: points with ascending tp. */
+struct catalog_point {
+    uint32_t tp;
+    struct catalog_value value;
+};
+struct catalog_curve {
+    struct catalog_point *points;
+    uint32_t n;
+};
+
+struct catalog_gpu {
+    char *name, *title;
+    char *host; /* name of a catalog_host: what it is usually plugged into */
+    struct catalog_value memory_b, hbm_bps;
+    struct catalog_value bf16_flops, fp8_flops; /* dense; fp8 may be left out */
+    struct catalog_value nvlink_bps;            /* per direction; left out: PCIe only */
+    struct catalog_value inter_node_bps;        /* per GPU */
+    struct catalog_value all_reduce_bps;        /* bus bandwidth; left out: PCIe limits */
+    struct catalog_value all_reduce_latency_ns;
+    struct catalog_value weight_efficiency, kv_efficiency;
+    struct catalog_curve mfu, mfu_half_tokens;
+    struct catalog_value runtime_b; /* context, graphs, fragmentation */
+    struct catalog_curve nccl_b;
+    struct catalog_value tdp_w, price_usd_per_h; /* price of one GPU with its share of the node */
+};
+
+struct catalog_model {
+    char *name, *title;
+    struct catalog_value params, active_params;
+    struct catalog_value layers, hidden, heads, kv_heads, head_dim, intermediate, vocabulary;
+    struct catalog_value tied_embeddings; /* 1: the output head is the input embedding */
+    struct catalog_value experts, experts_per_token, expert_intermediate, shared_intermediate;
+    struct catalog_value dense_layers;                 /* leading layers without experts */
+    struct catalog_value window_tokens, window_layers; /* sliding window */
+    struct catalog_value latent_dim, query_latent_dim; /* MLA: cached per token and layer */
+    struct catalog_value query_key_dim, value_dim;     /* MLA: per head, decompressed */
+    struct catalog_value weight_bits, expert_weight_bits, kv_bits;
+    struct catalog_value context_tokens;
+};
+
+struct catalog_link {
+    char *name, *title;
+    struct catalog_value bandwidth_bps; /* goodput, each direction */
+    struct catalog_value round_trip_ns;
+    struct catalog_value connection_bps; /* one TCP flow */
+};
+
+struct catalog_host {
+    char *name, *title;
+    struct catalog_value h2d_bps, d2h_bps; /* per GPU */
+    struct catalog_value node_bps;         /* all GPUs of a node together */
+    struct catalog_value copy_latency_ns;
+    struct catalog_value memcpy_bps; /* one thread */
+};
+
+struct catalog_redis_node {
+    char *name, *title;
+    struct catalog_value memory_b, usable_ratio, nic_bps;
+    struct catalog_value redis_usd_per_h, valkey_usd_per_h, ec2_usd_per_h;
+};
+
+struct catalog_redis_server {
+    char *name, *title;
+    struct catalog_value process_bps, command_ns, key_overhead_b, samples;
+};
+
+struct catalog_disk {
+    char *name, *title;
+    struct catalog_value read_bps, write_bps, read_latency_ns, write_latency_ns, channels;
+};
+
+/* A step of a codec chain. Rates count uncompressed bytes, per core. Ratio = raw / stored. */
+struct catalog_codec {
+    char *name, *title;
+    struct catalog_value ratio;      /* on 16-bit KV as bf16 */
+    struct catalog_value ratio_fp16; /* on fp16 KV; left out: as ratio */
+    struct catalog_value ratio_int8; /* after int8 quantisation; left out: as ratio */
+    struct catalog_value encode_bps, decode_bps;
+};
+
+struct catalog_stack {
+    char *name, *title;
+    struct catalog_curve step_ns;     /* host time of an iteration that the GPUs wait for */
+    struct catalog_value request_ns;  /* on top, per request in the iteration */
+    struct catalog_value frontend_ns; /* per request, before and after the engine */
+    struct catalog_value tokenise_ns, hash_ns; /* per prompt token */
+    struct catalog_value memory_ratio;         /* of GPU memory that the stack takes by default */
+    struct catalog_value batch_tokens, batch_requests; /* its defaults */
+};
+
+struct catalog_price {
+    char *name, *title;
+    char *gpu; /* name of a catalog_gpu, or NULL */
+    struct catalog_value gpus, usd_per_h, usd_per_gb_month, usd_per_gb;
+};
+
+#define CATALOG_LIST(type)                                                                         \
+    struct {                                                                                       \
+        struct type *entries;                                                                      \
+        uint32_t n;                                                                                \
+    }
+
+struct catalog {
+    CATALOG_LIST(catalog_gpu) gpus;
+    CATALOG_LIST(catalog_model) models;
+    CATALOG_LIST(catalog_link) links;
+    CATALOG_LIST(catalog_host) hosts;
+    CATALOG_LIST(catalog_redis_node) redis_nodes;
+    CATALOG_LIST(catalog_redis_server) redis_servers;
+    CATALOG_LIST(catalog_disk) disks;
+    CATALOG_LIST(catalog_codec) codecs;
+    CATALOG_LIST(catalog_stack) stacks;
+    CATALOG_LIST(catalog_price) prices;
+};
+
+/* Reads every file of the catalogue in folder. Returns 0, or a negative errno with one line
+ * (`file:line: key: what was expected`) in error and *catalog NULL. Caller frees with catalog_free. */
+KVT_MUST_CHECK int catalog_load(struct catalog **catalog, const char *folder, char *error,
+                                size_t error_size);
+void catalog_free(struct catalog *catalog);
+
+/* Look an entry up by name. NULL when there is none, and then error holds what was expected:
+ * "expected a gpu of the catalogue, did you mean a100-80g-sxm?" or the list of names. Borrowed. */
+const struct catalog_gpu *catalog_gpu(const struct catalog *c, const char *name, char *error,
+                                      size_t error_size);
+const struct catalog_model *catalog_model(const struct catalog *c, const char *name, char *error,
+                                          size_t error_size);
+const struct catalog_link *catalog_link(const struct catalog *c, const char *name, char *error,
+                                        size_t error_size);
+const struct catalog_host *catalog_host(const struct catalog *c, const char *name, char *error,
+                                        size_t error_size);
+const struct catalog_redis_node *catalog_redis_node(const struct catalog *c, const char *name,
+                                                    char *error, size_t error_size);
+const struct catalog_redis_server *catalog_redis_server(const struct catalog *c, const char *name,
+                                                        char *error, size_t error_size);
+const struct catalog_disk *catalog_disk(const struct catalog *c, const char *name, char *error,
+                                        size_t error_size);
+const struct catalog_codec *catalog_codec(const struct catalog *c, const char *name, char *error,
+                                          size_t error_size);
+const struct catalog_stack *catalog_stack(const struct catalog *c, const char *name, char *error,
+                                          size_t error_size);
+
+/* The value for a tensor parallel degree: of the point with that tp, else of the next smaller one, else
+ * of the first. NULL for an empty curve. */
+const struct catalog_value *catalog_at(const struct catalog_curve *curve, uint32_t tp);
+
+/* ---- The tables behind it -------------------------------------------------------------------------- */
+
+enum catalog_unit {
+    CATALOG_BYTES,     /* B */
+    CATALOG_BANDWIDTH, /* B/s */
+    CATALOG_DURATION,  /* ns */
+    CATALOG_FLOPS,     /* FLOP/s */
+    CATALOG_PRICE,     /* USD/h */
+    CATALOG_RATIO,     /* 0 < x <= 1 */
+    CATALOG_NUMBER,    /* >= 0 */
+    CATALOG_COUNT      /* whole, >= 0 */
+};
+
+enum catalog_kind { CATALOG_VALUE, CATALOG_CURVE, CATALOG_STRING };
+
+struct catalog_field {
+    const char *key;
+    enum catalog_kind kind;
+    enum catalog_unit unit; /* of values and curves */
+    bool required;
+    size_t offset; /* into the entry */
+    const char *help;
+};
+
+struct catalog_section {
+    const char *key;  /* the top-level key of the file: "gpus" */
+    const char *noun; /* in messages: "gpu" */
+    const char *file; /* "gpus.yaml" */
+    size_t offset;    /* of the list in struct catalog: entries pointer, then count */
+    size_t entry_size;
+    const struct catalog_field *fields;
+    size_t n_fields;
+};
+
+const struct catalog_section *catalog_sections(size_t *n);
+
+/* The entries of a section: first byte of entry i, and how many. Every entry starts with its name. */
+const void *catalog_entry(const struct catalog *c, const struct catalog_section *s, uint32_t i);
+uint32_t catalog_count(const struct catalog *c, const struct catalog_section *s);
+
+#endif
