@@ -54,12 +54,8 @@ static const struct unit duration_units[] = {
 
 /* Bits per second; divided by 8 afterwards. */
 static const struct unit bit_rate_units[] = {
-    {"b/s", 1},
-    {"Kb/s", 1000},
-    {"kb/s", 1000},
-    {"Mb/s", 1000000},
-    {"Gb/s", 1000000000},
-    {"Tb/s", UINT64_C(1000000000000)},
+    {"b/s", 1},        {"Kb/s", 1000},       {"kb/s", 1000},
+    {"Mb/s", 1000000}, {"Gb/s", 1000000000}, {"Tb/s", UINT64_C(1000000000000)},
     {NULL, 0},
 };
 
@@ -91,7 +87,8 @@ static const char want_bool[] = "expected true or false";
 static const char want_capacity[] =
     "expected a capacity above zero: a size such as 512GiB, 20000blocks, auto or infinite";
 
-static int refuse(const char **why, const char *sentence) {
+static int refuse(const char **why, const char *sentence)
+{
     if (why)
         *why = sentence;
     return -EINVAL;
@@ -99,15 +96,16 @@ static int refuse(const char **why, const char *sentence) {
 
 /* A scanned number and where its unit begins. */
 struct number {
-    double value;   /* finite */
-    bool whole;     /* digits only: exact holds the value */
-    bool fits;      /* whole, and below 2^64 */
+    double value; /* finite */
+    bool whole;   /* digits only: exact holds the value */
+    bool fits;    /* whole, and below 2^64 */
     bool negative;
     uint64_t exact;
     const char *rest; /* behind the number and one optional blank */
 };
 
-static bool scan_digits(const char **at) {
+static bool scan_digits(const char **at)
+{
     const char *start = *at;
     while (isdigit((unsigned char)**at))
         (*at)++;
@@ -116,7 +114,8 @@ static bool scan_digits(const char **at) {
 
 /* Scans [+-]digits[.digits][e[+-]digits] at the start of text. False when there is none or when it is
  * beyond a double. */
-static bool scan_number(const char *text, struct number *n) {
+static bool scan_number(const char *text, struct number *n)
+{
     const char *at = text;
     n->negative = *at == '-';
     if (*at == '-' || *at == '+')
@@ -159,7 +158,8 @@ static bool scan_number(const char *text, struct number *n) {
     return true;
 }
 
-static const struct unit *find_unit(const struct unit *units, const char *name) {
+static const struct unit *find_unit(const struct unit *units, const char *name)
+{
     for (; units->name; units++)
         if (strcmp(units->name, name) == 0)
             return units;
@@ -167,7 +167,8 @@ static const struct unit *find_unit(const struct unit *units, const char *name) 
 }
 
 /* number x scale as an integer, rounded to nearest. False when negative or beyond `most`. */
-static bool scale_to_u64(const struct number *n, uint64_t scale, uint64_t most, uint64_t *value) {
+static bool scale_to_u64(const struct number *n, uint64_t scale, uint64_t most, uint64_t *value)
+{
     if (n->negative)
         return false;
     if (n->whole) {
@@ -186,7 +187,8 @@ static bool scale_to_u64(const struct number *n, uint64_t scale, uint64_t most, 
 
 /* A quantity that ends as a double: number x scale / divisor. */
 static int parse_scaled(const char *text, const struct unit *units, double divisor, double *value,
-                        const char **why, const char *sentence) {
+                        const char **why, const char *sentence)
+{
     struct number n;
     if (!scan_number(text, &n) || n.negative)
         return refuse(why, sentence);
@@ -200,7 +202,8 @@ static int parse_scaled(const char *text, const struct unit *units, double divis
     return 0;
 }
 
-int units_bytes(const char *text, uint64_t *value_b, const char **why) {
+int units_bytes(const char *text, uint64_t *value_b, const char **why)
+{
     struct number n;
     if (!scan_number(text, &n))
         return refuse(why, want_size);
@@ -214,7 +217,8 @@ int units_bytes(const char *text, uint64_t *value_b, const char **why) {
     return 0;
 }
 
-int units_bandwidth(const char *text, double *value_bps, const char **why) {
+int units_bandwidth(const char *text, double *value_bps, const char **why)
+{
     if (parse_scaled(text, bit_rate_units, 8.0, value_bps, NULL, want_bandwidth) == 0)
         return 0;
     struct number n;
@@ -234,7 +238,8 @@ int units_bandwidth(const char *text, double *value_bps, const char **why) {
     return 0;
 }
 
-int units_duration(const char *text, kvt_ns *value_ns, const char **why) {
+int units_duration(const char *text, kvt_ns *value_ns, const char **why)
+{
     struct number n;
     if (!scan_number(text, &n))
         return refuse(why, want_duration);
@@ -248,7 +253,8 @@ int units_duration(const char *text, kvt_ns *value_ns, const char **why) {
     return 0;
 }
 
-int units_rate(const char *text, double *value_per_s, const char **why) {
+int units_rate(const char *text, double *value_per_s, const char **why)
+{
     struct number n;
     if (!scan_number(text, &n) || n.negative)
         return refuse(why, want_rate);
@@ -259,21 +265,25 @@ int units_rate(const char *text, double *value_per_s, const char **why) {
     return 0;
 }
 
-int units_flops(const char *text, double *value_flops, const char **why) {
+int units_flops(const char *text, double *value_flops, const char **why)
+{
     return parse_scaled(text, flop_units, 1.0, value_flops, why, want_flops);
 }
 
-int units_price(const char *text, double *value_usd_per_h, const char **why) {
+int units_price(const char *text, double *value_usd_per_h, const char **why)
+{
     static const struct unit price_units[] = {{"USD/h", 1}, {NULL, 0}};
     return parse_scaled(text, price_units, 1.0, value_usd_per_h, why, want_price);
 }
 
-int units_ratio(const char *text, double *value, const char **why) {
+int units_ratio(const char *text, double *value, const char **why)
+{
     static const struct unit ratio_units[] = {{"", 100}, {"%", 1}, {NULL, 0}};
     return parse_scaled(text, ratio_units, 100.0, value, why, want_ratio);
 }
 
-int units_number(const char *text, double *value, const char **why) {
+int units_number(const char *text, double *value, const char **why)
+{
     struct number n;
     if (!scan_number(text, &n) || *n.rest != '\0')
         return refuse(why, want_number);
@@ -281,7 +291,8 @@ int units_number(const char *text, double *value, const char **why) {
     return 0;
 }
 
-int units_count(const char *text, uint64_t *value, const char **why) {
+int units_count(const char *text, uint64_t *value, const char **why)
+{
     struct number n;
     if (!scan_number(text, &n) || *n.rest != '\0' || !n.whole)
         return refuse(why, want_count);
@@ -291,7 +302,8 @@ int units_count(const char *text, uint64_t *value, const char **why) {
     return 0;
 }
 
-int units_bool(const char *text, bool *value, const char **why) {
+int units_bool(const char *text, bool *value, const char **why)
+{
     static const char *const yes[] = {"true", "yes", "on"};
     static const char *const no[] = {"false", "no", "off"};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
@@ -304,7 +316,8 @@ int units_bool(const char *text, bool *value, const char **why) {
     return refuse(why, want_bool);
 }
 
-int units_capacity(const char *text, struct units_capacity *value, const char **why) {
+int units_capacity(const char *text, struct units_capacity *value, const char **why)
+{
     if (strcmp(text, "auto") == 0 || strcmp(text, "infinite") == 0) {
         *value = (struct units_capacity){text[0] == 'a' ? UNITS_AUTO : UNITS_INFINITE, 0};
         return 0;
@@ -329,12 +342,14 @@ int units_capacity(const char *text, struct units_capacity *value, const char **
 }
 
 /* Three significant digits without an exponent, for 0 <= value < 10000. */
-static void show3(char *text, size_t size, double value, const char *unit) {
+static void show3(char *text, size_t size, double value, const char *unit)
+{
     int decimals = value >= 100 || value == 0 ? 0 : value >= 10 ? 1 : 2;
     snprintf(text, size, "%.*f %s", decimals, value, unit);
 }
 
-const char *units_show_bytes(char *text, size_t size, double value_b) {
+const char *units_show_bytes(char *text, size_t size, double value_b)
+{
     static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
     size_t i = 0;
     while (value_b >= 1024 && i + 1 < sizeof names / sizeof names[0]) {
@@ -348,11 +363,13 @@ const char *units_show_bytes(char *text, size_t size, double value_b) {
     return text;
 }
 
-const char *units_show_ns(char *text, size_t size, double value_ns) {
+const char *units_show_ns(char *text, size_t size, double value_ns)
+{
     static const struct {
         double least_ns;
         const char *name;
-    } steps[] = {{86400e9, "d"}, {3600e9, "h"}, {120e9, "min"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}};
+    } steps[] = {{86400e9, "d"}, {3600e9, "h"}, {120e9, "min"},
+                 {1e9, "s"},     {1e6, "ms"},   {1e3, "us"}};
     static const double scale_ns[] = {86400e9, 3600e9, 60e9, 1e9, 1e6, 1e3};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         if (value_ns >= steps[i].least_ns) {
@@ -364,7 +381,8 @@ const char *units_show_ns(char *text, size_t size, double value_ns) {
     return text;
 }
 
-const char *units_show_count(char *text, size_t size, uint64_t value) {
+const char *units_show_count(char *text, size_t size, uint64_t value)
+{
     char digits[24];
     int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
     size_t out = 0;

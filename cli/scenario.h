@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * scenario.h - a scenario: the question a run answers, as a file says it and the command line changes it.
+ *
+ * Life of a value:
+ *
+ *      file, checked by libcyaml  ->  text with its line  \
+ *      --set path=value           ->  text                 >  scenario_type()  ->  typed members below
+ *      table of keys              ->  default text        /
+ *
+ * Values stay text until scenario_type, so a default, a file and --set go through one parser and end in
+ * one kind of message. One table (scenario_keys.c) names every key with its type, default and help; it
+ * serves the file, --set, --explain and the list of keys in the manual.
+ *
+ * A tier stands in a list in the file ({kind: gpu, ...}) and under its kind on the command line
+ * (cache.tiers.gpu.capacity). --set on a tier that the file leaves out adds it.
+ *
+ * Messages are one line: `file:line: key: what was expected`, or `--set: key: what was expected`.
+ */
+#ifndef CLI_SCENARIO_H
+#define CLI_SCENARIO_H
+
+#include <stdio.h>
+
+#include "../core/core.h"
+#include "units.h"
+
+#define SCENARIO_ERROR_SIZE 512
+
+enum scenario_write { WRITE_THROUGH, WRITE_NONE };
+enum scenario_world { WORLD_NULL, WORLD_SIM, WORLD_REAL };
+
+/* The generator's own numbers; wl_* in workload/ says what each means. */
+struct scenario_generate {
+    uint64_t kind; /* index into scenario_generators */
+    uint64_t requests, sessions;
+    double rate_per_s;
+    const char *arrivals; /* poisson, gamma(cv=2), diurnal(...): text, workload/ reads it */
+    double turns_mean, think_s;
+    uint64_t system_prompts, system_tokens;
+    double user_tokens, user_cv, answer_tokens, answer_cv;
+    uint64_t context_most_tokens;
+    uint64_t documents, document_tokens, documents_per_request;
+    double zipf;
+    uint64_t tools_tokens, fan_out, depth, tenants;
+};
+
+struct scenario_workload {
+    const char *trace; /* NULL: generate */
+    const char *format;
+    uint64_t trace_block_tokens; /* 0: as the format has it */
+    double rate_scale;
+    uint64_t limit, skip;       /* limit UINT64_MAX: all */
+    kvt_ns warmup_ns;           /* requests that arrive before run but are not counted */
+    uint64_t max_output_tokens; /* UINT64_MAX: as the trace has it */
+    struct scenario_generate generate;
+};
+
+struct scenario_cluster {
+    const char *model, *gpu, *network, *stack;
+    uint64_t engines, gpus_per_engine;
+    uint64_t router; /* enum kvt_router_kind */
+    uint64_t max_batch_tokens, max_batch_requests;
+    double gpu_memory_ratio;    /* of GPU memory that the serving software may use */
+    uint64_t contiguous_tokens; /* 0: the model's context length */
+};
+
+struct scenario_tier {
+    bool listed; /* the file or --set names it */
+    bool enabled;
+    struct units_capacity capacity;
+    kvt_ns ttl_ns; /* KVT_NEVER: none */
+    bool ttl_refresh;
+    uint64_t evict;    /* 0: lru */
+    uint64_t write;    /* enum scenario_write */
+    const char *codec; /* comma separated: fp16,zlib-3; "none" */
+    bool probe;
+    uint64_t touch;   /* enum kvt_touch_order; gpu only */
+    const char *node; /* redis: catalogue name of a node type */
+    uint64_t nodes, replicas, connections;
+    bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
+    kvt_ns timeout_ns;  /* redis: per operation; KVT_NEVER: none */
+    const char *device; /* disk: catalogue name */
+    uint64_t devices;   /* disk: drives per engine */
+};
+
+struct scenario_cache {
+    bool enabled;
+    uint64_t block_tokens; /* 0: the trace's own */
+    uint64_t page_tokens;  /* 0: the block */
+    bool match_exact, match_chain;
+    uint64_t load_or_compute; /* enum kvt_load_choice */
+    double load_patience;
+    bool single_flight, partial_blocks, recompute_last_token;
+    const char *model_epoch;
+    uint64_t history_blocks; /* UINT64_MAX: all */
+    struct scenario_tier tiers[KVT_TIERS];
+};
+
+/* Where a value comes from. */
+enum scenario_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_SET };
+
+struct scenario_value {
+    char *text; /* owned; NULL: the key's default */
+    enum scenario_source source;
+    uint32_t line; /* SOURCE_FILE */
+};
+
+enum { SCENARIO_KEYS_MOST = 96, SCENARIO_TIER_KEYS_MOST = 32 };
+
+struct scenario {
+    char *path; /* owned */
+    struct scenario_value values[SCENARIO_KEYS_MOST];
+    struct scenario_value tier_values[KVT_TIERS][SCENARIO_TIER_KEYS_MOST];
+    uint32_t tier_line[KVT_TIERS]; /* of the list entry; 0: not in the file */
+
+    /* Typed by scenario_type. Strings are borrowed from the values and live as long as they do. */
+    const char *question, *expect;
+    uint64_t seed;
+    uint64_t world; /* enum scenario_world */
+    struct scenario_workload workload;
+    struct scenario_cluster cluster;
+    struct scenario_cache cache;
+};
+
+/* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative errno with one
+ * line in error[SCENARIO_ERROR_SIZE] and nothing to release. */
+KVT_MUST_CHECK int scenario_load(struct scenario *s, const char *path, char *error);
+
+/* The same for text in memory; path only names it. */
+KVT_MUST_CHECK int scenario_load_text(struct scenario *s, const char *path, const char *text,
+                                      size_t len, char *error);
+void scenario_release(struct scenario *s);
+
+/* Applies one "path=value" of the command line. May follow scenario_load only. */
+KVT_MUST_CHECK int scenario_set(struct scenario *s, const char *assignment, char *error);
+
+/* Turns all texts into the typed members and checks each on its own and against the others. Call last;
+ * again after a further scenario_set. */
+KVT_MUST_CHECK int scenario_type(struct scenario *s, char *error);
+
+/* Writes "file:line: key", "--set: key" or "default: key" for messages about a typed value, found out later
+ * (a name that the catalogue lacks, a model that does not fit). key is a path as on the command line.
+ * Returns where. */
+const char *scenario_where(const struct scenario *s, const char *key, char *where, size_t size);
+
+/* SHA-256 over every key and its resolved text, default or not, as 64 hex digits: equal hashes ask the
+ * same question. Returns 0, or -EIO when the digest provider fails. */
+KVT_MUST_CHECK int scenario_hash(const struct scenario *s, char hex[65]);
+
+/* ---- The table of keys ----------------------------------------------------------------------------- */
+
+enum scenario_type_kind {
+    KEY_TEXT,
+    KEY_LIST,   /* of names; a list in the file, commas on the command line */
+    KEY_CHOICE, /* one of names[] */
+    KEY_COUNT,  /* least .. most; the word in `word` stands for word_value */
+    KEY_NUMBER, /* plain, least .. most */
+    KEY_RATIO,  /* 0.9 or 90%, least .. most */
+    KEY_RATE,   /* per second, above least */
+    KEY_BOOL,
+    KEY_DURATION, /* kvt_ns; the word stands for KVT_NEVER */
+    KEY_CAPACITY,
+    KEY_LATER /* belongs to the format, but this version does not do it: refused by name */
+};
+
+struct scenario_key {
+    const char *path; /* cache.block_tokens; for tiers the name below the tier: capacity */
+    enum scenario_type_kind type;
+    const char *fallback; /* default text; NULL: none, the member is NULL (KEY_TEXT only) */
+    size_t offset;        /* into struct scenario, or struct scenario_tier */
+    double least, most;
+    const char *word; /* KEY_COUNT, KEY_DURATION: a word instead of a number, or NULL */
+    uint64_t word_value;
+    const char *const *names; /* KEY_CHOICE: NULL-terminated */
+    uint32_t kinds; /* tiers that have the key, bit by enum kvt_tier_kind; 0 outside tiers */
+    const char *help;
+};
+
+/* All keys in the order in which they are explained; sections stand together. */
+const struct scenario_key *scenario_keys(size_t *n);
+const struct scenario_key *scenario_tier_keys(size_t *n);
+
+/* The default text of a key (for tiers it may differ by kind). Never NULL. */
+const char *scenario_fallback(const struct scenario_key *key, enum kvt_tier_kind tier);
+
+/* Which tier a word names; KVT_TIERS when none. */
+enum kvt_tier_kind scenario_tier_named(const char *word);
+
+/* A slot by its command line path: the key, its value, and the tier (KVT_TIERS outside tiers). On failure
+ * returns -EINVAL with "path: what was expected" in error. */
+KVT_MUST_CHECK int scenario_find(struct scenario *s, const char *path,
+                                 const struct scenario_key **key, struct scenario_value **value,
+                                 enum kvt_tier_kind *tier, char *error);
+
+/* Prints every key with its resolved text and source, as YAML with comments. Catalogue lines are added by
+ * the caller through `note` (optional): returns a comment for a key, or NULL. */
+void scenario_explain(const struct scenario *s, FILE *out,
+                      const char *(*note)(void *self, const char *path), void *self);
+
+#endif
