@@ -10,7 +10,8 @@
 
 #include <math.h>
 
-static unsigned bucket_of(uint64_t value) {
+static unsigned bucket_of(uint64_t value)
+{
     if (value < HISTOGRAM_SUB)
         return (unsigned)value;
     unsigned shift = 63u - (unsigned)__builtin_clzll(value) - HISTOGRAM_BITS;
@@ -18,7 +19,8 @@ static unsigned bucket_of(uint64_t value) {
 }
 
 /* First value of a bucket and how many values it holds. */
-static uint64_t bucket_first(unsigned bucket, uint64_t *width) {
+static uint64_t bucket_first(unsigned bucket, uint64_t *width)
+{
     if (bucket < HISTOGRAM_SUB) {
         *width = 1;
         return bucket;
@@ -28,7 +30,8 @@ static uint64_t bucket_first(unsigned bucket, uint64_t *width) {
     return (uint64_t)(HISTOGRAM_SUB + bucket % HISTOGRAM_SUB) << shift;
 }
 
-void histogram_add(struct histogram *h, uint64_t value, uint64_t weight) {
+void histogram_add(struct histogram *h, uint64_t value, uint64_t weight)
+{
     if (weight == 0)
         return;
     if (h->total == 0 || value < h->least)
@@ -40,11 +43,13 @@ void histogram_add(struct histogram *h, uint64_t value, uint64_t weight) {
     h->count[bucket_of(value)] += weight;
 }
 
-double histogram_mean(const struct histogram *h) {
+double histogram_mean(const struct histogram *h)
+{
     return h->total == 0 ? (double)NAN : (double)(h->sum / (long double)h->total);
 }
 
-double histogram_quantile(const struct histogram *h, double q) {
+double histogram_quantile(const struct histogram *h, double q)
+{
     if (h->total == 0)
         return (double)NAN;
     /* the rank-th smallest, from 1; nearest rank */
@@ -69,7 +74,8 @@ double histogram_quantile(const struct histogram *h, double q) {
     return fmin(fmax(middle, (double)h->least), (double)h->greatest);
 }
 
-uint64_t histogram_at_most(const struct histogram *h, uint64_t value) {
+uint64_t histogram_at_most(const struct histogram *h, uint64_t value)
+{
     uint64_t seen = 0;
 
     for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {

@@ -20,12 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static const uint64_t powers[OUT_DECIMALS + 1] = {1,       10,       100,       1000,      10000,
-                                                  100000,  1000000,  10000000,  100000000, 1000000000};
+static const uint64_t powers[OUT_DECIMALS + 1] = {1,      10,      100,      1000,      10000,
+                                                  100000, 1000000, 10000000, 100000000, 1000000000};
 
 /* ---- Numbers. ---- */
 
-size_t format_u64(char *text, uint64_t value) {
+size_t format_u64(char *text, uint64_t value)
+{
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
@@ -49,12 +50,14 @@ size_t format_u64(char *text, uint64_t value) {
 }
 
 /* Exactly `width` digits of value, zeros in front. */
-static void format_padded(char *text, uint64_t value, unsigned width) {
+static void format_padded(char *text, uint64_t value, unsigned width)
+{
     for (unsigned i = width; i-- > 0; value /= 10)
         text[i] = (char)('0' + value % 10);
 }
 
-size_t format_fixed(char *text, double value, unsigned decimals) {
+size_t format_fixed(char *text, double value, unsigned decimals)
+{
     size_t n = 0;
 
     assert(decimals <= OUT_DECIMALS);
@@ -77,7 +80,8 @@ size_t format_fixed(char *text, double value, unsigned decimals) {
     return n;
 }
 
-size_t format_ns_as_ms(char *text, kvt_ns value) {
+size_t format_ns_as_ms(char *text, kvt_ns value)
+{
     size_t n = format_u64(text, value / 1000000);
     uint64_t rest = value % 1000000;
 
@@ -91,7 +95,8 @@ size_t format_ns_as_ms(char *text, kvt_ns value) {
     return n;
 }
 
-double round_to(double value, unsigned decimals) {
+double round_to(double value, unsigned decimals)
+{
     double power = (double)powers[decimals];
 
     if (!isfinite(value) || fabs(value) * power >= 9e15) /* beyond 2^53 every double is whole */
@@ -101,7 +106,8 @@ double round_to(double value, unsigned decimals) {
 
 /* ---- The file. ---- */
 
-int out_open(struct out *o, int dirfd, const char *name) {
+int out_open(struct out *o, int dirfd, const char *name)
+{
     o->n = 0;
     o->written_b = 0;
     o->error = 0;
@@ -111,7 +117,8 @@ int out_open(struct out *o, int dirfd, const char *name) {
     return o->error;
 }
 
-static void out_flush(struct out *o) {
+static void out_flush(struct out *o)
+{
     const char *from = o->buffer;
 
     while (o->n > 0 && o->error == 0) {
@@ -129,7 +136,8 @@ static void out_flush(struct out *o) {
     o->n = 0;
 }
 
-int out_close(struct out *o) {
+int out_close(struct out *o)
+{
     if (o->fd < 0)
         return o->error;
     out_flush(o);
@@ -140,18 +148,21 @@ int out_close(struct out *o) {
 }
 
 /* Room for one number or less. */
-static char *out_room(struct out *o) {
+static char *out_room(struct out *o)
+{
     if (o->n > OUT_BUFFER - OUT_NUMBER)
         out_flush(o);
     return o->buffer + o->n;
 }
 
-void out_char(struct out *o, char c) {
+void out_char(struct out *o, char c)
+{
     *out_room(o) = c;
     o->n++;
 }
 
-void out_text(struct out *o, const char *text) {
+void out_text(struct out *o, const char *text)
+{
     size_t length = strlen(text);
 
     while (length > 0) {
@@ -165,7 +176,8 @@ void out_text(struct out *o, const char *text) {
     }
 }
 
-void out_field(struct out *o, const char *text) {
+void out_field(struct out *o, const char *text)
+{
     if (strpbrk(text, ",\"\r\n") == NULL) {
         out_text(o, text);
         return;
@@ -179,17 +191,20 @@ void out_field(struct out *o, const char *text) {
     out_char(o, '"');
 }
 
-void out_u64(struct out *o, uint64_t value) {
+void out_u64(struct out *o, uint64_t value)
+{
     char *room = out_room(o);
     o->n += format_u64(room, value);
 }
 
-void out_fixed(struct out *o, double value, unsigned decimals) {
+void out_fixed(struct out *o, double value, unsigned decimals)
+{
     char *room = out_room(o);
     o->n += format_fixed(room, value, decimals);
 }
 
-void out_ns_as_ms(struct out *o, kvt_ns value) {
+void out_ns_as_ms(struct out *o, kvt_ns value)
+{
     char *room = out_room(o);
     o->n += format_ns_as_ms(room, value);
 }

@@ -38,9 +38,9 @@ struct results_tier {
 
 /* Strings are borrowed for the collector's life; NULL counts as "". */
 struct results_options {
-    const char *dir;          /* wanted folder; NULL: in memory only (the baseline) */
-    const char *world;        /* "null", "sim", "real" */
-    const char *scenario;     /* path as given by the user */
+    const char *dir;      /* wanted folder; NULL: in memory only (the baseline) */
+    const char *world;    /* "null", "sim", "real" */
+    const char *scenario; /* path as given by the user */
     const char *scenario_name;
     const char *scenario_sha256; /* hex, of the resolved scenario */
     const char *question;        /* as the scenario asks it */
@@ -51,7 +51,8 @@ struct results_options {
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
     kvt_ns warmup_ns;
-    kvt_ns interval_ns; /* of the timeline; 0: automatic, 500 to 1000 rows whatever the run's length;
+    kvt_ns
+        interval_ns; /* of the timeline; 0: automatic, 500 to 1000 rows whatever the run's length;
                            KVT_NEVER: no timeline */
     kvt_ns slo_ttft_ns, slo_tpot_ns; /* per request, for goodput; 0: none */
     uint64_t expected_requests;      /* sizing hint; 0: none */
@@ -60,9 +61,10 @@ struct results_options {
 /* One server, link or device, as the world saw it. results adds a row per engine by itself
  * ("engine/0"), from the notes. */
 struct results_busy {
-    const char *name;    /* "redis/0/process", "engine/1/nic-in"; borrowed until results_free */
-    double servers;      /* how many jobs at one time; 1 for a link */
-    double busy_ratio;   /* mean busy servers / servers over the run; for a link: bytes / (rate * time) */
+    const char *name; /* "redis/0/process", "engine/1/nic-in"; borrowed until results_free */
+    double servers;   /* how many jobs at one time; 1 for a link */
+    double
+        busy_ratio; /* mean busy servers / servers over the run; for a link: bytes / (rate * time) */
     double queue_mean;   /* mean number waiting, NAN when unknown */
     double wait_mean_ns; /* mean time in the queue, NAN when unknown */
     uint64_t jobs, bytes;
@@ -97,20 +99,20 @@ enum results_metric {
 };
 
 struct results_figures {
-    uint64_t requests;                               /* measured and ended, in whatever way */
+    uint64_t requests; /* measured and ended, in whatever way */
     uint64_t finished, requests_failed, requests_rejected;
-    uint64_t warmup_requests;                        /* ended, but before the cut */
-    uint64_t prompt_tokens, output_tokens;           /* of finished requests */
-    uint64_t ledger_tokens[KVT_LEDGER];              /* sums to prompt_tokens */
+    uint64_t warmup_requests;              /* ended, but before the cut */
+    uint64_t prompt_tokens, output_tokens; /* of finished requests */
+    uint64_t ledger_tokens[KVT_LEDGER];    /* sums to prompt_tokens */
     uint64_t hit_tokens, hit_blocks, lookup_blocks;
     uint64_t preemptions, recomputed_tokens;
-    uint64_t source_requests[KVT_TIERS + 1];         /* by farthest tier that served; last: none */
+    uint64_t source_requests[KVT_TIERS + 1]; /* by farthest tier that served; last: none */
     struct results_latency latency[RESULTS_METRICS];
-    double prefix_hit_rate;                          /* NAN without prompt tokens */
-    double duration_s;                               /* first measured arrival to last end */
-    double output_tokens_per_s, requests_per_s;      /* NAN when duration_s is 0 */
-    double gpu_busy_ratio;                           /* engines' step time / (engines * duration) */
-    double slo_met_ratio, goodput_requests_per_s;    /* NAN without an SLO */
+    double prefix_hit_rate;                       /* NAN without prompt tokens */
+    double duration_s;                            /* first measured arrival to last end */
+    double output_tokens_per_s, requests_per_s;   /* NAN when duration_s is 0 */
+    double gpu_busy_ratio;                        /* engines' step time / (engines * duration) */
+    double slo_met_ratio, goodput_requests_per_s; /* NAN without an SLO */
     double kv_waste_paged_ratio, kv_waste_contiguous_ratio;
 };
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * results_impl.h - the inside of a collector, shared by the files results_*.c only.
+ *
+ *      results.c           notes and samples in, figures out
+ *      results_timeline.c  samples and steps, by interval
+ *      results_csv.c       requests, stages, ledger, distributions, utilisation
+ *      results_json.c      summary.json, run.json
+ *      results_metrics.c   metrics.prom
+ *      results_print.c     the table for people
+ *      results_dir.c       the folder
+ *
+ * Memory per measured request: four doubles, so that quantiles are those of the samples themselves. The
+ * spans of the waterfall go into histograms instead, and requests.csv is written as requests end.
+ */
+#ifndef CLI_RESULTS_IMPL_H
+#define CLI_RESULTS_IMPL_H
+
+#include "histogram.h"
+#include "out.h"
+#include "results.h"
+#include "results_dir.h"
+
+#include <math.h>
+
+/* Rows of the waterfall: core's spans in order (they sum to TTFT), then sums. */
+enum results_stage {
+    STAGE_TTFT = KVT_SPANS, /* the sum so far */
+    STAGE_DECODE,           /* first token to last */
+    STAGE_E2E,              /* TTFT + DECODE */
+    STAGES
+};
+
+/* The farthest tier that served a request: enum kvt_tier_kind; KVT_TIERS: none; then all together. */
+enum { SOURCE_NONE = KVT_TIERS, SOURCE_ALL, SOURCES };
+
+/* All values of one metric, in ns. Sorted by close. Doubles are exact up to 2^53 ns, 104 days. */
+struct results_series {
+    double *value_ns;
+    uint64_t n, capacity;
+    uint64_t sum_ns;
+};
+
+/* The state at the end of an interval. Counters are cumulative: a row less can be dropped. */
+struct results_row {
+    kvt_ns at_ns;
+    uint64_t requests, ended, prompt_tokens;
+    uint64_t ledger_tokens[KVT_LEDGER];
+    uint64_t evicted_blocks[KVT_TIERS], bytes_read[KVT_TIERS], bytes_written[KVT_TIERS];
+    struct kvt_core_gauges gauges;
+};
+
+/* What happened within an interval, spread evenly over the life of each step. */
+struct results_bin {
+    double output_tokens, busy_ns;
+};
+
+struct results_timeline {
+    kvt_ns interval_ns; /* KVT_NEVER: none */
+    bool automatic;     /* doubled when the rows are full */
+    uint32_t n_rows, max_rows;
+    struct results_row *rows; /* row i ends at (i + 1) * interval_ns; the last may end earlier */
+    struct results_bin *bins; /* max_rows + 1, the last for what lies behind */
+};
+
+struct results {
+    struct results_options options;
+    int error; /* first error, negative errno */
+    bool closed;
+    struct results_dir dir;
+    struct out requests_csv;
+
+    kvt_ns first_arrival_ns, last_note_ns;
+    uint64_t notes;
+    uint64_t broken_ledgers, broken_spans; /* reports that do not add up: must stay 0 */
+    uint64_t slo_met;
+    struct results_series series[RESULTS_ITL];
+    struct histogram itl;
+    struct histogram (*stages)[STAGES]; /* [SOURCES], NULL in a baseline */
+    kvt_ns *engine_busy_ns;             /* [engines], since the warm-up */
+    uint64_t *engine_iterations, *engine_tokens;
+    uint64_t decode_tokens, decode_ns; /* for the token-weighted TPOT */
+    struct results_timeline timeline;
+    struct results_figures figures;
+
+    /* of results_end */
+    struct kvt_core_stats stats;
+    struct kvt_core_gauges gauges;
+    uint64_t orphan_b[KVT_TIERS];
+    struct results_busy *busy; /* engines first */
+    size_t n_busy;
+    char (*engine_names)[24];
+    char digest[65];
+    bool interrupted;
+    uint64_t wall_ns, core_memory_b, tracked_blocks;
+};
+
+/* "gpu" .. "disk", "none", "all". */
+const char *results_source_name(unsigned source);
+/* "hash" .. "compute", "ttft", "decode", "e2e". */
+const char *results_stage_name(unsigned stage);
+/* When measuring began: the warm-up cut, or the first arrival. */
+kvt_ns results_begin_ns(const struct results *r);
+
+/* ---- results_timeline.c ---- */
+KVT_MUST_CHECK int timeline_init(struct results_timeline *t, kvt_ns interval_ns);
+void timeline_release(struct results_timeline *t);
+void timeline_step(struct results_timeline *t, kvt_ns begin, kvt_ns end, uint64_t tokens);
+void timeline_first_token(struct results_timeline *t, kvt_ns at);
+void timeline_sample(struct results_timeline *t, kvt_ns at, const struct kvt_core_stats *stats,
+                     const struct kvt_core_gauges *gauges);
+void timeline_write(struct out *o, const struct results *r);
+
+/* ---- results_csv.c: each writes one whole file, or line, into an open one. ---- */
+void csv_requests_head(struct out *o);
+void csv_request(struct out *o, const struct kvt_report *report, bool measured);
+void csv_stages(struct out *o, const struct results *r);
+void csv_ledger(struct out *o, const struct results *r, const struct results *baseline);
+void csv_distributions(struct out *o, const struct results *r, const struct results *baseline);
+void csv_utilization(struct out *o, const struct results *r);
+
+/* ---- the other files ---- */
+void metrics_write(struct out *o, const struct results *r);
+/* Text of summary.json or run.json, freed by the caller with free(); NULL: out of memory. */
+char *json_summary(const struct results *r, const struct results *baseline);
+char *json_run(const struct results *r);
+
+/* Quantile q of a sorted series, in ns; NAN when empty. */
+double series_quantile(const struct results_series *s, double q);
+/* The same in ms for any metric, ITL included. */
+double results_quantile_ms(const struct results *r, enum results_metric metric, double q);
+
+/* ttft - the spans of a report, by the definitions of results.h. */
+static inline kvt_ns report_ttft_ns(const struct kvt_report *p)
+{
+    return p->first_token_ns - p->arrive_ns;
+}
+
+static inline kvt_ns report_e2e_ns(const struct kvt_report *p)
+{
+    return p->finish_ns - p->arrive_ns;
+}
+
+static inline bool report_has_tpot(const struct kvt_report *p)
+{
+    return p->outcome == KVT_FINISHED && p->output_tokens >= 2;
+}
+
+/* a / b, NAN for b == 0. */
+static inline double ratio_of(double a, double b)
+{
+    return b > 0 ? a / b : (double)NAN;
+}
+
+#endif

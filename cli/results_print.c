@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * results_print.c - the figures of a run as a table for people.
+ *
+ * Sections in the order in which a practitioner asks: how much traffic, how fast and against what, where
+ * the prefixes were found, what became of each token, what the tiers hold and moved, how much memory
+ * was wasted, and what was busy. Numbers are scaled to the unit that reads best (three significant digits,
+ * the unit beside them); exact ones are in summary.json. A "-" is "not defined here".
+ */
+#include "results_impl.h"
+
+#include <string.h>
+
+enum { CELL = 24, BUSY_ROWS = 8 };
+
+/* Colour is for section names only. */
+struct table {
+    FILE *out;
+    bool colour;
+};
+
+/* ---- Cells. Each writes into text[CELL] and returns it. ---- */
+
+/* 1234567 -> "1,234,567". */
+static const char *count_cell(char text[CELL + 8], uint64_t value)
+{
+    char digits[OUT_NUMBER];
+    size_t n = format_u64(digits, value), at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0)
+            text[at++] = ',';
+        text[at++] = digits[i];
+    }
+    text[at] = '\0';
+    return text;
+}
+
+/* Three significant digits of value with a unit behind. */
+static const char *scaled_cell(char text[CELL], double value, const char *unit)
+{
+    int decimals = fabs(value) >= 99.95 ? 0 : fabs(value) >= 9.995 ? 1 : 2;
+    snprintf(text, CELL, "%.*f%s%s", decimals, value, *unit != '\0' ? " " : "", unit);
+    return text;
+}
+
+static const char *time_cell(char text[CELL], double ms)
+{
+    if (!isfinite(ms))
+        return strcpy(text, "-");
+    if (ms == 0)
+        return strcpy(text, "0");
+    if (ms < 0.9995)
+        return scaled_cell(text, ms * 1e3, "us");
+    if (ms < 999.5)
+        return scaled_cell(text, ms, "ms");
+    return scaled_cell(text, ms / 1e3, "s");
+}
+
+static const char *bytes_cell(char text[CELL], uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    if (bytes == 0)
+        return strcpy(text, "0");
+    if (bytes == UINT64_MAX)
+        return strcpy(text, "infinite");
+    for (; value >= 999.5; unit++)
+        value /= 1024;
+    if (unit == 0)
+        snprintf(text, CELL, "%.0f B", value);
+    else
+        scaled_cell(text, value, units[unit]);
+    return text;
+}
+
+static const char *percent_cell(char text[CELL], double ratio)
+{
+    if (!isfinite(ratio))
+        return strcpy(text, "-");
+    snprintf(text, CELL, "%.1f %%", 100 * ratio);
+    return text;
+}
+
+/* baseline / now, as people say it. */
+static const char *times_cell(char text[CELL], double before, double now)
+{
+    double ratio = ratio_of(before, now);
+    if (!isfinite(ratio))
+        return strcpy(text, "-");
+    snprintf(text, CELL, "%.2fx", ratio);
+    return text;
+}
+
+/* ---- Sections. ---- */
+
+static void section(const struct table *t, const char *name, const char *columns)
+{
+    fprintf(t->out, "\n%s%-16s%s%s\n", t->colour ? "\033[1m" : "", name, t->colour ? "\033[0m" : "",
+            columns);
+}
+
+static void print_head(const struct table *t, const struct results *r)
+{
+    const struct results_options *p = &r->options;
+
+    fprintf(t->out, "%s%s%s: %s world, seed %llu%s\n", t->colour ? "\033[1m" : "",
+            *p->scenario_name != '\0' ? p->scenario_name : p->scenario, t->colour ? "\033[0m" : "",
+            p->world, (unsigned long long)p->seed,
+            r->interrupted ? ", INTERRUPTED: figures cover what was done until then" : "");
+    if (*p->question != '\0')
+        fprintf(t->out, "%s\n", p->question);
+    if (*p->model != '\0')
+        fprintf(t->out, "%s on %u engine%s of %u x %s; blocks of %u tokens, pages of %u\n",
+                p->model, p->engines, p->engines == 1 ? "" : "s", p->gpus_per_engine, p->gpu,
+                p->block_tokens, p->page_tokens);
+}
+
+static void print_traffic(const struct table *t, const struct results *r,
+                          const struct results *baseline)
+{
+    const struct results_figures *f = &r->figures;
+    char a[CELL + 8], b[CELL];
+    uint64_t unfinished =
+        r->stats.requests - r->stats.finished - r->stats.rejected - r->stats.failed;
+
+    section(t, "traffic", "");
+    fprintf(t->out, "  %-14s%14s", "requests", count_cell(a, f->requests));
+    if (f->requests_rejected > 0)
+        fprintf(t->out, "   %llu rejected", (unsigned long long)f->requests_rejected);
+    if (f->requests_failed > 0)
+        fprintf(t->out, "   %llu failed", (unsigned long long)f->requests_failed);
+    if (f->warmup_requests > 0)
+        fprintf(t->out, "   after a warm-up of %llu", (unsigned long long)f->warmup_requests);
+    if (unfinished > 0)
+        fprintf(t->out, "   %llu not finished", (unsigned long long)unfinished);
+    fprintf(t->out, "\n  %-14s%14s\n", "prompt tokens", count_cell(a, f->prompt_tokens));
+    fprintf(t->out, "  %-14s%14s", "output tokens", count_cell(a, f->output_tokens));
+    if (isfinite(f->output_tokens_per_s))
+        fprintf(t->out, "   %s /s over %s", scaled_cell(a, f->output_tokens_per_s, ""),
+                time_cell(b, f->duration_s * 1e3));
+    fprintf(t->out, "\n  %-14s%14s", "GPU busy", percent_cell(a, f->gpu_busy_ratio));
+    if (baseline != NULL)
+        fprintf(t->out, "   baseline %s", percent_cell(a, baseline->figures.gpu_busy_ratio));
+    fputc('\n', t->out);
+    if (isfinite(f->slo_met_ratio))
+        fprintf(t->out, "  %-14s%14s   %.3f requests/s meet the SLO\n", "SLO met",
+                percent_cell(a, f->slo_met_ratio), f->goodput_requests_per_s);
+}
+
+static void print_latency(const struct table *t, const struct results *r,
+                          const struct results *baseline)
+{
+    static const char *const names[RESULTS_METRICS] = {"TTFT", "TPOT", "E2E", "queue", "ITL"};
+    char a[CELL], b[CELL], c[CELL], d[CELL], e[CELL], g[CELL];
+
+    section(t, "latency",
+            baseline != NULL
+                ? "      mean        p50        p95        p99   cache off p50    p99    faster p50"
+                : "      mean        p50        p95        p99");
+    for (unsigned m = 0; m < RESULTS_METRICS; m++) {
+        const struct results_latency *l = &r->figures.latency[m];
+
+        if (l->n == 0)
+            continue;
+        fprintf(t->out, "  %-13s%11s%11s%11s%11s", names[m], time_cell(a, l->mean_ms),
+                time_cell(b, l->p50_ms), time_cell(c, l->p95_ms), time_cell(d, l->p99_ms));
+        if (baseline != NULL) {
+            const struct results_latency *was = &baseline->figures.latency[m];
+            fprintf(t->out, "%14s%10s%12s", time_cell(e, was->p50_ms), time_cell(g, was->p99_ms),
+                    times_cell(a, was->p50_ms, l->p50_ms));
+        }
+        fputc('\n', t->out);
+    }
+}
+
+/* The ledger, which holds the hits by tier; classes without tokens are left out. */
+static void print_ledger(const struct table *t, const struct results *r)
+{
+    const struct results_figures *f = &r->figures;
+    char a[CELL + 8], b[CELL];
+    uint64_t sum = 0;
+
+    section(t, "prompt tokens", "        tokens    share");
+    for (unsigned class = 0; class < KVT_LEDGER; class ++) {
+        uint64_t tokens = f->ledger_tokens[class];
+
+        sum += tokens;
+        if (tokens == 0)
+            continue;
+        char name[CELL];
+        snprintf(name, sizeof name, "%s", kvt_ledger_name((enum kvt_ledger) class));
+        for (char *c = name; *c != '\0'; c++)
+            *c = *c == '_' ? ' ' : *c;
+        fprintf(t->out, "  %-22s%16s%9s\n", name, count_cell(a, tokens),
+                percent_cell(b, ratio_of((double)tokens, (double)f->prompt_tokens)));
+    }
+    fprintf(t->out, "  %-22s%16s%9s\n", "= prompt tokens", count_cell(a, sum),
+            percent_cell(b, f->prompt_tokens > 0 ? 1 : (double)NAN));
+    fprintf(t->out, "  %-22s%16s%9s   %s of", "hit", count_cell(a, f->hit_tokens),
+            percent_cell(b, f->prefix_hit_rate), "");
+    fprintf(t->out, " %s looked-up blocks hit", count_cell(a, f->lookup_blocks));
+    fprintf(t->out, ": %s\n", count_cell(a, f->hit_blocks));
+}
+
+static void print_tiers(const struct table *t, const struct results *r)
+{
+    const struct kvt_core_stats *s = &r->stats;
+    char a[CELL], b[CELL], c[CELL], d[CELL], e[CELL], n[CELL + 8];
+
+    section(t, "tiers",
+            "       held         of   evicted blocks      read   written  orphaned   requests");
+    for (unsigned tier = 0; tier < KVT_TIERS; tier++) {
+        const struct results_tier *config = &r->options.tiers[tier];
+
+        if (!config->present)
+            continue;
+        fprintf(t->out, "  %-14s%11s%11s%17s", kvt_tier_name((enum kvt_tier_kind)tier),
+                bytes_cell(a, r->gauges.held_b[tier]), bytes_cell(b, config->capacity_b),
+                count_cell(n, s->evicted_blocks[tier]));
+        fprintf(t->out, "%10s%10s%10s", bytes_cell(c, s->bytes_read[tier]),
+                bytes_cell(d, s->bytes_written[tier]), bytes_cell(e, r->orphan_b[tier]));
+        fprintf(t->out, "%11s\n", count_cell(n, r->figures.source_requests[tier]));
+    }
+    fprintf(t->out, "  %-80s%12s\n", "nothing found",
+            count_cell(n, r->figures.source_requests[SOURCE_NONE]));
+}
+
+static void print_memory(const struct table *t, const struct results *r)
+{
+    const struct results_figures *f = &r->figures;
+    char a[CELL], b[CELL], n[CELL + 8];
+
+    if (!isfinite(f->kv_waste_paged_ratio) && !isfinite(f->kv_waste_contiguous_ratio))
+        return;
+    section(t, "KV memory", "");
+    fprintf(t->out, "  allocated, unused: %s paged, %s contiguous; %s requests found no hole\n",
+            percent_cell(a, f->kv_waste_paged_ratio), percent_cell(b, f->kv_waste_contiguous_ratio),
+            count_cell(n, r->stats.contiguous_refused));
+    if (r->stats.preemptions > 0)
+        fprintf(t->out, "  %s preemptions\n", count_cell(n, r->stats.preemptions));
+}
+
+/* The busiest rows, most busy first; equal ones keep their order. */
+static void print_busy(const struct table *t, const struct results *r)
+{
+    bool done[4096] = {false};
+    size_t n_busy = r->n_busy < 4096 ? r->n_busy : 4096;
+    char a[CELL], b[CELL], c[CELL], n[CELL + 8];
+
+    section(t, "busiest", "         busy       wait            jobs     bytes");
+    for (unsigned shown = 0; shown < BUSY_ROWS; shown++) {
+        size_t best = n_busy;
+        for (size_t i = 0; i < n_busy; i++) {
+            if (!done[i] && r->busy[i].busy_ratio > 0 &&
+                (best == n_busy || r->busy[i].busy_ratio > r->busy[best].busy_ratio))
+                best = i;
+        }
+        if (best == n_busy)
+            break;
+        done[best] = true;
+        const struct results_busy *row = &r->busy[best];
+        fprintf(t->out, "  %-20s%9s%11s%16s%10s\n", row->name, percent_cell(a, row->busy_ratio),
+                time_cell(b, row->wait_mean_ns / 1e6), count_cell(n, row->jobs),
+                bytes_cell(c, row->bytes));
+    }
+    if (r->n_busy > BUSY_ROWS)
+        fprintf(t->out, "  (all %zu in utilization.csv)\n", r->n_busy);
+}
+
+void results_print(FILE *out, const struct results *r, const struct results *baseline, bool colour)
+{
+    const struct table t = {out, colour};
+
+    print_head(&t, r);
+    print_traffic(&t, r, baseline);
+    print_latency(&t, r, baseline);
+    print_ledger(&t, r);
+    print_tiers(&t, r);
+    print_memory(&t, r);
+    print_busy(&t, r);
+    if (r->options.dir != NULL) {
+        section(&t, "files", "");
+        fprintf(out, "  %s/:", r->options.dir);
+        for (const char *const *file = results_files; *file != NULL; file++)
+            fprintf(out, " %s", *file);
+        fprintf(out, "\n  pictures: kvtwin plot %s\n", r->options.dir);
+    }
+}
