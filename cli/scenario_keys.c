@@ -39,116 +39,119 @@ static const char *const touches[] = {"head", "leaf", NULL};
 /* One key after the other, not one member per line. */
 /* clang-format off */
 static const struct scenario_key keys[] = {
-    {.path = "question", .type = KEY_TEXT, .fallback = "", .offset = AT(question), .help =
-     "what this scenario asks, in one sentence"},
-    {.path = "expect", .type = KEY_TEXT, .fallback = "", .offset = AT(expect), .help =
-     "the outcome that would not surprise"},
-    {.path = "seed", .type = KEY_COUNT, .fallback = "1", .offset = AT(seed), .most = u53, .help =
-     "of every random stream"},
+    {.path = "question", .type = KEY_TEXT, .fallback = "", .offset = AT(question),
+     .help = "what this scenario asks, in one sentence"},
+    {.path = "expect", .type = KEY_TEXT, .fallback = "", .offset = AT(expect),
+     .help = "the outcome that would not surprise"},
+    {.path = "seed", .type = KEY_COUNT, .fallback = "1", .offset = AT(seed), .most = u53,
+     .help = "of every random stream"},
     {.path = "world", .type = KEY_CHOICE, .fallback = "sim", .offset = AT(world), .names = worlds,
      .help = "null: no time passes, hit rates only; sim: modelled hardware; --world goes first"},
-    {.path = "workload.trace", .type = KEY_TEXT, .offset = AT(workload.trace), .help =
-     "file with requests; without it they are generated"},
-    {.path = "workload.format", .type = KEY_CHOICE, .fallback = "auto", .offset =
-     AT(workload.format), .names = formats, .help = "of the trace"},
-    {.path = "workload.trace_block_tokens", .type = KEY_COUNT, .fallback = "auto", .offset =
-     AT(workload.trace_block_tokens), .least = 1, .most = 1048576, .word = "auto", .help =
-     "tokens that one hash id of the trace stands for"},
-    {.path = "workload.rate_scale", .type = KEY_NUMBER, .fallback = "1", .offset =
-     AT(workload.rate_scale), .least = 1e-6, .most = 1e6, .help =
-     "2: the same requests in half the time"},
+    {.path = "workload.trace", .type = KEY_TEXT, .offset = AT(workload.trace),
+     .help = "file with requests; without it they are generated"},
+    {.path = "workload.format", .type = KEY_CHOICE, .fallback = "auto",
+     .offset = AT(workload.format), .names = formats, .help = "of the trace"},
+    {.path = "workload.trace_block_tokens", .type = KEY_COUNT, .fallback = "auto",
+     .offset = AT(workload.trace_block_tokens), .least = 1, .most = 1048576, .word = "auto",
+     .help = "tokens that one hash id of the trace stands for"},
+    {.path = "workload.rate_scale", .type = KEY_NUMBER, .fallback = "1",
+     .offset = AT(workload.rate_scale), .least = 1e-6, .most = 1e6,
+     .help = "2: the same requests in half the time"},
     {.path = "workload.limit", .type = KEY_COUNT, .fallback = "all", .offset = AT(workload.limit),
-     .least = 1, .most = u53, .word = "all", .word_value = UINT64_MAX, .help =
-     "requests at most, after skip"},
-    {.path = "workload.skip", .type = KEY_COUNT, .fallback = "0", .offset = AT(workload.skip), .most
-     = u53, .help = "leading requests left out"},
-    {.path = "workload.warmup", .type = KEY_DURATION, .fallback = "0s", .offset =
-     AT(workload.warmup_ns), .help =
-     "requests that arrive before then fill the cache but are not counted"},
-    {.path = "workload.max_output_tokens", .type = KEY_COUNT, .fallback = "all", .offset =
-     AT(workload.max_output_tokens), .most = u32, .word = "all", .word_value = UINT64_MAX, .help =
-     "cuts outputs; 0: prefill only"},
-    {.path = "cluster.model", .type = KEY_TEXT, .fallback = "llama-3.1-8b", .offset =
-     AT(cluster.model), .help = "see `kvtwin catalog`"},
+     .least = 1, .most = u53, .word = "all", .word_value = UINT64_MAX,
+     .help = "requests at most, after skip"},
+    {.path = "workload.skip", .type = KEY_COUNT, .fallback = "0", .offset = AT(workload.skip),
+     .most = u53, .help = "leading requests left out"},
+    {.path = "workload.warmup", .type = KEY_DURATION, .fallback = "0s",
+     .offset = AT(workload.warmup_ns),
+     .help = "requests that arrive before then fill the cache but are not counted"},
+    {.path = "workload.max_output_tokens", .type = KEY_COUNT, .fallback = "all",
+     .offset = AT(workload.max_output_tokens), .most = u32, .word = "all", .word_value = UINT64_MAX,
+     .help = "cuts outputs; 0: prefill only"},
+    {.path = "cluster.model", .type = KEY_TEXT, .fallback = "llama-3.1-8b",
+     .offset = AT(cluster.model), .help = "see `kvtwin catalog`"},
     {.path = "cluster.gpu", .type = KEY_TEXT, .fallback = "a100-80g-sxm", .offset = AT(cluster.gpu),
      .help = "see `kvtwin catalog`"},
     {.path = "cluster.engines", .type = KEY_COUNT, .fallback = "1", .offset = AT(cluster.engines),
      .least = 1, .most = 65536, .help = "serving replicas, each with a copy of the model"},
-    {.path = "cluster.gpus_per_engine", .type = KEY_COUNT, .fallback = "1", .offset =
-     AT(cluster.gpus_per_engine), .least = 1, .most = 64, .help = "tensor parallel degree"},
-    {.path = "cluster.network", .type = KEY_TEXT, .fallback = "ethernet-100g", .offset =
-     AT(cluster.network), .help = "between engines and Redis; see `kvtwin catalog`"},
+    {.path = "cluster.gpus_per_engine", .type = KEY_COUNT, .fallback = "1",
+     .offset = AT(cluster.gpus_per_engine), .least = 1, .most = 64,
+     .help = "tensor parallel degree"},
+    {.path = "cluster.network", .type = KEY_TEXT, .fallback = "ethernet-100g",
+     .offset = AT(cluster.network), .help = "between engines and Redis; see `kvtwin catalog`"},
     {.path = "cluster.stack", .type = KEY_TEXT, .fallback = "auto", .offset = AT(cluster.stack),
      .help = "serving software, for its host overheads; see `kvtwin catalog`"},
-    {.path = "cluster.router", .type = KEY_CHOICE, .fallback = "prefix-aware", .offset =
-     AT(cluster.router), .names = routers, .help = "which engine gets a request"},
-    {.path = "cluster.max_batch_tokens", .type = KEY_COUNT, .fallback = "8192", .offset =
-     AT(cluster.max_batch_tokens), .least = 1, .most = u32, .help =
-     "per iteration: prefill chunk and decode tokens together"},
-    {.path = "cluster.max_batch_requests", .type = KEY_COUNT, .fallback = "256", .offset =
-     AT(cluster.max_batch_requests), .least = 1, .most = 1048576, .help =
-     "running or loading at one time, per engine"},
-    {.path = "cluster.gpu_memory_ratio", .type = KEY_RATIO, .fallback = "0.9", .offset =
-     AT(cluster.gpu_memory_ratio), .least = 0.01, .most = 1, .help =
-     "share of GPU memory that the serving software may use"},
-    {.path = "cluster.contiguous_tokens", .type = KEY_COUNT, .fallback = "auto", .offset =
-     AT(cluster.contiguous_tokens), .least = 1, .most = u32, .word = "auto", .help =
-     "what a contiguous allocator reserves per request; auto: the model's context"},
+    {.path = "cluster.router", .type = KEY_CHOICE, .fallback = "prefix-aware",
+     .offset = AT(cluster.router), .names = routers, .help = "which engine gets a request"},
+    {.path = "cluster.max_batch_tokens", .type = KEY_COUNT, .fallback = "8192",
+     .offset = AT(cluster.max_batch_tokens), .least = 1, .most = u32,
+     .help = "per iteration: prefill chunk and decode tokens together"},
+    {.path = "cluster.max_batch_requests", .type = KEY_COUNT, .fallback = "256",
+     .offset = AT(cluster.max_batch_requests), .least = 1, .most = 1048576,
+     .help = "running or loading at one time, per engine"},
+    {.path = "cluster.gpu_memory_ratio", .type = KEY_RATIO, .fallback = "0.9",
+     .offset = AT(cluster.gpu_memory_ratio), .least = 0.01, .most = 1,
+     .help = "share of GPU memory that the serving software may use"},
+    {.path = "cluster.contiguous_tokens", .type = KEY_COUNT, .fallback = "auto",
+     .offset = AT(cluster.contiguous_tokens), .least = 1, .most = u32, .word = "auto",
+     .help = "what a contiguous allocator reserves per request; auto: the model's context"},
     {.path = "cache.enabled", .type = KEY_BOOL, .fallback = "true", .offset = AT(cache.enabled),
      .help = "false: nothing is matched or kept"},
-    {.path = "cache.block_tokens", .type = KEY_COUNT, .fallback = "auto", .offset =
-     AT(cache.block_tokens), .least = 1, .most = 1048576, .word = "auto", .help =
-     "identity and transfer unit; auto: as the trace has it, 512 without trace"},
-    {.path = "cache.page_tokens", .type = KEY_COUNT, .fallback = "16", .offset =
-     AT(cache.page_tokens), .least = 1, .most = 1048576, .word = "block", .help =
-     "GPU allocation unit; divides the block"},
-    {.path = "cache.match.chain", .type = KEY_BOOL, .fallback = "true", .offset =
-     AT(cache.match_chain), .help = "longest run of leading blocks"},
-    {.path = "cache.match.exact", .type = KEY_BOOL, .fallback = "true", .offset =
-     AT(cache.match_exact), .help = "the whole prefix; with chain: false, only that"},
+    {.path = "cache.block_tokens", .type = KEY_COUNT, .fallback = "auto",
+     .offset = AT(cache.block_tokens), .least = 1, .most = 1048576, .word = "auto",
+     .help = "identity and transfer unit; auto: as the trace has it, 512 without trace"},
+    {.path = "cache.page_tokens", .type = KEY_COUNT, .fallback = "16",
+     .offset = AT(cache.page_tokens), .least = 1, .most = 1048576, .word = "block",
+     .help = "GPU allocation unit; divides the block"},
+    {.path = "cache.match.chain", .type = KEY_BOOL, .fallback = "true",
+     .offset = AT(cache.match_chain), .help = "longest run of leading blocks"},
+    {.path = "cache.match.exact", .type = KEY_BOOL, .fallback = "true",
+     .offset = AT(cache.match_exact), .help = "the whole prefix; with chain: false, only that"},
     {.path = "cache.match.approximate", .type = KEY_LATER, .help = "similar prompts"},
     {.path = "cache.shard", .type = KEY_LATER, .help = "placement of KV over GPUs"},
-    {.path = "cache.load_or_compute", .type = KEY_CHOICE, .fallback = "adaptive", .offset =
-     AT(cache.load_or_compute), .names = load_choices, .help =
-     "blocks below the GPU: whichever is predicted to be faster, or one of them"},
-    {.path = "cache.load_patience", .type = KEY_NUMBER, .fallback = "2", .offset =
-     AT(cache.load_patience), .most = 1e6, .help =
-     "a load is abandoned after this many times the recompute; 0: never"},
-    {.path = "cache.single_flight", .type = KEY_BOOL, .fallback = "true", .offset =
-     AT(cache.single_flight), .help = "requests wait for blocks that another one is computing"},
-    {.path = "cache.partial_blocks", .type = KEY_BOOL, .fallback = "false", .offset =
-     AT(cache.partial_blocks), .help = "a partial last prompt block is kept too"},
-    {.path = "cache.recompute_last_token", .type = KEY_BOOL, .fallback = "true", .offset =
-     AT(cache.recompute_last_token), .help = "a full hit still computes one token, for its logits"},
-    {.path = "cache.model_epoch", .type = KEY_TEXT, .fallback = "0", .offset =
-     AT(cache.model_epoch), .help = "another epoch shares no blocks"},
-    {.path = "cache.history", .type = KEY_COUNT, .fallback = "all", .offset =
-     AT(cache.history_blocks), .most = u53, .word = "all", .word_value = UINT64_MAX, .help =
-     "forgotten blocks remembered, to tell evicted from cold"},
+    {.path = "cache.load_or_compute", .type = KEY_CHOICE, .fallback = "adaptive",
+     .offset = AT(cache.load_or_compute), .names = load_choices,
+     .help = "blocks below the GPU: whichever is predicted to be faster, or one of them"},
+    {.path = "cache.load_patience", .type = KEY_NUMBER, .fallback = "2",
+     .offset = AT(cache.load_patience), .most = 1e6,
+     .help = "a load is abandoned after this many times the recompute; 0: never"},
+    {.path = "cache.single_flight", .type = KEY_BOOL, .fallback = "true",
+     .offset = AT(cache.single_flight),
+     .help = "requests wait for blocks that another one is computing"},
+    {.path = "cache.partial_blocks", .type = KEY_BOOL, .fallback = "false",
+     .offset = AT(cache.partial_blocks), .help = "a partial last prompt block is kept too"},
+    {.path = "cache.recompute_last_token", .type = KEY_BOOL, .fallback = "true",
+     .offset = AT(cache.recompute_last_token),
+     .help = "a full hit still computes one token, for its logits"},
+    {.path = "cache.model_epoch", .type = KEY_TEXT, .fallback = "0",
+     .offset = AT(cache.model_epoch), .help = "another epoch shares no blocks"},
+    {.path = "cache.history", .type = KEY_COUNT, .fallback = "all",
+     .offset = AT(cache.history_blocks), .most = u53, .word = "all", .word_value = UINT64_MAX,
+     .help = "forgotten blocks remembered, to tell evicted from cold"},
     {.path = "faults", .type = KEY_LATER, .help = "what breaks, and when"},
     {.path = "slo", .type = KEY_LATER, .help = "latency that must be met"},
     {.path = "prices", .type = KEY_LATER, .help = "what the hardware costs"},
 };
 
 static const struct scenario_key tier_keys[] = {
-    {.path = "enabled", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(enabled), .kinds =
-     EACH, .help = "false: as if the tier were not listed"},
-    {.path = "capacity", .type = KEY_CAPACITY, .offset = TIER_AT(capacity), .kinds = EACH, .help =
-     "per engine (redis: of all nodes); auto: what the hardware leaves"},
+    {.path = "enabled", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(enabled),
+     .kinds = EACH, .help = "false: as if the tier were not listed"},
+    {.path = "capacity", .type = KEY_CAPACITY, .offset = TIER_AT(capacity), .kinds = EACH,
+     .help = "per engine (redis: of all nodes); auto: what the hardware leaves"},
     {.path = "ttl", .type = KEY_DURATION, .fallback = "none", .offset = TIER_AT(ttl_ns), .least = 1,
      .kinds = EACH, .word = "none", .word_value = KVT_NEVER, .help = "life of a block"},
     {.path = "ttl_refresh", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(ttl_refresh),
      .kinds = EACH, .help = "a hit starts the life anew"},
-    {.path = "evict", .type = KEY_CHOICE, .fallback = "lru", .offset = TIER_AT(evict), .kinds =
-     EACH, .names = evictions, .help = "which block leaves when room is short"},
-    {.path = "touch", .type = KEY_CHOICE, .fallback = "leaf", .offset = TIER_AT(touch), .kinds =
-     GPU, .names = touches, .help = "which end of a prompt is touched first"},
-    {.path = "write", .type = KEY_CHOICE, .fallback = "through", .offset = TIER_AT(write), .kinds =
-     BELOW, .names = writes, .help = "through: stored as soon as computed"},
-    {.path = "codec", .type = KEY_LIST, .fallback = "none", .offset = TIER_AT(codec), .kinds =
-     BELOW, .help = "chain of codecs; see `kvtwin catalog`"},
-    {.path = "probe", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(probe), .kinds =
-     BELOW, .help = "ask before loading"},
+    {.path = "evict", .type = KEY_CHOICE, .fallback = "lru", .offset = TIER_AT(evict),
+     .kinds = EACH, .names = evictions, .help = "which block leaves when room is short"},
+    {.path = "touch", .type = KEY_CHOICE, .fallback = "leaf", .offset = TIER_AT(touch),
+     .kinds = GPU, .names = touches, .help = "which end of a prompt is touched first"},
+    {.path = "write", .type = KEY_CHOICE, .fallback = "through", .offset = TIER_AT(write),
+     .kinds = BELOW, .names = writes, .help = "through: stored as soon as computed"},
+    {.path = "codec", .type = KEY_LIST, .fallback = "none", .offset = TIER_AT(codec),
+     .kinds = BELOW, .help = "chain of codecs; see `kvtwin catalog`"},
+    {.path = "probe", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(probe),
+     .kinds = BELOW, .help = "ask before loading"},
     {.path = "node", .type = KEY_TEXT, .fallback = "cache.r7g.16xlarge", .offset = TIER_AT(node),
      .kinds = REDIS, .help = "type of a Redis node; see `kvtwin catalog`"},
     {.path = "nodes", .type = KEY_COUNT, .fallback = "1", .offset = TIER_AT(nodes), .least = 1,
@@ -157,12 +160,13 @@ static const struct scenario_key tier_keys[] = {
      .kinds = REDIS, .help = "1: half of the nodes hold copies, which halves the room"},
     {.path = "connections", .type = KEY_COUNT, .fallback = "8", .offset = TIER_AT(connections),
      .least = 1, .most = 1024, .kinds = REDIS, .help = "from one engine to one node"},
-    {.path = "server_evicts", .type = KEY_BOOL, .fallback = "true", .offset =
-     TIER_AT(server_evicts), .kinds = REDIS, .help = "allkeys-lru; false: a full node refuses"},
+    {.path = "server_evicts", .type = KEY_BOOL, .fallback = "true",
+     .offset = TIER_AT(server_evicts), .kinds = REDIS,
+     .help = "allkeys-lru; false: a full node refuses"},
     {.path = "timeout", .type = KEY_DURATION, .fallback = "none", .offset = TIER_AT(timeout_ns),
      .least = 1, .kinds = REDIS, .word = "none", .word_value = KVT_NEVER, .help = "per operation"},
-    {.path = "device", .type = KEY_TEXT, .fallback = "nvme-gen4", .offset = TIER_AT(device), .kinds
-     = DISK, .help = "type of a drive; see `kvtwin catalog`"},
+    {.path = "device", .type = KEY_TEXT, .fallback = "nvme-gen4", .offset = TIER_AT(device),
+     .kinds = DISK, .help = "type of a drive; see `kvtwin catalog`"},
     {.path = "devices", .type = KEY_COUNT, .fallback = "1", .offset = TIER_AT(devices), .least = 1,
      .most = 64, .kinds = DISK, .help = "drives per engine"},
     {.path = "prefix_closed", .type = KEY_LATER, .kinds = EACH, .help = "evict leaves first"},
