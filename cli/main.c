@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * main.c - kvtwin SUBCOMMAND: finds the command, sets the process up, returns its exit code.
+ *
+ * What holds for the whole process is set here, once: GSL reports errors instead of aborting, and a
+ * reader that goes away (kvtwin ... | head) ends the process quietly, as for other filters. A command
+ * that must finish its files whatever becomes of its reader (run) asks for EPIPE instead.
+ */
+#include <gsl/gsl_errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "near.h"
+#include "version.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", cmd_run, "one scenario: a summary table, files in results/"},
+    {"plot", cmd_plot, "pictures from the files of a run"},
+    {"trace", cmd_trace, "know, convert and generate traffic"},
+    {"catalog", cmd_catalog,
+     "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
+    {"doctor", cmd_doctor, "what this machine can run, and what is missing"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *out)
+{
+    fputs("kvtwin: does a tiered, distributed KV cache pay for this LLM traffic?\n"
+          "\n"
+          "usage: kvtwin COMMAND [ARGUMENTS]\n"
+          "\n",
+          out);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    fputs("\n"
+          "  kvtwin COMMAND --help   tells more\n"
+          "  kvtwin --version        which kvtwin this is\n"
+          "\n"
+          "Begin with: kvtwin run scenarios/quickstart.yaml\n"
+          "Exit codes: 0 done, 1 failed, 2 bad input, 3 outside tolerance.\n",
+          out);
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *name)
+{
+    const char *names[COMMANDS];
+    char list[256] = "";
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i] = commands[i].name;
+    const char *near = near_word(name, names, COMMANDS);
+    near_list(list, sizeof list, names, COMMANDS);
+    if (near)
+        fprintf(stderr, "kvtwin: %.80s: unknown command, did you mean %s?\n", name, near);
+    else
+        fprintf(stderr, "kvtwin: %.80s: unknown command, expected one of %s\n", name, list);
+    return EXIT_BAD_INPUT;
+}
+
+/* Makes `kvtwin help run` the same as `kvtwin run --help`. */
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *command = find(argv[1]);
+    if (!command)
+        return unknown(argv[1]);
+    char flag[] = "--help";
+    char *arguments[] = {argv[1], flag, NULL};
+    return command->run(2, arguments);
+}
+
+int main(int argc, char **argv)
+{
+    gsl_set_error_handler_off();
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_BAD_INPUT;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return help(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        printf("kvtwin %s (%s)\n", kvtwin_version(), kvtwin_revision());
+        return EXIT_DONE;
+    }
+    const struct command *command = find(argv[1]);
+    return command ? command->run(argc - 1, argv + 1) : unknown(argv[1]);
+}
