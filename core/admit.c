@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * admit.c - from the head of an engine's queue into its memory: match, decide, take pages.
+ *
+ * Match looks up every prompt block, nearest tier first, and writes what it finds into `src`:
+ *
+ *      block      0     1     2     3     4     5     6     7    | tail
+ *      src        GPU   GPU   HOST  REDIS REDIS EVICT EVICT COLD | tail
+ *                 <-------- usable --------->  <--- computed ---------->
+ *
+ * The first block that is nowhere ends the usable prefix: KV depends on all tokens before it. A block behind
+ * that hole that is held all the same is booked under the hole's cause.
+ *
+ * Decide cuts the usable prefix where loading further is predicted to take longer than computing the rest. The
+ * time to load is linear in tokens and the time to compute grows faster than linearly with position, so the best
+ * cut lies at the end of a run of blocks from one tier; only those are compared. Loads of different tiers run
+ * side by side: the slowest counts.
+ *
+ * Then all pages for the prompt are taken at once, evicting unused cached blocks. If they cannot be had the
+ * request waits at the head of the queue, and nobody overtakes it.
+ */
+#include "internal.h"
+
+static const enum kvt_tier_kind below_gpu[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
+enum { N_BELOW = 3 };
+
+static uint8_t hit_class(enum kvt_tier_kind tier)
+{
+    return (uint8_t)(KVT_HIT_GPU + (int)tier);
+}
+
+static uint8_t miss_class(const struct kvt_core *core, uint32_t block)
+{
+    switch (kvt_block_at(&core->blocks, block)->fate) {
+    case KVT_FATE_EVICTED:
+        return KVT_COMPUTED_EVICTED;
+    case KVT_FATE_EXPIRED:
+        return KVT_COMPUTED_EXPIRED;
+    default:
+        return KVT_COMPUTED_COLD;
+    }
+}
+
+/* Where block i can be had from below the GPU, as a hit class; or why not. */
+static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const uint32_t block = q->blocks[i];
+    if (kvt_block_at(&core->blocks, block)->copies == KVT_NONE)
+        return miss_class(core, block);
+    bool down = false;
+    for (int t = 0; t < N_BELOW; t++) {
+        const uint32_t place = kvt_room_place(&core->room, below_gpu[t], q->engine);
+        if (place == KVT_NONE)
+            continue;
+        const uint32_t copy = kvt_copy_find(&core->room, block, place, core->now);
+        if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
+            continue;
+        if (core->room.places[place].up)
+            return hit_class(below_gpu[t]);
+        down = true;
+    }
+    return down ? KVT_COMPUTED_TIER_DOWN : miss_class(core, block);
+}
+
+/* A GPU copy that the request may use: READY, or being filled when it is willing to wait. */
+static uint32_t look_gpu(struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const uint32_t copy = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+    if (copy == KVT_NONE || copy_at(core, copy)->state == KVT_COPY_READY)
+        return copy;
+    return core->config.single_flight ? copy : KVT_NONE;
+}
+
+static void match(struct kvt_core *core, struct req *q)
+{
+    uint32_t i = 0;
+    uint8_t cause = KVT_COMPUTED_COLD;
+    for (; i < q->n_held; i++) {
+        q->copies[i] = look_gpu(core, q, i);
+        const uint8_t src = q->copies[i] != KVT_NONE ? KVT_HIT_GPU : look_below(core, q, i);
+        q->src[i] = src;
+        if (!is_hit(src)) {
+            cause = src;
+            break;
+        }
+    }
+    q->usable = i;
+    for (; i < q->n_held; i++) {
+        const uint32_t copy = look_gpu(core, q, i);
+        /* Behind the hole only what is ready is of use; what is in flight would be waited for in vain. */
+        const bool ready = copy != KVT_NONE && copy_at(core, copy)->state == KVT_COPY_READY;
+        q->copies[i] = ready ? copy : KVT_NONE;
+        const uint8_t src = ready ? KVT_HIT_GPU : look_below(core, q, i);
+        q->src[i] = is_hit(src) ? cause : src;
+    }
+    if (core->config.match == KVT_MATCH_EXACT && q->usable < q->n_held) {
+        for (i = 0; i < q->usable; i++) {
+            q->src[i] = cause;
+            if (q->copies[i] != KVT_NONE && copy_at(core, q->copies[i])->state != KVT_COPY_READY)
+                q->copies[i] = KVT_NONE;
+        }
+        q->usable = 0;
+    }
+}
+
+double prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n)
+{
+    const struct kvt_prefill_cost *c = &core->config.prefill;
+    const double tokens = (double)n;
+    return n ? c->fixed_ns +
+                   tokens * (c->ns_per_token + c->ns_per_token2 * ((double)past + tokens / 2))
+             : 0;
+}
+
+/* Cuts q->usable to where time to first token is predicted to be least. */
+static void decide(struct kvt_core *core, struct req *q)
+{
+    const uint32_t b = core->config.block_tokens;
+    if (core->config.load_choice == KVT_LOAD_ALWAYS)
+        return;
+    uint64_t tokens[KVT_TIERS] = {0};
+    uint32_t best = 0;
+    double best_ns = prefill_ns(core, 0, q->target);
+    for (uint32_t i = 0; i < q->usable; i++) {
+        const enum kvt_tier_kind tier = (enum kvt_tier_kind)(q->src[i] - KVT_HIT_GPU);
+        tokens[tier] += b;
+        if (core->config.load_choice == KVT_LOAD_NEVER) {
+            if (tier != KVT_GPU)
+                break;
+            best = i + 1;
+            continue;
+        }
+        if (i + 1 < q->usable && q->src[i + 1] == q->src[i])
+            continue;
+        double load_ns = 0;
+        for (int t = 0; t < N_BELOW; t++) {
+            const enum kvt_tier_kind below = below_gpu[t];
+            if (!tokens[below])
+                continue;
+            const struct kvt_tier_config *c = &core->config.tiers[below];
+            const double ns = c->load_fixed_ns + (double)tokens[below] * c->load_ns_per_token +
+                              (double)core->engines[q->engine].inflight_load_ns[below];
+            load_ns = ns > load_ns ? ns : load_ns;
+        }
+        const uint64_t past = (uint64_t)(i + 1) * b < q->target ? (uint64_t)(i + 1) * b : q->target;
+        const double ns = load_ns + prefill_ns(core, past, q->target - past);
+        if (ns <= best_ns) {
+            best_ns = ns;
+            best = i + 1;
+        }
+    }
+    for (uint32_t i = best; i < q->usable; i++) {
+        q->src[i] = KVT_COMPUTED_CHEAPER;
+        if (q->copies[i] != KVT_NONE && copy_at(core, q->copies[i])->state != KVT_COPY_READY)
+            q->copies[i] = KVT_NONE;
+    }
+    q->usable = best;
+}
+
+bool make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages)
+{
+    const struct kvt_place *place = gpu_place(core, engine);
+    if (pages_available(core, engine) < pages || kvt_place_available(place) < blocks)
+        return false;
+    const uint64_t capacity = place->config->capacity_blocks;
+    while (kvt_pager_free(&place->pager) < pages ||
+           (capacity != UINT64_MAX && capacity - place->copies < blocks))
+        if (!kvt_place_evict(&core->room, engine, core->now))
+            return false;
+    return true;
+}
+
+/* What an admission takes, and what of its own hits now counts as available but will not be. */
+struct need {
+    uint64_t blocks, pages, own_blocks;
+};
+
+static struct need count_need(const struct kvt_core *core, const struct req *q)
+{
+    struct need n = {.pages = core->config.pages_per_request};
+    for (uint32_t i = 0; i < q->n_held; i++) {
+        if (q->copies[i] == KVT_NONE)
+            n.blocks++;
+        else
+            n.own_blocks += !copy_at(core, q->copies[i])->users;
+    }
+    n.pages += n.blocks * core->room.pages_per_block +
+               kvt_pages_for(&core->room, q->target - held_tokens(core, q));
+    return n;
+}
+
+/* Takes what count_need counted. False when it cannot be had: then nothing is held. */
+static bool take_memory(struct kvt_core *core, struct req *q, const struct need *need)
+{
+    if (kvt_pool_reserve(&core->room.copies, q->n_held))
+        return false;
+    for (uint32_t i = 0; i < q->n_held; i++)
+        if (q->copies[i] != KVT_NONE)
+            kvt_copy_use(&core->room, q->copies[i]);
+    const bool made = make_room(core, q->engine, need->blocks, need->pages);
+    assert(made); /* the caller counted */
+    (void)made;
+    struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
+    for (uint32_t i = 0; i < q->n_held; i++) {
+        if (q->copies[i] != KVT_NONE)
+            continue;
+        const bool taken =
+            kvt_copy_peek(&core->room, q->blocks[i], q->engine, core->now) != KVT_NONE;
+        q->copies[i] = kvt_copy_new(&core->room, q->blocks[i], q->engine,
+                                    taken ? KVT_COPY_PRIVATE : KVT_COPY_FILLING, NULL);
+        assert(q->copies[i] != KVT_NONE);
+    }
+    bool got = kvt_pager_take(pager, core->config.pages_per_request, &q->fixed);
+    got = kvt_pager_take(pager, kvt_pages_for(&core->room, q->target - held_tokens(core, q)),
+                         &q->tail) &&
+          got;
+    assert(got);
+    (void)got;
+    return true;
+}
+
+/* Puts one use of every held copy back. Order matters: the copy put back last is evicted last. */
+void release_memory(struct kvt_core *core, struct req *q)
+{
+    struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
+    for (uint32_t k = 0; k < q->n_held; k++) {
+        const uint32_t i = core->config.touch == KVT_TOUCH_LEAF ? q->n_held - 1 - k : k;
+        if (q->copies[i] == KVT_NONE)
+            continue;
+        struct kvt_copy *c = copy_at(core, q->copies[i]);
+        /* A copy in filling that this request was to compute will not come. One filled by a load stays: the
+         * load is its user, and will tell. */
+        if (c->state == KVT_COPY_FILLING && !is_hit(q->src[i]))
+            kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
+        else if (c->state == KVT_COPY_READY)
+            kvt_copy_refresh(&core->room, q->copies[i], core->now);
+        kvt_copy_unuse(&core->room, q->copies[i]);
+        q->copies[i] = KVT_NONE;
+    }
+    if (q->tail.n)
+        kvt_pager_give(pager, q->tail.first, q->tail.n);
+    if (q->fixed.n)
+        kvt_pager_give(pager, q->fixed.first, q->fixed.n);
+    q->tail = q->fixed = (struct kvt_page_run){KVT_NONE, KVT_NONE, 0};
+    q->n_held = 0;
+}
+
+static void first_admission(struct kvt_core *core, struct req *q)
+{
+    q->start_ns = core->now;
+    const uint64_t wanted = (uint64_t)q->prompt_tokens + q->output_tokens;
+    q->contig_tokens =
+        core->config.contiguous_tokens > wanted ? core->config.contiguous_tokens : wanted;
+    q->contig_at = kvt_contig_take(&core->contigs[q->engine], q->contig_tokens);
+    if (q->contig_at == KVT_CONTIG_NONE) {
+        core->stats.contiguous_refused++;
+        q->contig_tokens = 0;
+    }
+}
+
+/* Pages that shall be left over after an admission, so that it is not undone by the next tokens: one to grow, and
+ * beside others a hundredth of all (vLLM's watermark). Never more than the request can come to need when it is
+ * alone, or it might wait for ever. */
+static uint64_t headroom(const struct kvt_core *core, const struct req *q, bool others)
+{
+    if (core->config.gpu_pages == UINT64_MAX)
+        return 0;
+    const uint64_t whole = (uint64_t)q->prompt_tokens + q->output_tokens;
+    const uint64_t to_grow =
+        kvt_pages_for(&core->room, whole) > kvt_pages_for(&core->room, q->target) ? 1 : 0;
+    const uint64_t watermark = core->config.gpu_pages / 100;
+    return others && watermark > to_grow ? watermark : to_grow;
+}
+
+/* True when the request at the head got its memory. */
+static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
+{
+    struct engine *e = &core->engines[engine];
+    struct req *q = req_at(core, r);
+    q->target = q->prompt_tokens + q->generated;
+    const uint32_t full = q->target / core->config.block_tokens;
+    q->n_held = full < q->n_keys ? full : q->n_keys;
+    if (q->n_held < q->n_match)
+        q->n_held = q->n_match;
+    match(core, q);
+    decide(core, q);
+    const struct need need = count_need(core, q);
+    const bool others = e->lists[REQ_RUNNING].n + e->lists[REQ_GATHERING].n > 0;
+    const uint64_t pages = need.pages + need.own_blocks * core->room.pages_per_block;
+    if (pages_available(core, engine) < pages + headroom(core, q, others) ||
+        kvt_place_available(gpu_place(core, engine)) < need.blocks + need.own_blocks ||
+        !take_memory(core, q, &need)) {
+        q->n_held = 0;
+        e->blocked = true;
+        e->blocked_pages = pages_available(core, engine);
+        e->blocked_blocks = kvt_place_available(gpu_place(core, engine));
+        return false;
+    }
+    if (q->start_ns == KVT_NEVER)
+        first_admission(core, q);
+    q->gathered = 0;
+    q->stored = 0;
+    list_pull(core, r);
+    list_push(core, r, REQ_GATHERING, false);
+    fetch_start(core, r);
+    return true;
+}
+
+void admit(struct kvt_core *core, uint32_t engine)
+{
+    struct engine *e = &core->engines[engine];
+    if (!e->up)
+        return;
+    while (e->lists[REQ_WAITING].n) {
+        const uint32_t busy = e->lists[REQ_RUNNING].n + e->lists[REQ_GATHERING].n;
+        if (busy >= core->config.max_batch_requests)
+            return;
+        if (e->blocked && busy && pages_available(core, engine) <= e->blocked_pages &&
+            kvt_place_available(gpu_place(core, engine)) <= e->blocked_blocks)
+            return;
+        e->blocked = false;
+        if (!admit_one(core, engine, e->lists[REQ_WAITING].first))
+            return;
+    }
+}

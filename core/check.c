@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * check.c - walks everything and holds it against the numbered invariants of core.h, place.h and block.h.
+ *
+ * For assert() and tests: it costs time in proportion to all that is tracked. Nothing here has a side effect, and
+ * no scratch memory is needed: what must agree is counted twice from two directions.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+/* What walking the blocks says about the places. The sums over all places are enough: a copy counted for the wrong
+ * one is caught by the check of its own place number. */
+struct census {
+    uint64_t copies, filling, unused;
+    uint64_t idle;
+};
+
+static bool complain(char *why, size_t size, const char *text)
+{
+    const size_t n = strlen(text) + 1;
+    if (size)
+        memcpy(why, text, n < size ? n : size);
+    if (size && n >= size)
+        why[size - 1] = '\0';
+    return false;
+}
+
+static const char *check_block(const struct kvt_core *core, uint32_t number, struct census *sum)
+{
+    const struct kvt_block *b = kvt_block_at(&core->blocks, number);
+    if (b->copies == KVT_NONE && !b->refs)
+        sum->idle++;
+    if (kvt_index_find(&core->blocks.index, kvt_block_key(b)) != number)
+        return "block: the index does not find it under its key";
+    for (uint32_t copy = b->copies; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
+        const struct kvt_copy *c = copy_at(core, copy);
+        if (c->block != number || c->place >= core->room.n_places)
+            return "(L1) a copy in a block's list belongs elsewhere";
+        if (c->state != KVT_COPY_FILLING && c->state != KVT_COPY_READY)
+            return "(L1) a private or void copy is in its block's list";
+        if (c->state == KVT_COPY_FILLING && !c->users)
+            return "(L1) a copy is being filled by nobody";
+        for (uint32_t other = c->next; other != KVT_NONE; other = copy_at(core, other)->next)
+            if (copy_at(core, other)->place == c->place)
+                return "(L4) two copies of a block in one place";
+        sum->copies++;
+        sum->filling += c->state == KVT_COPY_FILLING;
+        sum->unused += !c->users;
+    }
+    return NULL;
+}
+
+static const char *check_place(const struct kvt_core *core, uint32_t p, struct census *sum)
+{
+    const struct kvt_place *place = &core->room.places[p];
+    uint64_t n = 0;
+    uint32_t newer = KVT_NONE;
+    for (uint32_t copy = place->newest; copy != KVT_NONE; copy = copy_at(core, copy)->older) {
+        const struct kvt_copy *c = copy_at(core, copy);
+        if (c->newer != newer || c->place != p)
+            return "(L2) an LRU list is broken";
+        if (c->state != KVT_COPY_READY || c->users)
+            return "(L2) a copy on the LRU list is in use or not ready";
+        newer = copy;
+        n++;
+    }
+    if (place->oldest != newer)
+        return "(L2) an LRU list does not end at its oldest";
+    sum->unused += n;
+    sum->copies += place->held_blocks;
+    if (place->held_b != place->held_blocks * core->room.stored_b[place->tier])
+        return "(C6) held bytes are not held blocks times their size";
+    const struct kvt_tier_config *c = place->config;
+    if (place->tier != KVT_GPU && c->manager == KVT_MANAGED_BY_CORE &&
+        (place->held_blocks > c->capacity_blocks || place->held_b > c->capacity_b))
+        return "(C6) a place holds more than its capacity";
+    if (place->cached != n)
+        return "(L2) an LRU list is miscounted";
+    if (place->tier == KVT_GPU && c->capacity_blocks < place->copies)
+        return "(C6) a gpu holds more blocks than its capacity";
+    return NULL;
+}
+
+/* (C4): pages in copies are those of copies that some request or list knows; the pager counts the rest. Copies
+ * outside the table (private, void) are found through their users only, so pages are counted from the pool. */
+static const char *check_pages(const struct kvt_core *core)
+{
+    if (core->config.gpu_pages == UINT64_MAX)
+        return NULL;
+    uint64_t used = 0, in_requests = 0;
+    for (uint32_t e = 0; e < core->config.engines; e++) {
+        const struct kvt_pager *pager = &gpu_place(core, e)->pager;
+        if (!kvt_pager_check(pager))
+            return "(C4) a pager is broken";
+        used += kvt_pager_used(pager);
+        for (int l = 0; l < 3; l++)
+            for (uint32_t r = core->engines[e].lists[l].first; r != KVT_NONE;
+                 r = req_at(core, r)->next)
+                in_requests += req_at(core, r)->tail.n + req_at(core, r)->fixed.n;
+    }
+    uint64_t lower = 0;
+    for (uint32_t p = core->config.engines; p < core->room.n_places; p++)
+        lower += core->room.places[p].held_blocks;
+    /* lower copies that a failed store voided are freed at once, so every other record is a GPU copy */
+    const uint64_t gpu_copies = core->room.copies.in_use - lower;
+    if (used != in_requests + gpu_copies * core->room.pages_per_block)
+        return "(C4) pages of copies and requests do not add up to those in use";
+    return NULL;
+}
+
+static const char *check_requests(const struct kvt_core *core)
+{
+    uint64_t n = 0;
+    for (uint32_t e = 0; e < core->config.engines; e++) {
+        uint64_t load = 0, pending = 0;
+        for (int l = 0; l < 3; l++) {
+            for (uint32_t r = core->engines[e].lists[l].first; r != KVT_NONE;) {
+                const struct req *q = req_at(core, r);
+                if (q->engine != e || q->state != (enum req_state)l)
+                    return "(C1) a request is in a list that is not its own";
+                if (l == REQ_WAITING && (q->n_held || q->tail.n || q->fixed.n))
+                    return "(C4) a waiting request holds memory";
+                load += q->prompt_tokens;
+                pending += q->pending;
+                n++;
+                r = q->next;
+            }
+        }
+        if (load != core->engines[e].load_tokens ||
+            pending != core->engines[e].pending_prefill_tokens)
+            return "an engine's load is miscounted";
+    }
+    const struct kvt_core_stats *s = &core->stats;
+    if (n != core->requests.in_use || s->requests != n + s->finished + s->rejected + s->failed)
+        return "(C1) requests do not add up";
+    uint64_t ledger = 0;
+    for (int c = 0; c < KVT_LEDGER; c++)
+        ledger += s->ledger_tokens[c];
+    return ledger == s->prompt_tokens ? NULL : "(C2) the ledger does not add up to the prompts";
+}
+
+bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
+{
+    struct census blocks = {0}, places = {0};
+    uint64_t live = 0;
+    const char *text = check_requests(core);
+    for (uint32_t i = 0; !text && i < kvt_blocks_end(&core->blocks); i++) {
+        if (!kvt_block_live(&core->blocks, i))
+            continue;
+        live++;
+        text = check_block(core, i, &blocks);
+    }
+    for (uint32_t p = 0; !text && p < core->room.n_places; p++)
+        text = check_place(core, p, &places);
+    if (!text && (live != kvt_blocks_count(&core->blocks) || live != core->blocks.index.count))
+        text = "(B1) block table and index disagree";
+    if (!text && blocks.idle != core->blocks.idle)
+        text = "(B2) idle blocks are miscounted";
+    if (!text && blocks.copies != places.copies)
+        text = "(L1) copies listed by blocks and held by places disagree";
+    if (!text && blocks.unused != places.unused)
+        text = "(L2) unused copies and LRU lists disagree";
+    if (!text)
+        text = check_pages(core);
+    return text ? complain(why, size, text) : true;
+}

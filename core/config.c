@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * config.c - defaults of a core's configuration, and what makes one unusable.
+ */
+#include "core.h"
+
+#include <string.h>
+
+void kvt_core_config_init(struct kvt_core_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->engines = 1;
+    config->block_tokens = 16;
+    config->page_tokens = 16;
+    config->gpu_pages = UINT64_MAX;
+    config->max_batch_tokens = 8192;
+    config->max_batch_requests = 256;
+    config->cache = true;
+    config->single_flight = true;
+    config->recompute_last_token = true;
+    config->match = KVT_MATCH_CHAIN;
+    config->touch = KVT_TOUCH_LEAF;
+    config->router = KVT_ROUTE_PREFIX_AWARE;
+    config->load_choice = KVT_LOAD_ADAPTIVE;
+    config->load_patience = 2;
+    config->history_blocks = UINT64_MAX;
+    for (int t = 0; t < KVT_TIERS; t++) {
+        struct kvt_tier_config *tier = &config->tiers[t];
+        tier->capacity_blocks = tier->capacity_b = UINT64_MAX;
+        tier->ttl_ns = KVT_NEVER;
+        tier->write_through = true;
+    }
+    config->tiers[KVT_GPU].present = true;
+}
+
+static const char *check_tier(const struct kvt_tier_config *tier)
+{
+    if (!tier->capacity_blocks || !tier->capacity_b)
+        return "a tier needs room for at least one block";
+    if (!(tier->stored_b_per_token >= 0) || tier->stored_b_per_token > 1e12)
+        return "stored bytes per token must lie between 0 and 1e12";
+    if (!(tier->load_fixed_ns >= 0) || !(tier->load_ns_per_token >= 0))
+        return "predicted load times must not be negative";
+    if (!tier->ttl_ns)
+        return "a TTL must be longer than nothing";
+    return NULL;
+}
+
+const char *kvt_core_config_check(const struct kvt_core_config *c)
+{
+    if (c->engines < 1 || c->engines > 4096)
+        return "engines must be 1 to 4096";
+    if (!c->page_tokens || !c->block_tokens || c->block_tokens % c->page_tokens)
+        return "block_tokens must be a multiple of page_tokens, and both positive";
+    if (c->block_tokens > 1u << 20)
+        return "block_tokens must be at most 1048576";
+    if (!c->gpu_pages)
+        return "the gpu tier needs at least one page";
+    if (c->gpu_pages != UINT64_MAX && c->gpu_pages >= KVT_NONE)
+        return "the gpu tier can have at most 2^32 - 2 pages per engine";
+    if (!c->max_batch_requests || c->max_batch_requests > 32768)
+        return "max_batch_requests must be 1 to 32768";
+    if (c->max_batch_tokens <= c->max_batch_requests)
+        return "max_batch_tokens must be larger than max_batch_requests";
+    if (!(c->load_patience >= 0))
+        return "load_patience must not be negative";
+    if (!c->tiers[KVT_GPU].present)
+        return "the gpu tier cannot be left out";
+    if (c->tiers[KVT_PEER].present)
+        return "the peer tier is not supported";
+    for (int t = 0; t < KVT_TIERS; t++) {
+        const char *why = c->tiers[t].present ? check_tier(&c->tiers[t]) : NULL;
+        if (why)
+            return why;
+    }
+    return NULL;
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * core.c - construction, and the inputs: each takes note of the time, does its part, and lets the engine that
+ * is concerned do whatever it now can (pump).
+ */
+#include "internal.h"
+
+#include "key.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { REQUESTS_SHIFT = 8, OPS_SHIFT = 8, LINE_B = 64 };
+
+/* ---- Lists of requests ------------------------------------------------------------------------- */
+
+static struct list *list_of(struct kvt_core *core, const struct req *q)
+{
+    return &core->engines[q->engine].lists[q->state];
+}
+
+void list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front)
+{
+    struct req *q = req_at(core, r);
+    q->state = state;
+    struct list *l = list_of(core, q);
+    q->prev = front ? KVT_NONE : l->last;
+    q->next = front ? l->first : KVT_NONE;
+    if (q->prev != KVT_NONE)
+        req_at(core, q->prev)->next = r;
+    else
+        l->first = r;
+    if (q->next != KVT_NONE)
+        req_at(core, q->next)->prev = r;
+    else
+        l->last = r;
+    l->n++;
+}
+
+void list_pull(struct kvt_core *core, uint32_t r)
+{
+    const struct req *q = req_at(core, r);
+    struct list *l = list_of(core, q);
+    if (q->prev != KVT_NONE)
+        req_at(core, q->prev)->next = q->next;
+    else
+        l->first = q->next;
+    if (q->next != KVT_NONE)
+        req_at(core, q->next)->prev = q->prev;
+    else
+        l->last = q->prev;
+    l->n--;
+}
+
+/* ---- Construction ------------------------------------------------------------------------------ */
+
+static void *take(const struct kvt_alloc *alloc, size_t n, size_t record_b)
+{
+    void *memory = alloc->get(alloc->self, n * record_b);
+    if (memory)
+        memset(memory, 0, n * record_b);
+    return memory;
+}
+
+static int build(struct kvt_core *core)
+{
+    const struct kvt_alloc *alloc = core->alloc;
+    const uint32_t engines = core->config.engines;
+    kvt_pool_init(&core->requests, alloc, sizeof(struct req), REQUESTS_SHIFT);
+    kvt_pool_init(&core->ops, alloc, sizeof(struct op), OPS_SHIFT);
+    kvt_slab_init(&core->slab, alloc);
+    if (kvt_blocks_init(&core->blocks, alloc, core->config.expected_blocks,
+                        core->config.history_blocks) ||
+        kvt_room_init(&core->room, &core->config, alloc, &core->blocks, &core->stats))
+        return -ENOMEM;
+    core->room.gone = emit_gone;
+    core->room.gone_self = core;
+    core->engines = take(alloc, engines, sizeof *core->engines);
+    core->contigs = take(alloc, engines, sizeof *core->contigs);
+    core->match_length = take(alloc, engines, sizeof *core->match_length);
+    core->chunks = take(alloc, core->config.max_batch_requests, sizeof *core->chunks);
+    if (!core->engines || !core->contigs || !core->match_length || !core->chunks)
+        return -ENOMEM;
+    const uint64_t tokens = core->config.gpu_pages == UINT64_MAX
+                                ? UINT64_MAX
+                                : core->config.gpu_pages * core->config.page_tokens;
+    for (uint32_t e = 0; e < engines; e++) {
+        struct engine *engine = &core->engines[e];
+        engine->step_op = KVT_NONE;
+        engine->up = true;
+        for (int l = 0; l < 3; l++)
+            engine->lists[l] = (struct list){KVT_NONE, KVT_NONE, 0};
+        if (kvt_contig_init(&core->contigs[e], alloc, tokens))
+            return -ENOMEM;
+    }
+    XXH3_128bits_reset(&core->digest);
+    return 0;
+}
+
+struct kvt_core *kvt_core_new(const struct kvt_core_config *config, const struct kvt_port *port,
+                              const struct kvt_alloc *alloc, int *error)
+{
+    *error = -EINVAL;
+    const struct kvt_port_ops *o = port->ops;
+    if (kvt_core_config_check(config) || !o || !o->probe || !o->load || !o->store || !o->drop ||
+        !o->step || !o->interrupt || !o->arm)
+        return NULL;
+    *error = -ENOMEM;
+    const size_t size_b =
+        sizeof(struct kvt_core) + LINE_B; /* the digest's state wants a cache line */
+    unsigned char *memory = take(alloc, 1, size_b);
+    if (!memory)
+        return NULL;
+    struct kvt_core *core = (void *)(memory + (-(uintptr_t)memory & (LINE_B - 1)));
+    core->self_memory = memory;
+    core->self_b = size_b;
+    core->config = *config;
+    core->port = *port;
+    core->alloc = alloc;
+    if (build(core)) {
+        kvt_core_free(core);
+        return NULL;
+    }
+    *error = 0;
+    return core;
+}
+
+void kvt_core_free(struct kvt_core *core)
+{
+    if (!core)
+        return;
+    const struct kvt_alloc *alloc = core->alloc;
+    const uint32_t engines = core->config.engines;
+    if (core->contigs) {
+        for (uint32_t e = 0; e < engines; e++)
+            kvt_contig_release(&core->contigs[e]);
+        alloc->put(alloc->self, core->contigs, engines * sizeof *core->contigs);
+    }
+    if (core->engines)
+        alloc->put(alloc->self, core->engines, engines * sizeof *core->engines);
+    if (core->match_length)
+        alloc->put(alloc->self, core->match_length, engines * sizeof *core->match_length);
+    if (core->chunks)
+        alloc->put(alloc->self, core->chunks,
+                   core->config.max_batch_requests * sizeof *core->chunks);
+    if (core->refs)
+        alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
+    kvt_room_release(&core->room);
+    kvt_blocks_release(&core->blocks);
+    kvt_pool_release(&core->requests);
+    kvt_pool_release(&core->ops);
+    kvt_slab_release(&core->slab);
+    alloc->put(alloc->self, core->self_memory, core->self_b);
+}
+
+void kvt_core_tap(struct kvt_core *core, const struct kvt_tap *tap)
+{
+    core->tap = tap;
+}
+
+/* ---- What an engine can do next ----------------------------------------------------------------- */
+
+/* The batch changes when something joined it that the step under way does not hold. */
+static bool joined(const struct kvt_core *core, const struct engine *e)
+{
+    const uint32_t last = e->lists[REQ_RUNNING].last;
+    if (last == KVT_NONE)
+        return false;
+    const struct req *q = req_at(core, last);
+    return !q->decoding_in_step && !q->chunk;
+}
+
+void pump(struct kvt_core *core, uint32_t engine)
+{
+    struct engine *e = &core->engines[engine];
+    uint64_t before;
+    do {
+        const struct kvt_core_stats *s = &core->stats;
+        before = s->finished + s->replans + s->preemptions;
+        admit(core, engine);
+        gather(core, engine);
+        if (e->step_op == KVT_NONE)
+            step_start(core, engine);
+        before = s->finished + s->replans + s->preemptions - before;
+    } while (before && e->step_op == KVT_NONE);
+    if (e->step_op != KVT_NONE && e->step_repeat > 1 && !e->interrupted && joined(core, e)) {
+        e->interrupted = true;
+        emit_interrupt(core, engine);
+    }
+    flush_gone(core);
+}
+
+/* ---- Inputs ------------------------------------------------------------------------------------- */
+
+static void enter(struct kvt_core *core, kvt_ns now)
+{
+    assert(now >= core->now); /* (P3) */
+    if (now > core->now)
+        core->now = now;
+}
+
+static bool grow_refs(struct kvt_core *core, uint32_t n)
+{
+    if (n <= core->refs_room)
+        return true;
+    const uint32_t room = n < 512 ? 512 : n + n / 2;
+    struct kvt_block_ref *refs = core->alloc->get(core->alloc->self, room * sizeof *refs);
+    if (!refs)
+        return false;
+    if (core->refs)
+        core->alloc->put(core->alloc->self, core->refs, core->refs_room * sizeof *refs);
+    core->refs = refs;
+    core->refs_room = room;
+    return true;
+}
+
+/* All memory that the request's own life needs is taken here, so that it cannot lack later. */
+static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in, uint32_t n_keys)
+{
+    if (!grow_refs(core, n_keys))
+        return KVT_NONE;
+    const uint32_t r = kvt_pool_take(&core->requests);
+    if (r == KVT_NONE)
+        return KVT_NONE;
+    struct req *q = req_at(core, r);
+    memset(q, 0, sizeof *q);
+    q->blocks = kvt_slab_take(&core->slab, n_keys);
+    q->copies = kvt_slab_take(&core->slab, n_keys);
+    q->src = (void *)kvt_slab_take(&core->slab, (n_keys + 3) / 4);
+    if (!q->blocks || !q->copies || !q->src ||
+        kvt_blocks_intern(&core->blocks, in->keys, n_keys, q->blocks)) {
+        kvt_slab_give(&core->slab, q->blocks, n_keys);
+        kvt_slab_give(&core->slab, q->copies, n_keys);
+        kvt_slab_give(&core->slab, (void *)q->src, (n_keys + 3) / 4);
+        kvt_pool_give(&core->requests, r);
+        return KVT_NONE;
+    }
+    renew(core, q);
+    q->id = in->id;
+    q->tenant = in->tenant;
+    q->session = in->session;
+    q->prompt_tokens = in->prompt_tokens;
+    q->output_tokens = in->output_tokens;
+    q->arrive_ns = in->arrive_ns;
+    q->deliver_ns = core->now;
+    q->start_ns = q->first_token_ns = KVT_NEVER;
+    q->n_keys = n_keys;
+    q->engine = KVT_NONE;
+    q->tail = q->fixed = (struct kvt_page_run){KVT_NONE, KVT_NONE, 0};
+    q->contig_at = KVT_CONTIG_NONE;
+    return r;
+}
+
+/* A request fits if its whole life does, beside nobody. */
+static bool fits_alone(const struct kvt_core *core, const struct req *q)
+{
+    if (q->n_match > core->config.tiers[KVT_GPU].capacity_blocks)
+        return false;
+    if (core->config.gpu_pages == UINT64_MAX)
+        return true;
+    const uint64_t whole = (uint64_t)q->prompt_tokens + q->output_tokens;
+    const uint64_t partial = (uint64_t)q->n_match * core->config.block_tokens > q->prompt_tokens
+                                 ? core->room.pages_per_block
+                                 : 0;
+    return kvt_pages_for(&core->room, whole) + partial + core->config.pages_per_request <=
+           core->config.gpu_pages;
+}
+
+/* To an engine's queue. False when no engine is up. */
+static bool enqueue(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    const uint32_t engine = route(core, q);
+    if (engine == KVT_NONE)
+        return false;
+    struct engine *e = &core->engines[engine];
+    uint64_t hit = 0;
+    if (core->config.router == KVT_ROUTE_PREFIX_AWARE)
+        hit = (uint64_t)core->match_length[engine] * core->config.block_tokens;
+    q->engine = engine;
+    q->pending = hit < q->prompt_tokens ? q->prompt_tokens - (uint32_t)hit : 0;
+    e->pending_prefill_tokens += q->pending;
+    e->load_tokens += q->prompt_tokens;
+    list_push(core, r, REQ_WAITING, false);
+    return true;
+}
+
+int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *in)
+{
+    enter(core, now);
+    const uint64_t tokens = (uint64_t)in->prompt_tokens + in->output_tokens;
+    const uint32_t b = core->config.block_tokens;
+    if (!in->prompt_tokens || tokens >= UINT32_MAX / 2 || in->arrive_ns > now ||
+        in->n_keys > (tokens + b - 1) / b)
+        return -EINVAL;
+    const bool partial = core->config.partial_blocks;
+    const uint32_t in_prompt = partial ? (in->prompt_tokens + b - 1) / b : in->prompt_tokens / b;
+    /* A key beyond the prompt names a block that decoding completes; the last, incomplete one has no use. */
+    const uint32_t most = partial ? in_prompt : (uint32_t)(tokens / b);
+    const uint32_t n_keys = !core->config.cache ? 0 : in->n_keys < most ? in->n_keys : most;
+    if (core->tap)
+        core->tap->request(core->tap->self, now, in);
+    const uint32_t r = request_new(core, in, n_keys);
+    if (r == KVT_NONE)
+        return -ENOMEM;
+    struct req *q = req_at(core, r);
+    q->n_match = n_keys < in_prompt ? n_keys : in_prompt;
+    core->stats.requests++;
+    if (!fits_alone(core, q))
+        finish(core, r, KVT_REJECTED);
+    else if (!enqueue(core, r))
+        finish(core, r, KVT_FAILED);
+    else
+        pump(core, req_at(core, r)->engine);
+    return 0;
+}
+
+void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done)
+{
+    enter(core, now);
+    if (core->tap)
+        core->tap->done(core->tap->self, now, done);
+    const uint32_t o = done->op.v;
+    if (o >= core->ops.fresh || !op_at(core, o)->live)
+        return;
+    const struct op *op = op_at(core, o);
+    const uint32_t engine = op->engine;
+    switch (op->kind) {
+    case OP_PROBE:
+    case OP_LOAD:
+        fetch_done(core, o, done);
+        break;
+    case OP_STORE:
+        write_done(core, o, done);
+        break;
+    case OP_STEP:
+        step_done(core, o, done);
+        break;
+    case OP_DROP:
+    default:
+        op_free(core, o);
+        return;
+    }
+    pump(core, engine);
+}
+
+void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
+{
+    enter(core, now);
+    if (core->tap)
+        core->tap->timer(core->tap->self, now, timer);
+    const uint32_t r = (uint32_t)timer;
+    if (r >= core->requests.fresh || req_at(core, r)->generation != timer >> 32)
+        return;
+    fetch_timer(core, r);
+    pump(core, req_at(core, r)->engine);
+}
+
+/* Everything on the engine is lost: its cached blocks, and the work on its requests, which go elsewhere. */
+static void engine_down(struct kvt_core *core, uint32_t engine)
+{
+    struct engine *e = &core->engines[engine];
+    e->up = false;
+    e->step_op = KVT_NONE;
+    for (int state = REQ_RUNNING; state >= REQ_GATHERING; state--) {
+        while (e->lists[state].n) {
+            const uint32_t r = e->lists[state].last;
+            req_at(core, r)->chunk = 0;
+            req_at(core, r)->decoding_in_step = false;
+            send_back(core, r);
+        }
+    }
+    while (kvt_place_evict(&core->room, engine, core->now)) {
+    }
+    uint32_t r;
+    while ((r = e->lists[REQ_WAITING].first) != KVT_NONE) {
+        struct req *q = req_at(core, r);
+        list_pull(core, r);
+        e->load_tokens -= q->prompt_tokens;
+        e->pending_prefill_tokens -= q->pending;
+        if (q->contig_tokens)
+            kvt_contig_give(&core->contigs[engine], q->contig_at, q->contig_tokens);
+        q->contig_tokens = 0;
+        q->engine = KVT_NONE;
+        if (!enqueue(core, r))
+            finish(core, r, KVT_FAILED);
+    }
+}
+
+static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id engine, bool up)
+{
+    const uint32_t place = kvt_room_place(&core->room, tier, engine.v);
+    if (place == KVT_NONE || (tier != KVT_REDIS && engine.v >= core->config.engines) ||
+        core->room.places[place].up == up)
+        return;
+    core->room.places[place].up = up;
+    if (tier == KVT_GPU && up)
+        core->engines[engine.v].up = true;
+    else if (tier == KVT_GPU)
+        engine_down(core, engine.v);
+    for (uint32_t e = 0; e < core->config.engines; e++)
+        pump(core, e);
+}
+
+void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)
+{
+    enter(core, now);
+    if (core->tap)
+        core->tap->updown(core->tap->self, now, false, tier, engine);
+    updown(core, tier, engine, false);
+}
+
+void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)
+{
+    enter(core, now);
+    if (core->tap)
+        core->tap->updown(core->tap->self, now, true, tier, engine);
+    updown(core, tier, engine, true);
+}

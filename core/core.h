@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * core.h - the shared cache core: every decision, no I/O, no clock, no threads, no randomness.
+ *
+ * One core serves a cluster: E engines (each a group of GPUs holding one copy of the model), each with
+ * its own gpu tier and, where configured, host and disk tiers; and one shared redis tier. Requests come
+ * in, operations go out through the port (port.h), and each request ends in exactly one report.
+ *
+ * Invariants, asserted by kvt_core_check():
+ *   (C1) Every accepted request ends in exactly one report.
+ *   (C2) The ledger of a finished request sums to its prompt.
+ *   (C3) The spans of a finished request sum to its TTFT.
+ *   (C4) Pages: free + private + in block copies = all, on each engine.
+ *   (C5) A copy is on its place's LRU list exactly when it is ready and nobody uses it.
+ *   (C6) A place never holds more than its capacity.
+ *   (C7) A hit is counted only for tokens that are then not computed.
+ */
+#ifndef KVT_CORE_H
+#define KVT_CORE_H
+
+#include "alloc.h"
+#include "port.h"
+
+enum kvt_router_kind {
+    KVT_ROUTE_ROUND_ROBIN,
+    KVT_ROUTE_LEAST_LOADED,  /* fewest tokens waiting or running */
+    KVT_ROUTE_HASH_AFFINITY, /* rendezvous hash of the first block, whatever the load */
+    KVT_ROUTE_PREFIX_AWARE   /* least predicted prefill: queued work + what is not cached there */
+};
+
+enum kvt_load_choice {
+    KVT_LOAD_ADAPTIVE, /* whichever is predicted to be faster, per tier boundary */
+    KVT_LOAD_ALWAYS,
+    KVT_LOAD_NEVER
+};
+
+enum kvt_match_kind {
+    KVT_MATCH_CHAIN, /* longest run of leading blocks */
+    KVT_MATCH_EXACT  /* the whole prefix or nothing: one look at its last block */
+};
+
+/* Which end of a finished prompt is touched first, and so evicted first. LEAF keeps chains whole. */
+enum kvt_touch_order { KVT_TOUCH_HEAD, KVT_TOUCH_LEAF };
+
+/* Who decides what leaves a tier. A server-managed tier (redis with maxmemory) evicts by itself: core
+ * keeps a directory of what it stored there, as a hint, and learns by probe what is left. */
+enum kvt_manager { KVT_MANAGED_BY_CORE, KVT_MANAGED_BY_SERVER };
+
+struct kvt_tier_config {
+    bool present;
+    uint64_t
+        capacity_blocks; /* per place (engine, or the shared one); UINT64_MAX: infinite. On the gpu tier it
+                                 bounds whole blocks; tails and output take pages beside them, so that a
+                                 count of blocks means the same as in a flat cache simulator */
+    uint64_t capacity_b;         /* as well; UINT64_MAX: infinite. Ignored for gpu */
+    double stored_b_per_token;   /* after coding */
+    uint32_t stored_b_per_block; /* header and key on top */
+    kvt_ns ttl_ns;               /* KVT_NEVER: none */
+    bool ttl_refresh;            /* a hit starts the TTL anew */
+    bool write_through;          /* new blocks are stored here as soon as they are computed */
+    bool probe;                  /* ask before loading */
+    enum kvt_manager manager;
+    /* Predicted cost of a load, for load-or-compute: fixed + tokens * per_token. */
+    double load_fixed_ns, load_ns_per_token;
+};
+
+/* Predicted time to prefill n tokens after k of context on an idle engine:
+ * fixed + n * (per_token + per_token2 * (k + n / 2)). A world's model fits the three numbers. */
+struct kvt_prefill_cost {
+    double fixed_ns, ns_per_token, ns_per_token2;
+};
+
+struct kvt_core_config {
+    uint32_t engines;      /* >= 1 */
+    uint32_t block_tokens; /* identity and transfer unit */
+    uint32_t page_tokens;  /* GPU allocation unit; divides block_tokens */
+    uint64_t gpu_pages;    /* per engine; UINT64_MAX: unlimited, pages then have no identity */
+    uint32_t
+        pages_per_request;  /* held by each running request beside its tokens (sliding windows) */
+    uint32_t window_tokens; /* sliding window of the model's local layers; 0: none */
+    uint32_t max_batch_tokens;   /* per iteration: prefill chunk tokens + decode tokens */
+    uint32_t max_batch_requests; /* running or loading at one time, per engine */
+    uint32_t
+        contiguous_tokens; /* what a contiguous allocator reserves per request: the model's context
+                                    length; 0: prompt + output as if known in advance */
+    bool cache;            /* false: nothing is ever matched or kept (the baseline) */
+    bool single_flight;    /* requests wait for blocks that another one is producing */
+    bool partial_blocks;   /* a partial last prompt block has a key and is kept */
+    bool recompute_last_token; /* a full hit still computes one token, for its logits */
+    enum kvt_match_kind match;
+    enum kvt_touch_order touch;
+    enum kvt_router_kind router;
+    enum kvt_load_choice load_choice;
+    double load_patience; /* a load may take this many times the predicted recompute before it is
+                             abandoned; 0: forever */
+    struct kvt_prefill_cost prefill;
+    struct kvt_tier_config tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER must not (yet) */
+    uint64_t
+        history_blocks; /* forgotten blocks remembered, to tell evicted from cold; UINT64_MAX: all */
+    uint64_t expected_blocks; /* sizing hint: distinct blocks; 0: none */
+};
+
+/* Sets every field to what a practitioner would call sane (one engine, gpu tier only, unlimited). */
+void kvt_core_config_init(struct kvt_core_config *config);
+
+/* Returns NULL when the configuration is usable, else one sentence (static) that says what is not. */
+const char *kvt_core_config_check(const struct kvt_core_config *config);
+
+/* Builds a core. config is copied; port and alloc are borrowed until kvt_core_free. Returns NULL with
+ * errno-style *error (-EINVAL, -ENOMEM). */
+KVT_MUST_CHECK struct kvt_core *kvt_core_new(const struct kvt_core_config *config,
+                                             const struct kvt_port *port,
+                                             const struct kvt_alloc *alloc, int *error);
+void kvt_core_free(struct kvt_core *core);
+
+/* ---- Inputs. `now` never decreases from one call to the next. ------------------------------------- */
+
+/* A prompt arrives. Returns 0 (a report will follow), -EINVAL (nonsense: no tokens, more keys than
+ * blocks), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
+ * KVT_REJECTED. */
+KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
+void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
+void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer);
+/* A tier (of one engine, or the shared one: engine ignored) stops or starts answering. Copies in a
+ * tier that went down are unusable until it is up again. */
+void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier,
+                   kvt_engine_id engine);
+void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine);
+
+/* ---- Looking, without touching. ---------------------------------------------------------------- */
+
+/* Counters since the start; all only grow. Per tier where indexed. */
+struct kvt_core_stats {
+    uint64_t requests, finished, rejected, failed;
+    uint64_t prompt_tokens, output_tokens; /* of finished requests */
+    uint64_t ledger_tokens[KVT_LEDGER];    /* of finished requests */
+    uint64_t hit_blocks, lookup_blocks, requests_fully_hit;
+    uint64_t evicted_blocks[KVT_TIERS], expired_blocks[KVT_TIERS], dropped_blocks[KVT_TIERS];
+    uint64_t bytes_read[KVT_TIERS], bytes_written[KVT_TIERS];
+    uint64_t stored_blocks[KVT_TIERS], loaded_blocks[KVT_TIERS], store_failures[KVT_TIERS];
+    uint64_t preemptions, recomputed_tokens, abandoned_loads, single_flight_waits, replans;
+    uint64_t
+        late_adopted_tokens; /* computed by nobody after all: found ready when a chunk was due */
+    uint64_t paged_allocated_tokens, paged_used_tokens; /* summed over requests at finish */
+    uint64_t contiguous_allocated_tokens, contiguous_used_tokens; /* same requests */
+    uint64_t contiguous_refused; /* requests for which no hole was large enough */
+    uint64_t steps, iterations, ops_issued;
+};
+
+/* The state of this moment. engine KVT_NONE: summed over the cluster. */
+struct kvt_core_gauges {
+    uint32_t waiting, loading, running;
+    uint64_t pages_total, pages_free, pages_cached; /* cached: held by blocks nobody uses */
+    uint64_t held_blocks[KVT_TIERS], held_b[KVT_TIERS];
+};
+
+void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats);
+void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *gauges);
+
+/* Bytes per tier held by blocks behind a hole (their predecessor is in no tier): no lookup can reach
+ * them. Walks every block: for the end of a run, not for its middle. */
+void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS]);
+
+/* GPU pages of a block on an engine, first page first: at most n into pages[]. Returns how many the block
+ * has; 0 when it is not there or the pager is unlimited. */
+uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_block_id block,
+                        uint32_t *pages, uint32_t n);
+
+/* XXH3-128 over every operation issued so far: two runs that decided the same have the same digest. */
+void kvt_core_digest(const struct kvt_core *core, char hex[33]);
+
+/* Requests that were accepted and have no report yet. */
+uint64_t kvt_core_unfinished(const struct kvt_core *core);
+
+/* Memory in use, in bytes, and how many blocks the block table knows. The first divided by the second
+ * is the figure in BENCHMARKS.md. */
+size_t kvt_core_memory_b(const struct kvt_core *core);
+uint64_t kvt_core_tracked_blocks(const struct kvt_core *core);
+
+/* Walks everything and checks the invariants above. True, or false with one sentence in why[size]. Slow:
+ * use inside assert() and in tests. */
+bool kvt_core_check(const struct kvt_core *core, char *why, size_t size);
+
+#endif

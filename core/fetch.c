@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * fetch.c - bringing blocks to the GPU: probes, loads, waiting for others, giving up.
+ *
+ * Right after admission a request starts one load per tier that serves some of its blocks (after a probe, where
+ * the tier wants one). It is ready to run when its own operations have ended and every block of its usable prefix
+ * is READY, the ones that other requests are filling included.
+ *
+ * What may go wrong, and what follows (never a wrong answer):
+ *
+ *   missing, corrupt, down, timeout, busy   the prefix ends at the first such block; it and what follows is
+ *                                           computed, booked under the cause
+ *   the load takes longer than patience     abandoned: the blocks are computed in pages of the request's own. The
+ *     times the predicted recompute         load still ends some day, and its blocks are then found by a chunk
+ *                                           that comes to them (step.c), or stay as cached blocks
+ *   a followed filler gives up (VOID)       the follower starts over from the head of the queue
+ */
+#include "internal.h"
+
+#include <string.h>
+
+static struct kvt_block_ref ref_of(const struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    return (struct kvt_block_ref){.key = kvt_block_key(kvt_block_at(&core->blocks, q->blocks[i])),
+                                  .block = {q->blocks[i]},
+                                  .index = i,
+                                  .tokens = block_len(core, q, i),
+                                  .page = q->copies[i] == KVT_NONE
+                                              ? KVT_NONE
+                                              : copy_at(core, q->copies[i])->page};
+}
+
+/* Blocks of the usable prefix that `tier` is to serve and that are still to come. */
+static uint32_t count_blocks(const struct kvt_core *core, const struct req *q,
+                             enum kvt_tier_kind tier)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < q->usable; i++)
+        n += q->src[i] == KVT_HIT_GPU + (int)tier &&
+             copy_at(core, q->copies[i])->state != KVT_COPY_READY;
+    return n;
+}
+
+/* From `first` on, the prompt is computed after all, booked under `cause`. A copy that another request is filling
+ * cannot be computed into: having to skip over one means starting over. */
+static void compute_instead(struct kvt_core *core, struct req *q, uint32_t first, uint8_t cause)
+{
+    for (uint32_t i = first; i < q->usable; i++) {
+        q->replan |=
+            q->src[i] == KVT_HIT_GPU && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING;
+        q->src[i] = cause;
+    }
+    if (first < q->usable)
+        q->usable = first;
+}
+
+static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind)
+{
+    struct req *q = req_at(core, r);
+    const uint32_t n = count_blocks(core, q, tier);
+    if (!n)
+        return true;
+    const uint32_t o = op_new(core, kind, n);
+    if (o == KVT_NONE)
+        return false;
+    struct op *op = op_at(core, o);
+    op->tier = tier;
+    op->engine = q->engine;
+    op->req = r;
+    op->generation = q->generation;
+    const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
+    uint32_t k = 0;
+    uint64_t tokens = 0;
+    for (uint32_t i = 0; i < q->usable; i++) {
+        if (q->src[i] != KVT_HIT_GPU + (int)tier ||
+            copy_at(core, q->copies[i])->state == KVT_COPY_READY)
+            continue;
+        core->refs[k] = ref_of(core, q, i);
+        tokens += core->refs[k].tokens;
+        op->index[k] = i;
+        op->gpu[k] = q->copies[i];
+        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place, core->now);
+        if (op->lower[k] != KVT_NONE)
+            kvt_copy_use(&core->room, op->lower[k]);
+        if (kind == OP_LOAD)
+            kvt_copy_use(&core->room, op->gpu[k]);
+        k++;
+    }
+    const struct kvt_tier_config *c = &core->config.tiers[tier];
+    if (kind == OP_LOAD) {
+        op->predicted_ns = (uint64_t)((double)tokens * c->load_ns_per_token);
+        core->engines[q->engine].inflight_load_ns[tier] += op->predicted_ns;
+    }
+    q->ops++;
+    if (emit_transfer(core, o, core->refs, n, 0))
+        return true;
+    const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
+    fetch_done(core, o, &refused);
+    return true;
+}
+
+/* A tier that cannot even be asked, because memory for the operation lacks, counts as late. */
+static void start_or_compute(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier,
+                             enum op_kind kind)
+{
+    if (start(core, r, tier, kind))
+        return;
+    struct req *q = req_at(core, r);
+    for (uint32_t i = 0; i < q->usable; i++)
+        if (q->src[i] == KVT_HIT_GPU + (int)tier)
+            compute_instead(core, q, i, KVT_COMPUTED_LATE);
+}
+
+void fetch_start(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
+    q->fetch_begin_ns = core->now;
+    q->probe_ns = 0;
+    q->abandoned = q->replan = false;
+    memset(q->last_load_ns, 0, sizeof q->last_load_ns);
+    for (int t = 0; t < 3; t++)
+        if (core->config.tiers[order[t]].present)
+            start_or_compute(core, r, order[t],
+                             core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD);
+    if (q->ops && core->config.load_patience > 0) {
+        const double patience_ns = core->config.load_patience * prefill_ns(core, 0, q->target);
+        emit_arm(core, (uint64_t)q->generation << 32 | r,
+                 kvt_ns_add(core->now, (kvt_ns)patience_ns));
+    }
+}
+
+static uint8_t class_of_status(const struct kvt_core *core, enum kvt_status status, uint32_t block,
+                               bool expired)
+{
+    switch (status) {
+    case KVT_CORRUPT:
+        return KVT_COMPUTED_CORRUPT;
+    case KVT_DOWN:
+        return KVT_COMPUTED_TIER_DOWN;
+    case KVT_TIMEOUT:
+    case KVT_BUSY:
+        return KVT_COMPUTED_LATE;
+    default:
+        return expired || kvt_block_at(&core->blocks, block)->fate == KVT_FATE_EXPIRED
+                   ? KVT_COMPUTED_EXPIRED
+                   : KVT_COMPUTED_EVICTED;
+    }
+}
+
+/* The tier does not have, or has spoiled, a block that the directory promised. */
+static void forget_lower(struct kvt_core *core, uint32_t copy, enum kvt_status status)
+{
+    if (copy == KVT_NONE || (status != KVT_MISSING && status != KVT_CORRUPT))
+        return;
+    const struct kvt_copy *c = copy_at(core, copy);
+    if (c->state == KVT_COPY_READY && !c->users) {
+        const bool past = c->expiry && (core->now >> KVT_TICK_SHIFT) >= c->expiry;
+        kvt_copy_drop(&core->room, copy, past ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
+    }
+}
+
+/* Ends the operation's use of what it read and wrote; good blocks become READY, failed ones stay with the
+ * request that wants to compute them, or go. */
+static void settle(struct kvt_core *core, const struct op *op, const struct kvt_done *done,
+                   bool wanted)
+{
+    for (uint32_t k = 0; k < op->n; k++) {
+        const bool good = k < done->blocks_ok;
+        const uint32_t lower = op->lower[k];
+        if (lower != KVT_NONE) {
+            if (good)
+                kvt_copy_refresh(&core->room, lower, core->now);
+            kvt_copy_unuse(&core->room, lower);
+        }
+        if (k == done->blocks_ok)
+            forget_lower(core, lower, done->status);
+        if (op->kind != OP_LOAD)
+            continue;
+        struct kvt_copy *gpu = copy_at(core, op->gpu[k]);
+        if (good && gpu->state == KVT_COPY_FILLING)
+            kvt_copy_ready(&core->room, op->gpu[k], core->now);
+        else if (good && gpu->state == KVT_COPY_PRIVATE)
+            kvt_copy_publish(&core->room, op->gpu[k], core->now);
+        else if (!good && !wanted && gpu->state == KVT_COPY_FILLING)
+            kvt_copy_void(&core->room, op->gpu[k], KVT_FATE_NONE);
+        kvt_copy_unuse(&core->room, op->gpu[k]);
+    }
+}
+
+void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+{
+    struct op *op = op_at(core, o);
+    struct req *q = op->req == KVT_NONE ? NULL : req_at(core, op->req);
+    const bool wanted = q && q->generation == op->generation;
+    const uint32_t good = done->blocks_ok < op->n ? done->blocks_ok : op->n;
+    const bool is_load = op->kind == OP_LOAD;
+    if (is_load) {
+        core->engines[op->engine].inflight_load_ns[op->tier] -= op->predicted_ns;
+        core->stats.bytes_read[op->tier] += done->bytes;
+        core->stats.loaded_blocks[op->tier] += good;
+    }
+    const uint32_t first_bad_lower = good < op->n ? op->lower[good] : KVT_NONE;
+    const bool past = first_bad_lower != KVT_NONE && copy_at(core, first_bad_lower)->expiry &&
+                      (core->now >> KVT_TICK_SHIFT) >= copy_at(core, first_bad_lower)->expiry;
+    settle(core, op, done, wanted);
+    if (wanted) {
+        q->ops--;
+        if (is_load)
+            memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
+        else
+            q->probe_ns = core->now - op->begin_ns;
+        if (good < op->n) {
+            const uint32_t i = op->index[good];
+            compute_instead(core, q, i, class_of_status(core, done->status, q->blocks[i], past));
+        }
+        if (!is_load && good)
+            start_or_compute(core, op->req, op->tier, OP_LOAD);
+    }
+    op_free(core, o);
+}
+
+/* ---- Gathering --------------------------------------------------------------------------------- */
+
+/* Swaps what is still on its way for pages of the request's own. False when pages lack. */
+static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
+{
+    uint64_t n = 0;
+    for (uint32_t i = first; i < q->n_held; i++)
+        n += copy_at(core, q->copies[i])->state == KVT_COPY_FILLING && is_hit(q->src[i]);
+    if (kvt_pool_reserve(&core->room.copies, n) ||
+        !make_room(core, q->engine, n, n * core->room.pages_per_block))
+        return false;
+    for (uint32_t i = first; i < q->n_held; i++) {
+        if (copy_at(core, q->copies[i])->state != KVT_COPY_FILLING || !is_hit(q->src[i]))
+            continue;
+        const uint32_t own =
+            kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
+        assert(own != KVT_NONE);
+        kvt_copy_unuse(&core->room, q->copies[i]); /* the load or the filler is still a user */
+        q->copies[i] = own;
+    }
+    return true;
+}
+
+void fetch_timer(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    if (q->state != REQ_GATHERING || !q->ops)
+        return;
+    uint32_t first = q->gathered;
+    while (first < q->usable && copy_at(core, q->copies[first])->state == KVT_COPY_READY)
+        first++;
+    if (first == q->usable || !take_private(core, q, first))
+        return;
+    core->stats.abandoned_loads++;
+    compute_instead(core, q, first, KVT_COMPUTED_LATE);
+    renew(core, q); /* what is under way no longer belongs to it */
+    q->ops = 0;
+    q->abandoned = true;
+}
+
+void send_back(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    release_memory(core, q);
+    renew(core, q);
+    q->ops = 0;
+    list_pull(core, r);
+    list_push(core, r, REQ_WAITING, true);
+}
+
+/* Where the time went between admission and now: the probe, and the load that ended last. Loads run side by
+ * side, so a probe may lie under a longer load of another tier; then only what sticks out counts. */
+static void settle_spans(const struct kvt_core *core, struct req *q)
+{
+    const kvt_ns whole = core->now - q->fetch_begin_ns;
+    if (q->abandoned) {
+        q->span_ns[KVT_SPAN_QUEUED] += whole;
+        return;
+    }
+    kvt_ns loads = 0;
+    for (int s = 0; s < KVT_SPANS; s++) {
+        q->span_ns[s] += q->last_load_ns[s];
+        loads += q->last_load_ns[s];
+    }
+    const kvt_ns rest = whole > loads ? whole - loads : 0;
+    q->span_ns[KVT_SPAN_PROBE] += q->probe_ns < rest ? q->probe_ns : rest;
+}
+
+static void begin_run(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    const uint64_t there = (uint64_t)q->usable * core->config.block_tokens;
+    q->computed = there < q->target ? (uint32_t)there : q->target;
+    if (q->computed == q->target && core->config.recompute_last_token)
+        q->computed--;
+    if (!q->first_done)
+        settle_spans(core, q);
+    list_pull(core, r);
+    list_push(core, r, REQ_RUNNING, false);
+    if (q->computed == q->target)
+        prefill_complete(core, r);
+}
+
+void gather(struct kvt_core *core, uint32_t engine)
+{
+    uint32_t next;
+    for (uint32_t r = core->engines[engine].lists[REQ_GATHERING].first; r != KVT_NONE; r = next) {
+        struct req *q = req_at(core, r);
+        next = q->next;
+        if (q->ops)
+            continue;
+        while (q->gathered < q->usable &&
+               copy_at(core, q->copies[q->gathered])->state == KVT_COPY_READY)
+            q->gathered++;
+        const bool ready = q->gathered >= q->usable;
+        if (ready && !q->replan) {
+            begin_run(core, r);
+        } else if (q->replan || copy_at(core, q->copies[q->gathered])->state == KVT_COPY_VOID) {
+            core->stats.replans++;
+            send_back(core, r);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * internal.h - what the files of the core share: requests, operations, engines, and who does what.
+ *
+ *      core.c    inputs, construction             route.c   which engine
+ *      admit.c   match, decide, take pages        fetch.c   probes and loads, abandoning, gathering
+ *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
+ *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
+ *      check.c   invariants                       look.c    gauges, orphans, memory
+ *
+ * A request's life on its engine, as `state`:
+ *
+ *      WAITING ---admit---> GATHERING ---all its blocks are there---> RUNNING ---last token---> report
+ *         ^                     |                                        |
+ *         +----- replan --------+----------------- preempt --------------+
+ *
+ * While GATHERING it waits for its own probes and loads, and for blocks that others are filling (single
+ * flight). While RUNNING it first prefills [computed, target), then decodes.
+ *
+ * Each prompt block carries in `src` the ledger class its tokens will be booked under; so the ledger adds up
+ * by construction, and whatever happens on the way (a load fails, a block turns up) rewrites src.
+ */
+#ifndef KVT_INTERNAL_H
+#define KVT_INTERNAL_H
+
+#include "contig.h"
+#include "place.h"
+#include "tap.h"
+
+#include <assert.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum req_state { REQ_WAITING, REQ_GATHERING, REQ_RUNNING };
+
+struct req {
+    uint64_t id;
+    kvt_ns arrive_ns, deliver_ns, start_ns, first_token_ns;
+    kvt_ns fetch_begin_ns, probe_ns;
+    kvt_ns last_load_ns[KVT_SPANS]; /* spans of the load that ended last in this gathering */
+    kvt_ns span_ns[KVT_SPANS];      /* settled so far */
+    uint32_t generation;            /* tells timers of former lives apart */
+    uint32_t tenant, session, engine;
+    uint32_t prompt_tokens, output_tokens;
+    uint32_t next, prev; /* in its engine's list for `state` */
+    enum req_state state;
+    /* blocks: n_keys numbers; n_match of them may be looked up (prompt blocks) */
+    uint32_t n_keys, n_match, n_held; /* n_held: blocks [0, n_held) have a copy while admitted */
+    uint32_t *blocks;                 /* slab, n_keys */
+    uint32_t *copies;          /* slab, n_keys: GPU copy used by this request, while admitted */
+    uint8_t *src;              /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
+    uint32_t gathered;         /* blocks [0, gathered) are READY */
+    uint32_t usable;           /* blocks [0, usable) need not be computed, as far as is known */
+    uint32_t ops;              /* probes and loads of its own under way */
+    uint32_t stored;           /* blocks [0, stored) were offered to the write-through tiers */
+    struct kvt_page_run tail;  /* pages behind the last held block: tail of the prompt and output */
+    struct kvt_page_run fixed; /* pages_per_request */
+    uint64_t contig_at, contig_tokens;
+    uint32_t pending;  /* prefill tokens booked with the engine for the router */
+    uint32_t computed; /* tokens whose KV is in place */
+    uint32_t target;   /* tokens to have before decoding goes on: prompt + generated at admission */
+    uint32_t generated;
+    uint32_t stepped; /* tokens computed by prefill steps of the first pass, for (C7) */
+    uint32_t chunk;   /* new tokens in the step under way; 0: not in it as prefill */
+    bool decoding_in_step, abandoned, replan, first_done;
+    uint32_t preemptions, recomputed_tokens;
+    uint32_t hit_blocks;
+    uint32_t ledger[KVT_LEDGER];
+    enum kvt_tier_kind source;
+};
+
+enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP };
+
+struct op {
+    enum op_kind kind;
+    bool live; /* false once completed: a second completion is ignored */
+    enum kvt_tier_kind tier;
+    uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
+    uint32_t n;
+    uint32_t *index; /* probe, load: positions in the request's chain. store: GPU copies */
+    uint32_t *gpu;   /* load: GPU copies, each used by this op. store: unused */
+    uint32_t *lower; /* load: copies read. store: copies written. Each used by this op */
+    kvt_ns begin_ns;
+    uint64_t predicted_ns; /* load: booked with the engine */
+};
+
+struct list {
+    uint32_t first, last, n;
+};
+
+struct engine {
+    struct list lists[3]; /* by enum req_state */
+    uint32_t step_op;     /* KVT_NONE: idle */
+    kvt_ns step_begin_ns;
+    uint32_t step_decode;
+    uint64_t step_prefill_tokens;
+    uint32_t step_repeat;
+    bool interrupted, up;
+    bool blocked;                           /* the head of the queue found too few pages: */
+    uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
+    uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
+    uint64_t pending_prefill_tokens; /* of unfinished requests, as the router predicts them */
+    uint64_t load_tokens;            /* prompt tokens of unfinished requests */
+};
+
+enum { GONE_ROOM = 256 };
+
+struct kvt_core {
+    struct kvt_core_config config;
+    struct kvt_port port;
+    const struct kvt_alloc *alloc;
+    const struct kvt_tap *tap;
+    struct kvt_blocks blocks;
+    struct kvt_store_room room;
+    struct kvt_slab slab;
+    struct kvt_pool requests, ops;
+    struct engine *engines;
+    struct kvt_contig *contigs; /* one per engine */
+    uint32_t *match_length;     /* per engine: router's scratch */
+    struct kvt_block_ref *refs; /* scratch for one operation */
+    uint32_t refs_room;
+    struct kvt_chunk *chunks; /* scratch for one step */
+    struct kvt_core_stats stats;
+    uint64_t next_engine; /* round robin */
+    uint32_t generations;
+    kvt_ns now;
+    struct {
+        uint32_t place, n;
+        struct kvt_block_ref refs[GONE_ROOM];
+    } gone;
+    void *self_memory;
+    size_t self_b;
+    XXH3_state_t digest;
+};
+
+static inline struct req *req_at(const struct kvt_core *core, uint32_t r)
+{
+    return kvt_pool_at(&core->requests, r);
+}
+static inline struct op *op_at(const struct kvt_core *core, uint32_t o)
+{
+    return kvt_pool_at(&core->ops, o);
+}
+static inline struct kvt_place *gpu_place(const struct kvt_core *core, uint32_t engine)
+{
+    return &core->room.places[engine];
+}
+/* Tokens of block i of a request: whole, or what is left for a partial last one. */
+static inline uint32_t block_len(const struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const uint32_t b = core->config.block_tokens;
+    const uint64_t end = (uint64_t)q->prompt_tokens + q->output_tokens;
+    const uint64_t begin = (uint64_t)i * b;
+    if (i < q->n_match && begin + b > q->prompt_tokens)
+        return (uint32_t)(q->prompt_tokens - begin);
+    return end - begin < b ? (uint32_t)(end - begin) : b;
+}
+
+static inline uint64_t pages_available(const struct kvt_core *core, uint32_t engine)
+{
+    const struct kvt_place *place = gpu_place(core, engine);
+    const uint64_t free = kvt_pager_free(&place->pager);
+    return free == UINT64_MAX ? free : free + place->cached * core->room.pages_per_block;
+}
+static inline struct kvt_copy *copy_at(const struct kvt_core *core, uint32_t copy)
+{
+    return kvt_copy_at(&core->room, copy);
+}
+/* Tokens that the held blocks cover; the tail's pages begin behind them. */
+static inline uint64_t held_tokens(const struct kvt_core *core, const struct req *q)
+{
+    const uint64_t covered = (uint64_t)q->n_held * core->config.block_tokens;
+    return q->n_held == q->n_match && covered > q->prompt_tokens ? q->prompt_tokens : covered;
+}
+/* True when the ledger class means "found and used". */
+static inline bool is_hit(uint8_t src)
+{
+    return src <= KVT_HIT_DISK;
+}
+
+/* request lists */
+void list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front);
+void list_pull(struct kvt_core *core, uint32_t r);
+
+/* route.c */
+uint32_t route(struct kvt_core *core, const struct req *q);
+
+/* admit.c: admits what can be from the head of the engine's queue. */
+void admit(struct kvt_core *core, uint32_t engine);
+/* Gives back every page and copy a request holds; blocks it finished stay cached. */
+void release_memory(struct kvt_core *core, struct req *q);
+/* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs included). False,
+ * and nothing freed, when that cannot be reached. */
+bool make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
+
+/* fetch.c */
+void fetch_start(struct kvt_core *core, uint32_t r);
+void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+void fetch_timer(struct kvt_core *core, uint32_t r);
+/* Moves requests of the engine whose blocks have all arrived into the running list. */
+void gather(struct kvt_core *core, uint32_t engine);
+/* To the head of the queue, holding nothing: its place in the table is void for those who followed it. */
+void send_back(struct kvt_core *core, uint32_t r);
+double prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n);
+
+/* step.c */
+void step_start(struct kvt_core *core, uint32_t engine);
+void step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+/* The prompt's KV is complete: books the ledger and yields the first token. True: request ended. */
+bool prefill_complete(struct kvt_core *core, uint32_t r);
+
+/* write.c */
+void write_through(struct kvt_core *core, uint32_t r, uint32_t end);
+void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+void keep_output_blocks(struct kvt_core *core, uint32_t r);
+
+/* report.c */
+void book_ledger(struct kvt_core *core, struct req *q);
+void finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome);
+
+/* emit.c: each fills in the op's number. False when the world did not accept; the op then is gone. */
+uint32_t op_new(struct kvt_core *core, enum op_kind kind, uint32_t n);
+void op_free(struct kvt_core *core, uint32_t o);
+bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs, uint32_t n,
+                   kvt_ns ttl_ns);
+bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step);
+void emit_interrupt(struct kvt_core *core, uint32_t engine);
+void emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at);
+void emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key);
+void flush_gone(struct kvt_core *core);
+
+/* A new life: timers and operations of the one before no longer find it. */
+static inline void renew(struct kvt_core *core, struct req *q)
+{
+    q->generation = ++core->generations;
+}
+
+/* core.c: everything that an engine can do next. */
+void pump(struct kvt_core *core, uint32_t engine);
+
+#endif

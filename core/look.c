@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * look.c - looking at a core without touching it: counters, gauges, orphans, memory, digest.
+ */
+#include "internal.h"
+
+#include "key.h"
+
+#include <string.h>
+
+void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats)
+{
+    *stats = core->stats;
+}
+
+static void add_engine(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *g)
+{
+    const struct engine *e = &core->engines[engine];
+    const struct kvt_place *gpu = gpu_place(core, engine);
+    g->waiting += e->lists[REQ_WAITING].n;
+    g->loading += e->lists[REQ_GATHERING].n;
+    g->running += e->lists[REQ_RUNNING].n;
+    if (core->config.gpu_pages == UINT64_MAX) {
+        g->pages_total = g->pages_free = UINT64_MAX;
+    } else {
+        g->pages_total += kvt_pager_total(&gpu->pager);
+        g->pages_free += kvt_pager_free(&gpu->pager);
+    }
+    g->pages_cached += gpu->cached * core->room.pages_per_block;
+}
+
+void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *gauges)
+{
+    memset(gauges, 0, sizeof *gauges);
+    for (uint32_t e = 0; e < core->config.engines; e++)
+        if (engine == KVT_NONE || engine == e)
+            add_engine(core, e, gauges);
+    for (uint32_t p = 0; p < core->room.n_places; p++) {
+        const struct kvt_place *place = &core->room.places[p];
+        /* the shared tier belongs to the cluster, not to an engine */
+        if (engine != KVT_NONE && place->engine.v != engine)
+            continue;
+        gauges->held_blocks[place->tier] += place->held_blocks;
+        gauges->held_b[place->tier] += place->held_b;
+    }
+}
+
+void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
+{
+    memset(orphan_b, 0, KVT_TIERS * sizeof *orphan_b);
+    const uint32_t end = kvt_blocks_end(&core->blocks);
+    for (uint32_t i = 0; i < end; i++) {
+        if (!kvt_block_live(&core->blocks, i))
+            continue;
+        const struct kvt_block *b = kvt_block_at(&core->blocks, i);
+        if (b->parent == KVT_NONE || (kvt_block_live(&core->blocks, b->parent) &&
+                                      kvt_block_at(&core->blocks, b->parent)->copies != KVT_NONE))
+            continue;
+        for (uint32_t copy = b->copies; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
+            const struct kvt_place *place = kvt_place_of(&core->room, copy);
+            orphan_b[place->tier] += core->room.stored_b[place->tier];
+        }
+    }
+}
+
+uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_block_id block,
+                        uint32_t *pages, uint32_t n)
+{
+    const uint32_t copy = kvt_copy_peek(&core->room, block.v, engine.v, core->now);
+    if (copy == KVT_NONE || core->config.gpu_pages == UINT64_MAX)
+        return 0;
+    const struct kvt_pager *pager = &gpu_place(core, engine.v)->pager;
+    uint32_t page = copy_at(core, copy)->page;
+    for (uint32_t i = 0; i < core->room.pages_per_block && i < n; i++) {
+        pages[i] = page;
+        if (i + 1 < core->room.pages_per_block)
+            page = kvt_pager_next(pager, page);
+    }
+    return core->room.pages_per_block;
+}
+
+void kvt_core_digest(const struct kvt_core *core, char hex[33])
+{
+    const XXH128_hash_t h = XXH3_128bits_digest(&core->digest);
+    kvt_key_hex((kvt_key){.hi = h.high64, .lo = h.low64}, hex);
+}
+
+uint64_t kvt_core_unfinished(const struct kvt_core *core)
+{
+    return core->requests.in_use;
+}
+
+size_t kvt_core_memory_b(const struct kvt_core *core)
+{
+    size_t pages = 0;
+    if (core->config.gpu_pages != UINT64_MAX)
+        pages = (size_t)core->config.gpu_pages * sizeof(uint32_t) * core->config.engines;
+    return core->self_b + kvt_blocks_memory_b(&core->blocks) + kvt_room_memory_b(&core->room) +
+           kvt_pool_memory_b(&core->requests) + kvt_pool_memory_b(&core->ops) +
+           core->slab.memory_b + core->refs_room * sizeof *core->refs +
+           core->config.max_batch_requests * sizeof *core->chunks + pages;
+}
+
+uint64_t kvt_core_tracked_blocks(const struct kvt_core *core)
+{
+    return kvt_blocks_count(&core->blocks);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * step.c - continuous batching with chunked prefill (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024).
+ *
+ * An engine runs one step at a time. A step holds one token of every decoding request, and fills the rest of the
+ * token budget with chunks of prompts, first come first served. While no prompt is being prefilled nothing in the
+ * batch changes until a request finishes, so the step is issued once with a repeat count; a request that becomes
+ * ready meanwhile interrupts it at the next iteration.
+ *
+ * Chunks are placed by absolute offset in the prompt: chunk boundaries never change a block's identity. Before
+ * each chunk the cache is asked again for the block about to be computed; if it is there by now (a load that had
+ * been given up arrived, another request computed it), the chunk skips it and the ledger says so.
+ *
+ * Pages: every decoding request gets what it needs for all iterations before the step is issued. When they lack,
+ * cached blocks are evicted, then repeat is lowered, then the request that came last into the batch is preempted:
+ * it keeps no pages and starts over from the head of the queue. The request that came first always
+ * goes on, so there is no livelock.
+ */
+#include "internal.h"
+
+enum { MOST_REPEATS = 1024 };
+
+static bool decoding(const struct req *q)
+{
+    return q->computed >= q->target;
+}
+
+/* Pages that q must be given to hold `tokens` tokens. */
+static uint64_t pages_to_grow(const struct kvt_core *core, const struct req *q, uint64_t tokens)
+{
+    const uint64_t want = kvt_pages_for(&core->room, tokens - held_tokens(core, q));
+    return want > q->tail.n ? want - q->tail.n : 0;
+}
+
+static void preempt(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    core->stats.preemptions++;
+    q->preemptions++;
+    keep_output_blocks(core, r);
+    send_back(core, r);
+}
+
+/* What the decoding part of a step will be. */
+struct batch {
+    uint32_t n_decode, n_growing, repeat;
+    uint64_t decode_tokens, window_tokens, pages;
+    bool prefill; /* some prompt is not complete */
+};
+
+static uint64_t capped(uint64_t tokens, uint32_t window)
+{
+    return window && tokens > window ? window : tokens;
+}
+
+static void survey(const struct kvt_core *core, const struct engine *e, struct batch *b)
+{
+    const uint32_t window = core->config.window_tokens;
+    *b = (struct batch){.repeat = MOST_REPEATS};
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next) {
+        const struct req *q = req_at(core, r);
+        if (!decoding(q)) {
+            b->prefill = true;
+            continue;
+        }
+        const uint32_t left = q->output_tokens - q->generated;
+        const uint64_t context = (uint64_t)q->computed + 1;
+        b->n_decode++;
+        b->decode_tokens += context;
+        b->window_tokens += capped(context, window);
+        if (left < b->repeat)
+            b->repeat = left;
+        if (window && context < window) {
+            b->n_growing++;
+            if (window - context < b->repeat)
+                b->repeat = (uint32_t)(window - context);
+        }
+    }
+    if (b->prefill)
+        b->repeat = 1;
+}
+
+static uint64_t pages_for_repeat(const struct kvt_core *core, const struct engine *e,
+                                 uint32_t repeat)
+{
+    uint64_t pages = 0;
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next) {
+        const struct req *q = req_at(core, r);
+        if (decoding(q))
+            pages += pages_to_grow(core, q, (uint64_t)q->computed + repeat);
+    }
+    return pages;
+}
+
+/* Chooses repeat, preempting if it must, and hands out the pages. */
+static void give_pages(struct kvt_core *core, uint32_t engine, struct batch *b)
+{
+    struct engine *e = &core->engines[engine];
+    for (;;) {
+        survey(core, e, b);
+        if (!b->n_decode)
+            return;
+        uint64_t pages = pages_for_repeat(core, e, b->repeat);
+        while (b->repeat > 1 && pages > pages_available(core, engine)) {
+            b->repeat /= 2;
+            pages = pages_for_repeat(core, e, b->repeat);
+        }
+        if (make_room(core, engine, 0, pages))
+            break;
+        preempt(core, e->lists[REQ_RUNNING].last);
+    }
+    struct kvt_pager *pager = &gpu_place(core, engine)->pager;
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next) {
+        struct req *q = req_at(core, r);
+        if (!decoding(q))
+            continue;
+        struct kvt_page_run more;
+        const uint64_t n = pages_to_grow(core, q, (uint64_t)q->computed + b->repeat);
+        const bool got = kvt_pager_take(pager, (uint32_t)n, &more);
+        assert(got);
+        (void)got;
+        kvt_pager_append(pager, &q->tail, &more);
+        q->decoding_in_step = true;
+    }
+}
+
+/* Skips blocks that are ready by now. True when the request ended because nothing was left to compute. */
+static bool consult(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    const uint32_t block_tokens = core->config.block_tokens;
+    while (q->computed < q->target && q->computed % block_tokens == 0) {
+        const uint32_t i = q->computed / block_tokens;
+        if (i >= q->n_held)
+            break;
+        const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+        if (found == KVT_NONE || copy_at(core, found)->state != KVT_COPY_READY)
+            break;
+        if (found != q->copies[i]) {
+            kvt_copy_use(&core->room, found);
+            kvt_copy_unuse(&core->room, q->copies[i]);
+            q->copies[i] = found;
+        }
+        const uint32_t len = block_len(core, q, i);
+        q->src[i] = KVT_HIT_GPU;
+        q->computed = q->computed + len < q->target ? q->computed + len : q->target;
+        core->stats.late_adopted_tokens += len;
+    }
+    if (q->computed < q->target)
+        return false;
+    if (!core->config.recompute_last_token)
+        return prefill_complete(core, r);
+    q->computed = q->target - 1;
+    return false;
+}
+
+static uint32_t fill_chunks(struct kvt_core *core, uint32_t engine, uint64_t budget,
+                            uint64_t *prefill_tokens)
+{
+    uint32_t n = 0, next;
+    for (uint32_t r = core->engines[engine].lists[REQ_RUNNING].first; r != KVT_NONE && budget;
+         r = next) {
+        struct req *q = req_at(core, r);
+        next = q->next;
+        if (decoding(q) || consult(core, r) || decoding(q))
+            continue;
+        const uint32_t left = q->target - q->computed;
+        q->chunk = left < budget ? left : (uint32_t)budget;
+        core->chunks[n++] = (struct kvt_chunk){.past_tokens = q->computed, .new_tokens = q->chunk};
+        budget -= q->chunk;
+        *prefill_tokens += q->chunk;
+    }
+    return n;
+}
+
+static void clear_step(struct kvt_core *core, struct engine *e)
+{
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next) {
+        struct req *q = req_at(core, r);
+        q->chunk = 0;
+        q->decoding_in_step = false;
+    }
+    e->step_op = KVT_NONE;
+}
+
+void step_start(struct kvt_core *core, uint32_t engine)
+{
+    struct engine *e = &core->engines[engine];
+    if (e->step_op != KVT_NONE || !e->lists[REQ_RUNNING].n || !e->up)
+        return;
+    struct batch b;
+    give_pages(core, engine, &b);
+    uint64_t prefill_tokens = 0;
+    const uint32_t n_chunks =
+        b.prefill
+            ? fill_chunks(core, engine, core->config.max_batch_tokens - b.n_decode, &prefill_tokens)
+            : 0;
+    if (!b.n_decode && !n_chunks)
+        return;
+    struct kvt_step step = {.engine = {engine},
+                            .repeat = b.repeat,
+                            .n_chunks = n_chunks,
+                            .chunks = core->chunks,
+                            .n_decode = b.n_decode,
+                            .n_window_growing = b.n_growing,
+                            .decode_tokens = b.decode_tokens,
+                            .window_tokens = b.window_tokens};
+    if (!b.n_decode)
+        step.repeat = 1;
+    const uint32_t o = op_new(core, OP_STEP, 0);
+    if (o == KVT_NONE) {
+        clear_step(core, e);
+        return; /* the next event tries again */
+    }
+    op_at(core, o)->engine = engine;
+    e->step_op = o;
+    e->step_begin_ns = core->now;
+    e->step_decode = b.n_decode;
+    e->step_prefill_tokens = prefill_tokens;
+    e->step_repeat = step.repeat;
+    e->interrupted = false;
+    core->stats.steps++;
+    if (!emit_step(core, o, &step)) {
+        op_free(core, o);
+        clear_step(core, e);
+    }
+}
+
+/* Blocks that the tokens [.., computed) now complete become READY, and go to the write-through tiers. */
+static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
+{
+    struct req *q = req_at(core, r);
+    uint32_t i = before / core->config.block_tokens;
+    for (; i < q->n_held; i++) {
+        if ((uint64_t)i * core->config.block_tokens + block_len(core, q, i) > q->computed)
+            break;
+        const struct kvt_copy *c = copy_at(core, q->copies[i]);
+        if (c->state == KVT_COPY_FILLING)
+            kvt_copy_ready(&core->room, q->copies[i], core->now);
+        else if (c->state == KVT_COPY_PRIVATE)
+            kvt_copy_publish(&core->room, q->copies[i], core->now);
+    }
+    write_through(core, r, i);
+}
+
+static void chunk_done(struct kvt_core *core, uint32_t r, kvt_ns begin_ns)
+{
+    struct req *q = req_at(core, r);
+    const uint32_t before = q->computed;
+    q->computed += q->chunk;
+    if (q->first_done) {
+        q->recomputed_tokens += q->chunk;
+        core->stats.recomputed_tokens += q->chunk;
+    } else {
+        q->stepped += q->chunk;
+        q->span_ns[KVT_SPAN_COMPUTE] += core->now - begin_ns;
+    }
+    q->chunk = 0;
+    blocks_complete(core, r, before);
+    if (q->computed == q->target)
+        prefill_complete(core, r);
+}
+
+static void decode_done(struct kvt_core *core, uint32_t r, uint32_t iterations)
+{
+    struct req *q = req_at(core, r);
+    q->decoding_in_step = false;
+    q->generated += iterations;
+    q->computed += iterations;
+    assert(q->generated <= q->output_tokens);
+    if (q->generated == q->output_tokens) {
+        keep_output_blocks(core, r);
+        finish(core, r, KVT_FINISHED);
+    }
+}
+
+bool prefill_complete(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    if (!q->first_done) {
+        book_ledger(core, q);
+        q->first_done = true;
+        q->first_token_ns = core->now;
+    }
+    if (q->output_tokens)
+        q->generated++;
+    if (q->generated < q->output_tokens)
+        return false;
+    keep_output_blocks(core, r);
+    finish(core, r, KVT_FINISHED);
+    return true;
+}
+
+void step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+{
+    const uint32_t engine = op_at(core, o)->engine;
+    struct engine *e = &core->engines[engine];
+    op_free(core, o);
+    if (e->step_op != o)
+        return; /* the engine went down meanwhile, and its requests elsewhere */
+    if (done->status != KVT_OK) {
+        clear_step(core, e);
+        return;
+    }
+    uint32_t iterations = done->iterations < e->step_repeat ? done->iterations : e->step_repeat;
+    iterations += iterations == 0;
+    core->stats.iterations += iterations;
+    const struct kvt_note note = {.kind = KVT_NOTE_STEP,
+                                  .now = core->now,
+                                  .engine = {engine},
+                                  .begin_ns = e->step_begin_ns,
+                                  .iterations = iterations,
+                                  .n_decode = e->step_decode,
+                                  .prefill_tokens = e->step_prefill_tokens};
+    e->step_op = KVT_NONE;
+    uint32_t next;
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = next) {
+        struct req *q = req_at(core, r);
+        next = q->next;
+        if (q->chunk)
+            chunk_done(core, r, e->step_begin_ns);
+        else if (q->decoding_in_step)
+            decode_done(core, r, iterations);
+    }
+    if (core->port.ops->note)
+        core->port.ops->note(core->port.self, &note);
+}

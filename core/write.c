@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * write.c - blocks on their way down: write-through, and blocks made by decoding.
+ *
+ * A block is offered to each write-through tier once, when its last token was computed. It is not offered where it
+ * already is or is on its way. Room in a tier that core manages is made by evicting its oldest unused blocks
+ * first; if none can go, this block and those after it are not stored, because what lies behind a hole cannot be
+ * used. A copy counts as present only after the store ended well: the commit comes last.
+ */
+#include "internal.h"
+
+/* A copy to be filled in the place, or KVT_NONE. */
+static uint32_t reserve(struct kvt_core *core, uint32_t block, uint32_t place_index)
+{
+    const struct kvt_place *place = &core->room.places[place_index];
+    while (!kvt_place_fits(&core->room, place))
+        if (!kvt_place_evict(&core->room, place_index, core->now))
+            return KVT_NONE;
+    return kvt_copy_new(&core->room, block, place_index, KVT_COPY_FILLING, NULL);
+}
+
+static bool wants(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t place)
+{
+    return !is_hit(q->src[i]) && copy_at(core, q->copies[i])->state == KVT_COPY_READY &&
+           kvt_copy_find(&core->room, q->blocks[i], place, core->now) == KVT_NONE;
+}
+
+static uint32_t count_wanted(struct kvt_core *core, const struct req *q, uint32_t end,
+                             uint32_t place)
+{
+    uint32_t n = 0;
+    for (uint32_t i = q->stored; i < end; i++)
+        n += wants(core, q, i, place);
+    return n;
+}
+
+static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum kvt_tier_kind tier)
+{
+    const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
+    const uint32_t most = count_wanted(core, q, end, place);
+    if (!most)
+        return;
+    const uint32_t o = op_new(core, OP_STORE, most);
+    if (o == KVT_NONE) {
+        core->stats.store_failures[tier] += most;
+        return;
+    }
+    struct op *op = op_at(core, o);
+    op->tier = tier;
+    op->engine = q->engine;
+    uint32_t n = 0;
+    for (uint32_t i = q->stored; i < end; i++) {
+        if (!wants(core, q, i, place))
+            continue;
+        const uint32_t copy = reserve(core, q->blocks[i], place);
+        if (copy == KVT_NONE) {
+            core->stats.store_failures[tier] += most - n;
+            break;
+        }
+        op->gpu[n] = q->copies[i];
+        op->lower[n] = copy;
+        kvt_copy_use(&core->room, op->gpu[n]);
+        const struct kvt_block *b = kvt_block_at(&core->blocks, q->blocks[i]);
+        core->refs[n++] = (struct kvt_block_ref){.key = kvt_block_key(b),
+                                                 .block = {q->blocks[i]},
+                                                 .index = i,
+                                                 .tokens = block_len(core, q, i),
+                                                 .page = copy_at(core, q->copies[i])->page};
+    }
+    flush_gone(core);
+    /* op->n stays the slab's size; index[0] says how many are real */
+    op->index[0] = n;
+    if (n && emit_transfer(core, o, core->refs, n, core->config.tiers[tier].ttl_ns))
+        return;
+    const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
+    write_done(core, o, &refused);
+}
+
+void write_through(struct kvt_core *core, uint32_t r, uint32_t end)
+{
+    static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
+    struct req *q = req_at(core, r);
+    if (end <= q->stored)
+        return;
+    for (int t = 0; t < 3; t++) {
+        const struct kvt_tier_config *c = &core->config.tiers[order[t]];
+        if (!c->present || !c->write_through)
+            continue;
+        if (core->room.places[kvt_room_place(&core->room, order[t], q->engine)].up)
+            store(core, q, end, order[t]);
+    }
+    q->stored = end;
+}
+
+/* As many as the place holds come back to life in touch order: what is put back last is evicted last. */
+void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+{
+    struct op *op = op_at(core, o);
+    const uint32_t n = op->index[0];
+    const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
+    core->stats.bytes_written[op->tier] += done->bytes;
+    core->stats.stored_blocks[op->tier] += good;
+    core->stats.store_failures[op->tier] += n - good;
+    for (uint32_t j = 0; j < n; j++) {
+        const uint32_t k = core->config.touch == KVT_TOUCH_LEAF ? n - 1 - j : j;
+        if (k < good)
+            kvt_copy_ready(&core->room, op->lower[k], core->now);
+        else
+            kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
+        kvt_copy_unuse(&core->room, op->lower[k]);
+        kvt_copy_unuse(&core->room, op->gpu[k]);
+    }
+    op_free(core, o);
+}
+
+/* Full blocks of output that have a key become cached blocks like any other: the next turn of a chat begins with
+ * them. Their pages move from the tail into the copy. */
+void keep_output_blocks(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    const uint32_t block_tokens = core->config.block_tokens;
+    struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
+    while (q->n_held < q->n_keys && ((uint64_t)q->n_held + 1) * block_tokens <= q->computed &&
+           make_room(core, q->engine, 1, 0)) {
+        const uint32_t i = q->n_held;
+        assert(held_tokens(core, q) == (uint64_t)i * block_tokens);
+        struct kvt_page_run pages;
+        kvt_pager_split(pager, &q->tail, core->room.pages_per_block, &pages);
+        const uint32_t copy =
+            kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, &pages);
+        if (copy == KVT_NONE) {
+            kvt_pager_give(pager, pages.first, pages.n);
+            return;
+        }
+        kvt_copy_publish(&core->room, copy, core->now);
+        q->copies[i] = copy;
+        q->src[i] = KVT_COMPUTED_COLD;
+        q->n_held++;
+    }
+    write_through(core, r, q->n_held);
+}
