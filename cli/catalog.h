@@ -59,7 +59,8 @@ struct catalog_model {
     struct catalog_value experts, experts_per_token, expert_intermediate, shared_intermediate;
     struct catalog_value dense_layers;                 /* leading layers without experts */
     struct catalog_value window_tokens, window_layers; /* sliding window */
-    struct catalog_value latent_dim, query_latent_dim; /* MLA: cached per token and layer */
+    struct catalog_value latent_dim, latent_value_dim; /* MLA: cached elements; of them value */
+    struct catalog_value query_latent_dim;             /* MLA: query compression */
     struct catalog_value query_key_dim, value_dim;     /* MLA: per head, decompressed */
     struct catalog_value weight_bits, expert_weight_bits, kv_bits;
     struct catalog_value context_tokens;
