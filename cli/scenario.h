@@ -60,8 +60,8 @@ struct scenario_cluster {
     const char *model, *gpu, *network, *stack;
     uint64_t engines, gpus_per_engine;
     uint64_t router; /* enum kvt_router_kind */
-    uint64_t max_batch_tokens, max_batch_requests;
-    double gpu_memory_ratio;    /* of GPU memory that the serving software may use */
+    uint64_t max_batch_tokens, max_batch_requests; /* 0: as the stack has it */
+    double gpu_memory_ratio; /* of GPU memory that the stack may use; 0: as it does */
     uint64_t contiguous_tokens; /* 0: the model's context length */
 };
 
@@ -73,10 +73,12 @@ struct scenario_tier {
     bool ttl_refresh;
     uint64_t evict;    /* 0: lru */
     uint64_t write;    /* enum scenario_write */
-    const char *codec; /* comma separated: fp16,zlib-3; "none" */
+    const char *codec;  /* comma separated: "fp16,zlib-3"; "none" */
+    uint64_t codec_cores;
     bool probe;
     uint64_t touch;   /* enum kvt_touch_order; gpu only */
-    const char *node; /* redis: catalogue name of a node type */
+    const char *node;   /* redis: catalogue name of a node type */
+    const char *server; /* redis: catalogue name of the server software */
     uint64_t nodes, replicas, connections;
     bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
     kvt_ns timeout_ns;  /* redis: per operation; KVT_NEVER: none */
@@ -156,7 +158,7 @@ enum scenario_type_kind {
     KEY_CHOICE, /* one of names[] */
     KEY_COUNT,  /* least .. most; the word in `word` stands for word_value */
     KEY_NUMBER, /* plain, least .. most */
-    KEY_RATIO,  /* 0.9 or 90%, least .. most */
+    KEY_RATIO,    /* 0.9 or 90%, least .. most; the word stands for 0 */
     KEY_RATE,   /* per second, above least */
     KEY_BOOL,
     KEY_DURATION, /* kvt_ns; the word stands for KVT_NEVER */
@@ -170,7 +172,7 @@ struct scenario_key {
     const char *fallback; /* default text; NULL: none, the member is NULL (KEY_TEXT only) */
     size_t offset;        /* into struct scenario, or struct scenario_tier */
     double least, most;
-    const char *word; /* KEY_COUNT, KEY_DURATION: a word instead of a number, or NULL */
+    const char *word; /* instead of a value, or NULL; stands for word_value (KEY_RATIO: 0) */
     uint64_t word_value;
     const char *const *names; /* KEY_CHOICE: NULL-terminated */
     uint32_t kinds; /* tiers that have the key, bit by enum kvt_tier_kind; 0 outside tiers */

@@ -73,7 +73,7 @@ static const struct scenario_key keys[] = {
     {.path = "cluster.gpu", .type = KEY_TEXT, .fallback = "a100-80g-sxm", .offset = AT(cluster.gpu),
      .help = "see `kvtwin catalog`"},
     {.path = "cluster.engines", .type = KEY_COUNT, .fallback = "1", .offset = AT(cluster.engines),
-     .least = 1, .most = 65536, .help = "serving replicas, each with a copy of the model"},
+     .least = 1, .most = 4096, .help = "serving replicas, each with a copy of the model"},
     {.path = "cluster.gpus_per_engine", .type = KEY_COUNT, .fallback = "1",
      .offset = AT(cluster.gpus_per_engine), .least = 1, .most = 64,
      .help = "tensor parallel degree"},
@@ -83,15 +83,15 @@ static const struct scenario_key keys[] = {
      .help = "serving software, for its host overheads; see `kvtwin catalog`"},
     {.path = "cluster.router", .type = KEY_CHOICE, .fallback = "prefix-aware",
      .offset = AT(cluster.router), .names = routers, .help = "which engine gets a request"},
-    {.path = "cluster.max_batch_tokens", .type = KEY_COUNT, .fallback = "8192",
-     .offset = AT(cluster.max_batch_tokens), .least = 1, .most = u32,
-     .help = "per iteration: prefill chunk and decode tokens together"},
-    {.path = "cluster.max_batch_requests", .type = KEY_COUNT, .fallback = "256",
-     .offset = AT(cluster.max_batch_requests), .least = 1, .most = 1048576,
-     .help = "running or loading at one time, per engine"},
-    {.path = "cluster.gpu_memory_ratio", .type = KEY_RATIO, .fallback = "0.9",
-     .offset = AT(cluster.gpu_memory_ratio), .least = 0.01, .most = 1,
-     .help = "share of GPU memory that the serving software may use"},
+    {.path = "cluster.max_batch_tokens", .type = KEY_COUNT, .fallback = "auto",
+     .offset = AT(cluster.max_batch_tokens), .least = 2, .most = u32, .word = "auto",
+     .help = "per iteration: prefill chunk and decode tokens; auto: as the stack does"},
+    {.path = "cluster.max_batch_requests", .type = KEY_COUNT, .fallback = "auto",
+     .offset = AT(cluster.max_batch_requests), .least = 1, .most = 32768, .word = "auto",
+     .help = "running or loading at one time, per engine; auto: as the stack does"},
+    {.path = "cluster.gpu_memory_ratio", .type = KEY_RATIO, .fallback = "auto",
+     .offset = AT(cluster.gpu_memory_ratio), .least = 0.01, .most = 1, .word = "auto",
+     .help = "share of GPU memory that the stack may use; auto: as the stack does"},
     {.path = "cluster.contiguous_tokens", .type = KEY_COUNT, .fallback = "auto",
      .offset = AT(cluster.contiguous_tokens), .least = 1, .most = u32, .word = "auto",
      .help = "what a contiguous allocator reserves per request; auto: the model's context"},
@@ -137,7 +137,7 @@ static const struct scenario_key tier_keys[] = {
     {.path = "enabled", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(enabled),
      .kinds = EACH, .help = "false: as if the tier were not listed"},
     {.path = "capacity", .type = KEY_CAPACITY, .offset = TIER_AT(capacity), .kinds = EACH,
-     .help = "per engine (redis: of all nodes); auto: what the hardware leaves"},
+     .help = "per engine (redis: of all nodes); auto: what the hardware leaves (gpu, redis)"},
     {.path = "ttl", .type = KEY_DURATION, .fallback = "none", .offset = TIER_AT(ttl_ns), .least = 1,
      .kinds = EACH, .word = "none", .word_value = KVT_NEVER, .help = "life of a block"},
     {.path = "ttl_refresh", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(ttl_refresh),
@@ -150,10 +150,14 @@ static const struct scenario_key tier_keys[] = {
      .kinds = BELOW, .names = writes, .help = "through: stored as soon as computed"},
     {.path = "codec", .type = KEY_LIST, .fallback = "none", .offset = TIER_AT(codec),
      .kinds = BELOW, .help = "chain of codecs; see `kvtwin catalog`"},
+    {.path = "codec_cores", .type = KEY_COUNT, .fallback = "16", .offset = TIER_AT(codec_cores),
+     .least = 1, .most = 1024, .kinds = BELOW, .help = "CPU cores per engine for the codec"},
     {.path = "probe", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(probe),
      .kinds = BELOW, .help = "ask before loading"},
     {.path = "node", .type = KEY_TEXT, .fallback = "cache.r7g.16xlarge", .offset = TIER_AT(node),
      .kinds = REDIS, .help = "type of a Redis node; see `kvtwin catalog`"},
+    {.path = "server", .type = KEY_TEXT, .fallback = "redis-7", .offset = TIER_AT(server),
+     .kinds = REDIS, .help = "server software; see `kvtwin catalog`"},
     {.path = "nodes", .type = KEY_COUNT, .fallback = "1", .offset = TIER_AT(nodes), .least = 1,
      .most = 1024, .kinds = REDIS, .help = "Redis nodes, replicas included"},
     {.path = "replicas", .type = KEY_COUNT, .fallback = "0", .offset = TIER_AT(replicas), .most = 1,
@@ -193,7 +197,7 @@ _Static_assert(sizeof tier_keys / sizeof tier_keys[0] <= SCENARIO_TIER_KEYS_MOST
 const char *scenario_fallback(const struct scenario_key *key, enum kvt_tier_kind tier)
 {
     static const char *const capacities[KVT_TIERS] = {
-        [KVT_GPU] = "auto", [KVT_HOST] = "256GiB", [KVT_REDIS] = "auto", [KVT_DISK] = "auto"};
+        [KVT_GPU] = "auto", [KVT_HOST] = "256GiB", [KVT_REDIS] = "auto", [KVT_DISK] = "4TiB"};
     if (key->kinds && key->type == KEY_CAPACITY)
         return capacities[tier];
     /* A server that evicts by itself is asked first: core's directory of it is a hint. */

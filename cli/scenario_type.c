@@ -72,6 +72,10 @@ static int parse_real(const struct scenario_key *key, const char *text, void *me
 {
     double value;
     const char *why = NULL;
+    if (key->word && strcmp(text, key->word) == 0) {
+        *(double *)member = 0;
+        return 0;
+    }
     int rc = key->type == KEY_RATIO  ? units_ratio(text, &value, &why)
              : key->type == KEY_RATE ? units_rate(text, &value, &why)
                                      : units_number(text, &value, &why);
@@ -79,11 +83,12 @@ static int parse_real(const struct scenario_key *key, const char *text, void *me
         *(double *)member = value;
         return 0;
     }
+    const char *word = key->word ? key->word : "";
     if (rc != 0)
-        snprintf(want, want_size, "%s", why);
+        snprintf(want, want_size, "%s%s%s", why, key->word ? ", or " : "", word);
     else
-        snprintf(want, want_size, "expected %g to %g%s", key->least, key->most,
-                 key->type == KEY_RATE ? " per second" : "");
+        snprintf(want, want_size, "expected %g to %g%s%s%s", key->least, key->most,
+                 key->type == KEY_RATE ? " per second" : "", key->word ? ", or " : "", word);
     return -EINVAL;
 }
 
@@ -192,9 +197,14 @@ static int check_tiers(struct scenario *s, char *error)
     if (!tiers[KVT_GPU].enabled)
         return refuse(s, "cache.tiers.gpu.enabled",
                       "expected true: without the gpu tier set cache.enabled to false", error);
-    if (tiers[KVT_HOST].enabled && tiers[KVT_HOST].capacity.kind == UNITS_AUTO)
-        return refuse(s, "cache.tiers.host.capacity",
-                      "expected a size such as 512GiB, 20000blocks or infinite", error);
+    for (int kind = KVT_HOST; kind < KVT_TIERS; kind++) {
+        char path[64];
+        snprintf(path, sizeof path, "cache.tiers.%s.capacity",
+                 kvt_tier_name((enum kvt_tier_kind)kind));
+        if (kind != KVT_REDIS && tiers[kind].enabled && tiers[kind].capacity.kind == UNITS_AUTO)
+            return refuse(s, path, "expected a size such as 512GiB, 20000blocks or infinite",
+                          error);
+    }
     if (tiers[KVT_GPU].capacity.kind == UNITS_INFINITE && s->world != WORLD_NULL)
         return refuse(s, "cache.tiers.gpu.capacity",
                       "expected auto, a size or blocks: infinite is for the null world", error);

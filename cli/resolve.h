@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * resolve.h - scenario and catalogue become the numbers that core, sim and workload run on.
+ *
+ * All of it is arithmetic on the catalogue's constants. What a scenario leaves to "auto" is decided here
+ * and noted, so that --explain can say where each number comes from.
+ *
+ * One set of constants serves twice: the simulated world takes its time from them, and core predicts with
+ * them whether loading a block beats computing it.
+ */
+#ifndef CLI_RESOLVE_H
+#define CLI_RESOLVE_H
+
+#include "../core/core.h"
+#include "../sim/config.h"
+#include "budget.h"
+#include "catalog.h"
+#include "scenario.h"
+
+enum { RESOLVED_NOTES_MOST = 32 };
+
+/* What was decided about a key, for --explain. */
+struct resolved_note {
+    char path[64];
+    char text[160];
+};
+
+struct resolved {
+    struct kvt_core_config core;
+    struct sim_config sim;
+    struct budget budget;
+    double kv_b_per_token;   /* one copy, all layers that grow with the context */
+    uint32_t context_tokens; /* the model's */
+    /* Totals over the cluster, UINT64_MAX without bound: for reports. */
+    uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
+    struct resolved_note notes[RESOLVED_NOTES_MOST];
+    uint32_t n_notes;
+};
+
+/* Resolves a typed scenario. block_tokens: of the workload, used where cache.block_tokens is auto (> 0).
+ * Returns 0; or a negative errno with one line in error[SCENARIO_ERROR_SIZE]. -ENOSPC: the model does not
+ * fit, and r->budget holds the figures (budget_table prints them). */
+KVT_MUST_CHECK int resolve(struct resolved *r, const struct scenario *s,
+                           const struct catalog *catalog, uint32_t block_tokens, char *error);
+
+/* The note on a key, or NULL: shaped for scenario_explain. self is a struct resolved *. */
+const char *resolve_note(void *self, const char *path);
+
+/* ---- resolve_tiers.c ------------------------------------------------------------------------------- */
+
+/* Tiers below the GPU, their devices and links; r->core and r->sim have everything else already. */
+KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
+                                 const struct catalog *catalog, const struct catalog_gpu *gpu,
+                                 char *error);
+
+/* Adds a note; silently drops what does not fit. */
+__attribute__((format(printf, 3, 4))) void resolve_add_note(struct resolved *r, const char *path,
+                                                            const char *format, ...);
+
+/* "where: expected", for names and values that only the catalogue can judge. Returns -EINVAL. */
+int resolve_refuse(const struct scenario *s, const char *path, const char *expected, char *error);
+
+#endif
