@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * null.c - see null.h and the rules (P1) to (P6) of port.h.
+ * null.c - see null.h. What every world has to have, in its smallest form:
  *
- * A completion waits in a ring until the driver advances the world, because an operation must not call core (P2).
- * It is delivered at the time it was issued: the time of the last event, which the driver passes in. Timers wait in
- * a binary heap on (time, sequence). Both grow by doubling; when that fails the operation is refused with -ENOMEM,
- * which core knows how to bear. A timer that finds no memory is lost: core arms them only as deadlines for loads,
- * and here no load is ever late.
+ *      a place for completions     an operation must not call core (P2), so its completion waits: here in a
+ *                                  ring, first in, first out, because all are due at once
+ *      a place for timers          a 4-ary heap on (time, sequence), as timers come in any order
+ *      a clock                     `now`; it moves in advance and nowhere else (P3)
+ *      advance and next            what the driver turns
+ *
+ * A world that takes time replaces the ring: it puts completions into the heap too, at the time when they are
+ * due. Both places double when full. After that nothing asks for memory.
  */
 #include "null.h"
 
@@ -15,141 +18,172 @@
 #include <errno.h>
 #include <string.h>
 
-struct null_timer {
+enum { FIRST_ROOM = 64, ARITY = 4 };
+
+struct completion {
+    kvt_op_id op;
+    uint32_t blocks_ok, iterations;
+};
+
+struct timer {
     kvt_ns at;
-    uint64_t sequence, timer;
+    uint64_t sequence; /* order of arming */
+    uint64_t name;
 };
 
 struct kvt_null {
     const struct kvt_alloc *alloc;
     const struct kvt_observer *observer;
     kvt_ns now;
-    struct kvt_done *ring; /* room is a power of two */
-    uint32_t head, n, room;
-    struct null_timer *heap;
-    uint32_t n_timers, room_timers;
+    int error;
+    struct completion *ring; /* [head, head + n), modulo ring_room, a power of two */
+    uint32_t head, n, ring_room;
+    struct timer *heap;
+    uint32_t n_timers, heap_room;
     uint64_t sequence;
 };
 
-/* A larger array with the old one's contents, or NULL. */
-static void *grow(const struct kvt_alloc *alloc, void *old, size_t old_b, size_t new_b)
+/* Moves an array that is full to one of twice the room, in order from `head` on. False: nothing happened. */
+static bool grow(const struct kvt_alloc *alloc, void **array, uint32_t *room, uint32_t head,
+                 size_t record_b)
 {
-    void *memory = alloc->get(alloc->self, new_b);
-    if (memory && old) {
-        memcpy(memory, old, old_b);
-        alloc->put(alloc->self, old, old_b);
+    const uint32_t more = *room ? *room * 2 : FIRST_ROOM;
+    unsigned char *new = alloc->get(alloc->self, more * record_b);
+    if (!new)
+        return false;
+    if (*room) {
+        const unsigned char *old = *array;
+        const size_t behind_b = (*room - head) * record_b;
+        memcpy(new, old + head * record_b, behind_b);
+        memcpy(new + behind_b, old, head * record_b);
+        alloc->put(alloc->self, *array, *room * record_b);
     }
-    return memory;
+    *array = new;
+    *room = more;
+    return true;
 }
 
-static int push(struct kvt_null *w, const struct kvt_done *done)
+/* ---- Operations: what core asks for. -------------------------------------------------------------- */
+
+static int complete(struct kvt_null *w, struct completion c)
 {
-    if (w->n == w->room) {
-        const uint32_t room = w->room ? w->room * 2 : 64;
-        struct kvt_done *ring =
-            grow(w->alloc, w->ring, w->room * sizeof *ring, room * sizeof *ring);
-        if (!ring)
+    void *ring = w->ring;
+    if (w->n == w->ring_room) {
+        if (!grow(w->alloc, &ring, &w->ring_room, w->head, sizeof *w->ring))
             return -ENOMEM;
-        /* what had wrapped round goes behind the old end */
-        memcpy(ring + w->room, ring, w->head * sizeof *ring);
         w->ring = ring;
-        w->room = room;
+        w->head = 0;
     }
-    w->ring[(w->head + w->n++) & (w->room - 1)] = *done;
+    w->ring[(w->head + w->n++) & (w->ring_room - 1)] = c;
     return 0;
 }
 
-static int transfer(void *self, const struct kvt_transfer *t)
+static int null_transfer(void *self, const struct kvt_transfer *t)
 {
-    return push(self, &(struct kvt_done){.op = t->op, .status = KVT_OK, .blocks_ok = t->n_blocks});
+    return complete(self, (struct completion){.op = t->op, .blocks_ok = t->n_blocks});
 }
 
-static int step(void *self, const struct kvt_step *s)
+static int null_step(void *self, const struct kvt_step *s)
 {
-    return push(self, &(struct kvt_done){.op = s->op, .status = KVT_OK, .iterations = s->repeat});
+    return complete(self, (struct completion){.op = s->op, .iterations = s->repeat});
 }
 
-static void interrupt(void *self, kvt_engine_id engine)
+static void null_interrupt(void *self, kvt_engine_id engine)
 {
-    (void)self; /* the step is over already */
+    (void)self; /* whatever the engine was doing has ended already */
     (void)engine;
 }
 
-static bool before(const struct null_timer *a, const struct null_timer *b)
+static bool before(const struct timer *a, const struct timer *b)
 {
     return a->at < b->at || (a->at == b->at && a->sequence < b->sequence);
 }
 
-static void arm(void *self, uint64_t timer, kvt_ns at)
+static void null_arm(void *self, uint64_t timer, kvt_ns at)
 {
     struct kvt_null *w = self;
-    if (w->n_timers == w->room_timers) {
-        const uint32_t room = w->room_timers ? w->room_timers * 2 : 64;
-        struct null_timer *heap =
-            grow(w->alloc, w->heap, w->room_timers * sizeof *heap, room * sizeof *heap);
-        if (!heap)
+    void *heap = w->heap;
+    if (w->n_timers == w->heap_room) {
+        if (!grow(w->alloc, &heap, &w->heap_room, 0, sizeof *w->heap)) {
+            w->error = -ENOMEM; /* arm cannot refuse; advance will tell */
             return;
+        }
         w->heap = heap;
-        w->room_timers = room;
     }
-    const struct null_timer new = {at, w->sequence++, timer};
+    const struct timer new = {at, w->sequence++, timer};
     uint32_t i = w->n_timers++;
-    for (; i && before(&new, &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
-        w->heap[i] = w->heap[(i - 1) / 2];
+    while (i > 0 && before(&new, &w->heap[(i - 1) / ARITY])) {
+        w->heap[i] = w->heap[(i - 1) / ARITY];
+        i = (i - 1) / ARITY;
+    }
     w->heap[i] = new;
 }
 
-static struct null_timer pop_timer(struct kvt_null *w)
-{
-    const struct null_timer first = w->heap[0], last = w->heap[--w->n_timers];
-    uint32_t i = 0;
-    for (;;) {
-        uint32_t child = 2 * i + 1;
-        if (child + 1 < w->n_timers && before(&w->heap[child + 1], &w->heap[child]))
-            child++;
-        if (child >= w->n_timers || !before(&w->heap[child], &last))
-            break;
-        w->heap[i] = w->heap[child];
-        i = child;
-    }
-    w->heap[i] = last;
-    return first;
-}
-
-static void note(void *self, const struct kvt_note *n)
+static void null_note(void *self, const struct kvt_note *note)
 {
     const struct kvt_null *w = self;
     if (w->observer)
-        w->observer->note(w->observer->self, n);
+        w->observer->note(w->observer->self, note);
 }
 
-static int advance(void *self, struct kvt_core *core, kvt_ns until)
+/* ---- Driving: what core is told. ------------------------------------------------------------------- */
+
+static struct timer pop_timer(struct kvt_null *w)
+{
+    const struct timer top = w->heap[0], last = w->heap[--w->n_timers];
+    uint32_t i = 0;
+    for (;;) {
+        uint32_t first = ARITY * i + 1, least = first;
+        for (uint32_t c = first + 1; c < first + ARITY && c < w->n_timers; c++)
+            if (before(&w->heap[c], &w->heap[least]))
+                least = c;
+        if (least >= w->n_timers || !before(&w->heap[least], &last))
+            break;
+        w->heap[i] = w->heap[least];
+        i = least;
+    }
+    w->heap[i] = last;
+    return top;
+}
+
+static int null_advance(void *self, struct kvt_core *core, kvt_ns until)
 {
     struct kvt_null *w = self;
-    for (;;) {
-        while (w->n) {
-            const struct kvt_done done = w->ring[w->head];
-            w->head = (w->head + 1) & (w->room - 1);
+    while (!w->error) {
+        if (w->n) {
+            const struct completion c = w->ring[w->head];
+            w->head = (w->head + 1) & (w->ring_room - 1);
             w->n--;
-            kvt_core_done(core, w->now, &done);
-        }
-        if (!w->n_timers || w->heap[0].at > until)
+            kvt_core_done(core, w->now,
+                          &(struct kvt_done){.op = c.op,
+                                             .status = KVT_OK,
+                                             .blocks_ok = c.blocks_ok,
+                                             .iterations = c.iterations});
+        } else if (w->n_timers && w->heap[0].at <= until) {
+            const struct timer t = pop_timer(w);
+            if (t.at > w->now)
+                w->now = t.at;
+            kvt_core_timer(core, w->now, t.name);
+        } else {
             break;
-        const struct null_timer timer = pop_timer(w);
-        w->now = timer.at > w->now ? timer.at : w->now;
-        kvt_core_timer(core, w->now, timer.timer);
+        }
     }
-    /* whatever the driver does next happens at `until` */
-    if (until != KVT_NEVER && until > w->now)
+    if (until > w->now && until != KVT_NEVER) /* what the driver does next happens then */
         w->now = until;
-    return 0;
+    return w->error;
 }
 
-static kvt_ns next(void *self)
+static kvt_ns null_next(void *self)
 {
     const struct kvt_null *w = self;
-    return w->n ? w->now : w->n_timers ? w->heap[0].at : KVT_NEVER;
+    if (w->n)
+        return w->now;
+    if (!w->n_timers)
+        return KVT_NEVER;
+    return w->heap[0].at > w->now ? w->heap[0].at : w->now;
 }
+
+/* ---- Birth and death. ------------------------------------------------------------------------------ */
 
 struct kvt_null *kvt_null_new(const struct kvt_alloc *alloc, const struct kvt_observer *observer)
 {
@@ -163,31 +197,30 @@ void kvt_null_free(struct kvt_null *w)
 {
     if (!w)
         return;
-    if (w->ring)
-        w->alloc->put(w->alloc->self, w->ring, w->room * sizeof *w->ring);
-    if (w->heap)
-        w->alloc->put(w->alloc->self, w->heap, w->room_timers * sizeof *w->heap);
-    w->alloc->put(w->alloc->self, w, sizeof *w);
+    const struct kvt_alloc *alloc = w->alloc;
+    alloc->put(alloc->self, w->ring, w->ring_room * sizeof *w->ring);
+    alloc->put(alloc->self, w->heap, w->heap_room * sizeof *w->heap);
+    alloc->put(alloc->self, w, sizeof *w);
 }
 
 struct kvt_port kvt_null_port(struct kvt_null *w)
 {
     static const struct kvt_port_ops ops = {
         .name = "null",
-        .probe = transfer,
-        .load = transfer,
-        .store = transfer,
-        .drop = transfer,
-        .step = step,
-        .interrupt = interrupt,
-        .arm = arm,
-        .note = note,
+        .probe = null_transfer,
+        .load = null_transfer,
+        .store = null_transfer,
+        .drop = null_transfer,
+        .step = null_step,
+        .interrupt = null_interrupt,
+        .arm = null_arm,
+        .note = null_note,
     };
     return (struct kvt_port){&ops, w};
 }
 
 const struct kvt_world_ops *kvt_null_world(void)
 {
-    static const struct kvt_world_ops ops = {.advance = advance, .next = next};
+    static const struct kvt_world_ops ops = {.advance = null_advance, .next = null_next};
     return &ops;
 }
