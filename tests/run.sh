@@ -20,13 +20,13 @@
 # the build folder in $BUILD.
 set -u
 export LC_ALL=C.UTF-8
-root=$PWD
 
 # Runs one program; leaves its result in BUILD/logs/NAME.result as: checks failures errors skipped.
 run_one() {
     local build=$1 program=$2 name=${2##*/} begin=$EPOCHREALTIME status counts seconds
-    local log=$build/logs/$name.log
-    export BUILD=$build KVTWIN=$root/$build/kvtwin SCRATCH=$root/$build/scratch/$name
+    local log=$build/logs/$name.log here
+    here=$(realpath "$build")
+    export BUILD=$build KVTWIN=$here/kvtwin SCRATCH=$here/scratch/$name
     rm -rf "$SCRATCH"
     mkdir -p "$SCRATCH"
     timeout -k 5 "${TEST_TIMEOUT_S:-240}" "$program" >"$log" 2>&1 </dev/null
