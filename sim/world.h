@@ -69,6 +69,13 @@ KVT_MUST_CHECK struct sim_world *sim_world_new(const struct sim_config *config,
                                                size_t size);
 void sim_world_free(struct sim_world *world);
 
+/* The same with the memory of operations and keys from alloc (borrowed for the world's life) instead of
+ * malloc. */
+KVT_MUST_CHECK struct sim_world *sim_world_new_in(const struct sim_config *config,
+                                                  const struct kvt_observer *observer,
+                                                  const struct kvt_alloc *alloc, char *why,
+                                                  size_t size);
+
 /* The port to build a core on, and the operations that drive the world. Borrowed for the world's life;
  * self is the world.
  *
@@ -110,7 +117,7 @@ struct sim_part_stats {
     double
         busy_ratio; /* gpu: time in a step; link: bytes / (capacity * time); station: mean share of
                             servers at work. Never above 1 */
-    double mean_wait_ns; /* station: from arrival to service; else 0 */
+    double mean_wait_ns; /* station: of a piece, from its operation's arrival to service; else 0 */
 };
 
 /* Parts are numbered from 0, engines first, in an order that depends on the configuration alone. */

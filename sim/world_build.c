@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_build.c - wires a cluster together from its configuration, and takes it apart.
+ */
+#include "world_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPS_SHIFT = 6, EVENTS_FIRST = 1024 };
+
+static void *heap_get(void *self, size_t size_b)
+{
+    (void)self;
+    return malloc(size_b);
+}
+
+static void heap_put(void *self, void *memory, size_t size_b)
+{
+    (void)self;
+    (void)size_b;
+    free(memory);
+}
+
+static const struct kvt_alloc heap = {.get = heap_get, .put = heap_put};
+
+/* ---- Is it usable? ------------------------------------------------------------------------------- */
+
+/* Positive, infinite allowed; false for NaN. */
+static bool positive(double x)
+{
+    return x > 0;
+}
+
+static bool finite_positive(double x)
+{
+    return x > 0 && isfinite(x);
+}
+
+static const char *check_redis(const struct sim_config *c)
+{
+    const struct sim_redis *r = &c->redis;
+    const struct sim_network *n = &c->network;
+    if (!finite_positive(n->engine_nic_bps))
+        return "network.engine_nic_bps must be positive";
+    if (!positive(n->connection_bps) || n->connections == 0)
+        return "network.connection_bps and connections must be positive";
+    if (!finite_positive(r->nic_bps) || !finite_positive(r->process_bps))
+        return "redis.nic_bps and process_bps must be positive";
+    if (r->samples < 1 || r->samples > 64)
+        return "redis.samples must be 1 to 64";
+    if (r->memory_b == 0)
+        return "redis.memory_b must be positive";
+    if (r->timeout_ns == 0)
+        return "redis.timeout_ns must be positive, or KVT_NEVER";
+    return NULL;
+}
+
+static const char *check(const struct sim_config *c)
+{
+    if (c->engines == 0)
+        return "there must be at least one engine";
+    if (!finite_positive(c->kv_b_per_token))
+        return "kv_b_per_token must be positive";
+    if (!(c->hash_ns_per_token >= 0 && isfinite(c->hash_ns_per_token)))
+        return "hash_ns_per_token must not be negative";
+    if (!finite_positive(c->host.h2d_bps) || !finite_positive(c->host.d2h_bps))
+        return "host.h2d_bps and d2h_bps must be positive";
+    if (c->host.copy_threads > 0 && !finite_positive(c->host.copy_thread_bps))
+        return "host.copy_thread_bps must be positive";
+    for (int t = 0; t < KVT_TIERS; t++) {
+        const struct sim_codec *k = &c->codec[t];
+        if (k->present && (!finite_positive(k->ratio) || !finite_positive(k->encode_bps) ||
+                           !finite_positive(k->decode_bps) || k->cores == 0))
+            return "codec ratio, rates and cores must be positive";
+    }
+    if (c->disk.channels > 0 &&
+        (!finite_positive(c->disk.read_bps) || !finite_positive(c->disk.write_bps)))
+        return "disk.read_bps and write_bps must be positive";
+    if (c->redis.nodes > 0) {
+        const char *why = check_redis(c);
+        if (why)
+            return why;
+    }
+    return sim_gpu_check(&c->gpu);
+}
+
+/* ---- Building ------------------------------------------------------------------------------------ */
+
+static void *take(const struct kvt_alloc *alloc, size_t size_b)
+{
+    void *memory = alloc->get(alloc->self, size_b);
+    if (memory)
+        memset(memory, 0, size_b);
+    return memory;
+}
+
+static bool add_link(struct sim_world *w, uint32_t *link, double capacity_bps)
+{
+    int64_t number = sim_links_add(&w->links, capacity_bps);
+    if (number < 0)
+        return false;
+    *link = (uint32_t)number;
+    return true;
+}
+
+static bool build_engine(struct sim_world *w, struct engine *e)
+{
+    const struct sim_config *c = &w->config;
+    bool ok = add_link(w, &e->h2d, c->host.h2d_bps) && add_link(w, &e->d2h, c->host.d2h_bps);
+    if (ok && c->host.copy_threads > 0)
+        ok = sim_station_init(&e->copy, c->host.copy_threads) == 0;
+    for (int t = 0; ok && t < KVT_TIERS; t++)
+        if (c->codec[t].present)
+            ok = sim_station_init(&e->codec[t], c->codec[t].cores) == 0;
+    if (ok && c->redis.nodes > 0)
+        ok = add_link(w, &e->nic_rx, c->network.engine_nic_bps) &&
+             add_link(w, &e->nic_tx, c->network.engine_nic_bps);
+    if (ok && c->disk.channels > 0)
+        ok = sim_station_init(&e->disk, c->disk.channels) == 0 &&
+             add_link(w, &e->disk_read, c->disk.read_bps) &&
+             add_link(w, &e->disk_write, c->disk.write_bps);
+    return ok;
+}
+
+static bool build_node(struct sim_world *w, struct node *node, uint32_t id)
+{
+    const struct sim_redis *r = &w->config.redis;
+    node->keys = sim_redis_node_new(r, w->alloc, w->config.seed, id);
+    return node->keys && sim_station_init(&node->command, 1) == 0 &&
+           add_link(w, &node->process, r->process_bps) && add_link(w, &node->nic_rx, r->nic_bps) &&
+           add_link(w, &node->nic_tx, r->nic_bps);
+}
+
+static bool build(struct sim_world *w)
+{
+    const struct sim_config *c = &w->config;
+    kvt_pool_init(&w->ops, w->alloc, sizeof(struct op), OPS_SHIFT);
+    sim_evq_init(&w->events);
+    sim_links_init(&w->links, &w->events);
+    w->engines = take(w->alloc, c->engines * sizeof(*w->engines));
+    w->nodes = take(w->alloc, c->redis.nodes * sizeof(*w->nodes) + 1);
+    if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0)
+        return false;
+    for (uint32_t i = 0; i < c->engines; i++)
+        if (!build_engine(w, &w->engines[i]))
+            return false;
+    for (uint32_t i = 0; i < c->redis.nodes; i++)
+        if (!build_node(w, &w->nodes[i], i))
+            return false;
+    return true;
+}
+
+struct sim_world *sim_world_new_in(const struct sim_config *config,
+                                   const struct kvt_observer *observer,
+                                   const struct kvt_alloc *alloc, char *why, size_t size)
+{
+    const char *unusable = check(config);
+    struct sim_world *w = NULL;
+    if (!unusable) {
+        w = take(alloc, sizeof(*w));
+        if (!w)
+            unusable = "memory is out";
+    }
+    if (unusable) {
+        if (size > 0)
+            snprintf(why, size, "%s", unusable);
+        return NULL;
+    }
+    w->config = *config;
+    w->observer = observer;
+    w->alloc = alloc;
+    w->deliver = (struct sim_deliver){.done = kvt_core_done, .timer = kvt_core_timer};
+    sim_gpu_prepare(&w->config.gpu);
+    if (build(w))
+        return w;
+    if (size > 0)
+        snprintf(why, size, "memory is out");
+    sim_world_free(w);
+    return NULL;
+}
+
+struct sim_world *sim_world_new(const struct sim_config *config,
+                                const struct kvt_observer *observer, char *why, size_t size)
+{
+    return sim_world_new_in(config, observer, &heap, why, size);
+}
+
+void sim_world_free(struct sim_world *world)
+{
+    struct sim_world *w = world;
+    if (!w)
+        return;
+    const struct kvt_alloc *a = w->alloc;
+    sim_op_release_all(w);
+    for (uint32_t i = 0; w->engines && i < w->config.engines; i++) {
+        sim_station_release(&w->engines[i].copy);
+        sim_station_release(&w->engines[i].disk);
+        for (int t = 0; t < KVT_TIERS; t++)
+            sim_station_release(&w->engines[i].codec[t]);
+    }
+    for (uint32_t i = 0; w->nodes && i < w->config.redis.nodes; i++) {
+        sim_redis_node_free(w->nodes[i].keys);
+        sim_station_release(&w->nodes[i].command);
+    }
+    sim_links_release(&w->links);
+    sim_evq_release(&w->events);
+    a->put(a->self, w->engines, w->config.engines * sizeof(*w->engines));
+    a->put(a->self, w->nodes, w->config.redis.nodes * sizeof(*w->nodes) + 1);
+    a->put(a->self, w, sizeof(*w));
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_impl.h - what the files of the simulated world share.
+ *
+ *      world.c         the port, steps, timers, the loop          world_build.c   construction
+ *      world_op.c      life of an operation, from port to done    world_stats.c   looking
+ *      world_pipe.c    the stages of a transfer, and their end
+ *
+ * Life of an operation:
+ *
+ *      port ---> (ASKED: on its way to Redis) ---> MOVING: stages under way ---> (WRITING) ---> ENDING ---> done
+ *                  half a round trip                flows end one by one       a store's        delivered
+ *                                                   last piece leaves          reply            at its time
+ *
+ * A timeout, or a tier that goes down, leads from anywhere straight to ENDING, now. Every event of an operation
+ * carries its generation: an event of an earlier life, or of a path left in that way, finds another one and is
+ * void.
+ */
+#ifndef SIM_WORLD_IMPL_H
+#define SIM_WORLD_IMPL_H
+
+#include "../core/pool.h"
+#include "evq.h"
+#include "link.h"
+#include "station.h"
+#include "world.h"
+
+enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP };
+enum op_state { OP_FREE, OP_ASKED, OP_MOVING, OP_WRITING, OP_ENDING };
+
+enum { STAGES_MOST = 6 };
+
+/* One stage of a transfer: what it takes up, and when it is done with that. */
+struct stage {
+    kvt_ns end_ns;    /* e(s): done with all pieces, in competition */
+    kvt_ns fill_ns;   /* f(s): one piece, alone */
+    kvt_ns travel_ns; /* l(s): from this stage to the next */
+    enum kvt_span span;
+};
+
+struct op_block {
+    kvt_key key;
+    uint32_t tokens;
+};
+
+struct op_flow {
+    uint32_t id; /* KVT_NONE once it has ended */
+    uint32_t stage;
+};
+
+struct op {
+    uint32_t pool_word; /* the pool's, while free */
+    uint32_t generation;
+    enum op_kind kind;
+    enum op_state state;
+    kvt_op_id id;
+    uint32_t engine;
+    enum kvt_tier_kind tier;
+    uint32_t n_blocks, n_good; /* n_good: leading blocks that take part */
+    uint64_t tokens;           /* of those */
+    uint64_t pieces, raw_b, stored_b;
+    kvt_ns issued_ns, begin_ns; /* begin: t0 */
+    kvt_ns ttl_ns;
+    struct kvt_done done;
+    uint32_t n_stages, n_flows, n_flowing; /* flows: started; not ended yet */
+    uint32_t room_blocks, room_flows;      /* room is kept from life to life */
+    struct stage stages[STAGES_MOST];
+    struct op_block *blocks; /* redis only: n_blocks */
+    struct op_flow *flows;
+};
+
+struct engine {
+    bool down[KVT_TIERS];
+    bool stepping;
+    uint32_t generation;     /* of the step's end */
+    struct kvt_step step;    /* chunks: not kept */
+    kvt_ns begin_ns, end_ns; /* of the step */
+    uint32_t iterations;     /* it will have run by then */
+    enum kvt_status status;
+    kvt_ns busy_ns; /* in steps that ended */
+    uint64_t steps;
+    uint32_t h2d, d2h, nic_rx, nic_tx, disk_read, disk_write; /* links */
+    struct sim_station copy, disk;
+    struct sim_station codec[KVT_TIERS];
+};
+
+struct node {
+    struct sim_redis_node *keys;
+    uint32_t process, nic_rx, nic_tx; /* links */
+    struct sim_station command;
+    uint64_t commands, stored_b; /* scratch: of the operation in hand */
+};
+
+struct sim_world {
+    struct sim_config config;
+    const struct kvt_observer *observer;
+    const struct kvt_alloc *alloc;
+    struct sim_deliver deliver;
+    struct kvt_core *core; /* while advance runs */
+    kvt_ns now;
+    int broken; /* a negative errno once the simulator itself failed */
+    bool redis_down;
+    struct sim_evq events;
+    struct sim_links links;
+    struct engine *engines;
+    struct node *nodes;
+    struct kvt_pool ops;
+    uint32_t ops_made; /* indices below were taken at least once */
+    struct sim_world_stats stats;
+};
+
+/* world.c */
+
+/* Schedules fn(world, arg, at). When that fails the world is broken. */
+void sim_world_push(struct sim_world *w, kvt_ns at, sim_event_fn *fn, uint64_t arg);
+void sim_world_done(struct sim_world *w, const struct kvt_done *done);
+/* Whether an operation of `engine` with `tier` cannot work. Engine KVT_NONE: none takes part. */
+bool sim_world_is_down(const struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine);
+
+/* world_op.c */
+
+/* 0 or a negative errno, as the port wants it. */
+int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind kind);
+/* All flows of a transfer have ended. */
+void sim_op_moved(struct sim_world *w, uint32_t o);
+/* Ends every operation that needs the tier (KVT_GPU: the engine) with KVT_DOWN. */
+void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine);
+void sim_op_release_all(struct sim_world *w);
+
+/* world_pipe.c */
+
+/* Starts all stages of a transfer, now. Of Redis, nodes say what they have of it. */
+void sim_pipe_begin(struct sim_world *w, uint32_t o);
+/* All flows have ended: when the last piece is out. Adds to the operation's spans. */
+kvt_ns sim_pipe_end(struct op *op);
+/* Stops all flows. */
+void sim_pipe_cancel(struct sim_world *w, struct op *op);
+/* Lets every node run the commands booked with it; when the last one is through. */
+kvt_ns sim_pipe_command_ns(struct sim_world *w);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_op.c - the life of a probe, load, store or drop, from the port to its completion; see world_impl.h
+ * for the states.
+ *
+ * Redis is asked in the order in which requests reach it: every one travels half a round trip, so that is the
+ * order of issue. What it answers is what its nodes hold at that time; that it may first have to work off
+ * other commands delays the answer, but does not change it.
+ */
+#include "world_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "../core/mix.h"
+
+static struct op *op_at(const struct sim_world *w, uint32_t o)
+{
+    return kvt_pool_at(&w->ops, o);
+}
+
+static uint64_t event_arg(const struct sim_world *w, uint32_t o)
+{
+    return (uint64_t)op_at(w, o)->generation << 32 | o;
+}
+
+/* The operation an event is for; NULL when that has moved on. */
+static struct op *op_of(const struct sim_world *w, uint64_t arg)
+{
+    struct op *op = op_at(w, (uint32_t)arg);
+    return op->state != OP_FREE && op->generation == (uint32_t)(arg >> 32) ? op : NULL;
+}
+
+static kvt_ns half_there(const struct sim_world *w)
+{
+    return w->config.network.rtt_ns / 2;
+}
+
+static kvt_ns half_back(const struct sim_world *w)
+{
+    return w->config.network.rtt_ns - half_there(w);
+}
+
+static uint32_t node_of(const struct sim_world *w, kvt_key key)
+{
+    __extension__ typedef unsigned __int128 wide;
+    uint64_t hash = kvt_mix64(kvt_mix64(key.lo) ^ key.hi);
+    return (uint32_t)(((wide)hash * w->config.redis.nodes) >> 64);
+}
+
+static uint64_t stored_b_of(const struct sim_world *w, enum kvt_tier_kind tier, uint32_t tokens)
+{
+    const struct sim_codec *codec = &w->config.codec[tier];
+    double raw_b = tokens * w->config.kv_b_per_token;
+    return (uint64_t)ceil(codec->present ? raw_b / codec->ratio : raw_b);
+}
+
+static uint64_t pieces_of(const struct sim_world *w, uint64_t stored_b)
+{
+    const uint64_t piece_b = w->config.piece_b;
+    return piece_b == 0 || stored_b <= piece_b ? 1 : (stored_b + piece_b - 1) / piece_b;
+}
+
+/* ---- The end ------------------------------------------------------------------------------------- */
+
+static void on_end(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    struct op *op = op_of(w, arg);
+    if (!op)
+        return;
+    (void)now;
+    const struct kvt_done done = op->done;
+    op->state = OP_FREE;
+    op->generation++;
+    kvt_pool_give(&w->ops, (uint32_t)arg);
+    sim_world_done(w, &done);
+}
+
+/* Whatever was still to come for the operation is void from here on; it completes at `at`. */
+static void end_at(struct sim_world *w, uint32_t o, kvt_ns at, enum kvt_status status,
+                   uint32_t blocks_ok)
+{
+    struct op *op = op_at(w, o);
+    if (op->tier == KVT_REDIS) {
+        kvt_ns deadline_ns = kvt_ns_add(op->issued_ns, w->config.redis.timeout_ns);
+        if (at > deadline_ns) { /* the answer would come too late */
+            at = deadline_ns;
+            status = KVT_TIMEOUT;
+        }
+    }
+    if (status == KVT_DOWN || status == KVT_TIMEOUT) {
+        blocks_ok = 0;
+        memset(op->done.span_ns, 0, sizeof(op->done.span_ns));
+        op->done.span_ns[op->kind == OP_PROBE ? KVT_SPAN_PROBE : KVT_SPAN_QUEUED] =
+            at - op->issued_ns;
+    }
+    op->state = OP_ENDING;
+    op->generation++;
+    op->done.status = status;
+    op->done.blocks_ok = blocks_ok;
+    sim_world_push(w, at, on_end, event_arg(w, o));
+}
+
+/* Ends the operation now, whatever it is at. */
+static void fail(struct sim_world *w, uint32_t o, enum kvt_status status)
+{
+    sim_pipe_cancel(w, op_at(w, o));
+    end_at(w, o, w->now, status, 0);
+}
+
+static void on_timeout(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    (void)now;
+    if (op_of(w, arg))
+        fail(w, (uint32_t)arg, KVT_TIMEOUT);
+}
+
+void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine)
+{
+    for (uint32_t o = 0; o < w->ops_made; o++) {
+        const struct op *op = op_at(w, o);
+        bool on_it = tier == KVT_GPU     ? op->engine == engine
+                     : tier == KVT_REDIS ? op->tier == KVT_REDIS
+                                         : op->tier == tier && op->engine == engine;
+        if (op->state != OP_FREE && on_it)
+            fail(w, o, KVT_DOWN);
+    }
+}
+
+/* ---- Redis, at the node -------------------------------------------------------------------------- */
+
+static void clear_nodes(struct sim_world *w)
+{
+    for (uint32_t i = 0; i < w->config.redis.nodes; i++)
+        w->nodes[i].commands = w->nodes[i].stored_b = 0;
+}
+
+/* Books a block of the operation with its node. */
+static struct node *book(struct sim_world *w, const struct op *op, uint32_t i, uint64_t stored_b,
+                         uint64_t commands)
+{
+    struct node *node = &w->nodes[node_of(w, op->blocks[i].key)];
+    node->stored_b += stored_b;
+    node->commands += commands;
+    return node;
+}
+
+/* EXISTS or DEL, one command a block, all pipelined. Nothing is moved. */
+static void ask(struct sim_world *w, uint32_t o)
+{
+    struct op *op = op_at(w, o);
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < op->n_blocks; i++) {
+        struct node *node = book(w, op, i, 0, 1);
+        if (op->kind == OP_DROP)
+            sim_redis_node_del(node->keys, w->now, op->blocks[i].key);
+        else if (sim_redis_node_exists(node->keys, w->now, op->blocks[i].key) && good == i)
+            good++;
+    }
+    kvt_ns end_ns = kvt_ns_add(sim_pipe_command_ns(w), half_back(w));
+    if (op->kind == OP_DROP) {
+        op->done.span_ns[KVT_SPAN_WIRE] = w->config.network.rtt_ns;
+        op->done.span_ns[KVT_SPAN_QUEUED] = end_ns - op->issued_ns - w->config.network.rtt_ns;
+        end_at(w, o, end_ns, KVT_OK, op->n_blocks);
+    } else {
+        op->done.span_ns[KVT_SPAN_PROBE] = end_ns - op->issued_ns;
+        end_at(w, o, end_ns, good == op->n_blocks ? KVT_OK : KVT_MISSING, good);
+    }
+}
+
+/* GET in chain order up to the first miss, which costs one command and no bytes. */
+static void get(struct sim_world *w, struct op *op)
+{
+    op->tokens = op->pieces = op->stored_b = 0;
+    for (op->n_good = 0; op->n_good < op->n_blocks; op->n_good++) {
+        const struct op_block *b = &op->blocks[op->n_good];
+        if (!sim_redis_node_get(w->nodes[node_of(w, b->key)].keys, w->now, b->key)) {
+            book(w, op, op->n_good, 0, 1);
+            break;
+        }
+        uint64_t stored_b = stored_b_of(w, KVT_REDIS, b->tokens);
+        uint64_t pieces = pieces_of(w, stored_b);
+        book(w, op, op->n_good, stored_b, pieces);
+        op->tokens += b->tokens;
+        op->pieces += pieces;
+        op->stored_b += stored_b;
+    }
+}
+
+/* ---- Transfers ----------------------------------------------------------------------------------- */
+
+static void begin(struct sim_world *w, uint32_t o)
+{
+    struct op *op = op_at(w, o);
+    op->state = OP_MOVING;
+    op->begin_ns = w->now;
+    op->raw_b = (uint64_t)ceil((double)op->tokens * w->config.kv_b_per_token);
+    op->done.bytes = op->stored_b;
+    op->done.span_ns[KVT_SPAN_WIRE] = op->begin_ns - op->issued_ns;
+    sim_pipe_begin(w, o);
+    if (op->n_flowing == 0)
+        sim_op_moved(w, o);
+}
+
+static void on_arrive(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    struct op *op = op_of(w, arg);
+    (void)now;
+    if (!op)
+        return;
+    clear_nodes(w);
+    if (op->kind != OP_LOAD) {
+        ask(w, (uint32_t)arg);
+        return;
+    }
+    get(w, op);
+    begin(w, (uint32_t)arg);
+}
+
+/* The last piece of a store has been through its command. */
+static void on_write(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    struct op *op = op_of(w, arg);
+    if (!op)
+        return;
+    kvt_ns expire_ns = kvt_ns_add(now, op->ttl_ns);
+    uint32_t i = 0;
+    for (; i < op->n_blocks; i++) {
+        const struct op_block *b = &op->blocks[i];
+        if (sim_redis_node_set(w->nodes[node_of(w, b->key)].keys, now, b->key,
+                               stored_b_of(w, KVT_REDIS, b->tokens), expire_ns) != 0)
+            break;
+    }
+    op->done.span_ns[KVT_SPAN_WIRE] += half_back(w);
+    end_at(w, (uint32_t)arg, kvt_ns_add(now, half_back(w)), i == op->n_blocks ? KVT_OK : KVT_BUSY,
+           i);
+}
+
+void sim_op_moved(struct sim_world *w, uint32_t o)
+{
+    struct op *op = op_at(w, o);
+    kvt_ns end_ns = sim_pipe_end(op);
+    if (op->tier == KVT_REDIS && op->kind == OP_STORE) {
+        op->state = OP_WRITING;
+        sim_world_push(w, end_ns, on_write, event_arg(w, o));
+        return;
+    }
+    end_at(w, o, end_ns, op->n_good == op->n_blocks ? KVT_OK : KVT_MISSING, op->n_good);
+}
+
+/* ---- The port ------------------------------------------------------------------------------------ */
+
+/* Grows an array that is empty of meaning to n records. False when memory is out: it is as it was. */
+static bool make_room(const struct kvt_alloc *a, void **memory, uint32_t *room, uint32_t n,
+                      size_t record_b)
+{
+    if (*room >= n)
+        return true;
+    uint32_t more = n + n / 2;
+    void *fresh = a->get(a->self, more * record_b);
+    if (!fresh)
+        return false;
+    a->put(a->self, *memory, *room * record_b);
+    *memory = fresh;
+    *room = more;
+    return true;
+}
+
+/* Takes an operation with room for n blocks and all flows they may need. KVT_NONE when memory is out. */
+static uint32_t take(struct sim_world *w, uint32_t n)
+{
+    uint32_t o = kvt_pool_take(&w->ops);
+    if (o == KVT_NONE)
+        return KVT_NONE;
+    struct op *op = op_at(w, o);
+    if (o >= w->ops_made) {
+        assert(o == w->ops_made);
+        *op = (struct op){.state = OP_FREE};
+        w->ops_made++;
+    }
+    const uint32_t nodes = w->config.redis.nodes;
+    void *blocks = op->blocks, *flows = op->flows;
+    bool ok = make_room(w->alloc, &blocks, &op->room_blocks, n, sizeof(*op->blocks));
+    op->blocks = blocks;
+    ok = ok && make_room(w->alloc, &flows, &op->room_flows, (n < nodes ? n : nodes) + 2,
+                         sizeof(*op->flows));
+    op->flows = flows;
+    if (ok)
+        return o;
+    kvt_pool_give(&w->ops, o);
+    return KVT_NONE;
+}
+
+void sim_op_release_all(struct sim_world *w)
+{
+    for (uint32_t o = 0; o < w->ops_made; o++) {
+        struct op *op = op_at(w, o);
+        w->alloc->put(w->alloc->self, op->blocks, op->room_blocks * sizeof(*op->blocks));
+        w->alloc->put(w->alloc->self, op->flows, op->room_flows * sizeof(*op->flows));
+    }
+    kvt_pool_release(&w->ops);
+}
+
+static bool tier_is_there(const struct sim_world *w, enum kvt_tier_kind tier)
+{
+    return tier == KVT_HOST || (tier == KVT_REDIS && w->config.redis.nodes > 0) ||
+           (tier == KVT_DISK && w->config.disk.channels > 0);
+}
+
+static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfer *t,
+                    enum op_kind kind)
+{
+    op->kind = kind;
+    op->id = t->op;
+    op->engine = t->engine.v;
+    op->tier = t->tier;
+    op->n_blocks = op->n_good = t->n_blocks;
+    op->tokens = op->pieces = op->stored_b = 0;
+    op->issued_ns = w->now;
+    op->ttl_ns = t->ttl_ns;
+    op->done = (struct kvt_done){.op = t->op};
+    op->n_stages = op->n_flows = op->n_flowing = 0;
+    for (uint32_t i = 0; i < t->n_blocks; i++) {
+        uint64_t stored_b = stored_b_of(w, t->tier, t->blocks[i].tokens);
+        op->tokens += t->blocks[i].tokens;
+        op->pieces += pieces_of(w, stored_b);
+        op->stored_b += stored_b;
+        if (t->tier == KVT_REDIS)
+            op->blocks[i] =
+                (struct op_block){.key = t->blocks[i].key, .tokens = t->blocks[i].tokens};
+    }
+}
+
+/* Of a store to Redis: which node gets how much. */
+static void book_all(struct sim_world *w, const struct op *op)
+{
+    clear_nodes(w);
+    for (uint32_t i = 0; i < op->n_blocks; i++) {
+        uint64_t stored_b = stored_b_of(w, KVT_REDIS, op->blocks[i].tokens);
+        book(w, op, i, stored_b, pieces_of(w, stored_b));
+    }
+}
+
+int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind kind)
+{
+    const bool shared = t->tier == KVT_REDIS && kind == OP_DROP; /* no engine takes part */
+    if (!tier_is_there(w, t->tier))
+        return -ENODEV;
+    if (!shared && t->engine.v >= w->config.engines)
+        return -EINVAL;
+    if (w->broken)
+        return w->broken;
+    uint32_t o = take(w, t->tier == KVT_REDIS ? t->n_blocks : 0);
+    if (o == KVT_NONE)
+        return -ENOMEM;
+    struct op *op = op_at(w, o);
+    fill_in(w, op, t, kind);
+    op->state = OP_ASKED;
+    w->stats.operations[t->tier]++;
+    w->stats.under_way++;
+    if (sim_world_is_down(w, t->tier, t->engine.v)) {
+        end_at(w, o, w->now, KVT_DOWN, 0);
+    } else if (op->n_blocks == 0) {
+        end_at(w, o, w->now, KVT_OK, 0);
+    } else if (t->tier == KVT_REDIS) {
+        if (w->config.redis.timeout_ns != KVT_NEVER)
+            sim_world_push(w, kvt_ns_add(w->now, w->config.redis.timeout_ns), on_timeout,
+                           event_arg(w, o));
+        if (kind == OP_STORE) {
+            book_all(w, op);
+            begin(w, o);
+        } else {
+            sim_world_push(w, kvt_ns_add(w->now, half_there(w)), on_arrive, event_arg(w, o));
+        }
+    } else if (kind == OP_LOAD || kind == OP_STORE) {
+        begin(w, o);
+    } else { /* core's own directory is the truth about host and disk */
+        end_at(w, o, w->now, KVT_OK, op->n_blocks);
+    }
+    return 0;
+}

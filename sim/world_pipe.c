@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_pipe.c - the stages of a transfer: what they take up, and when the last piece leaves the last one.
+ *
+ * The formula, and why, is in world.h. Here each stage is written down once, in the order in which a piece
+ * passes, for each tier and direction. A stage of servers (command, copy, codec) knows its end at once, since
+ * its queue is first come first served; a stage of links learns it when its flows end.
+ *
+ * All pieces of an operation enter a station at once, as one job: what the station makes of that is exact for
+ * the operation alone, and serves operations that overlap in turn rather than piece by piece.
+ */
+#include "world_impl.h"
+
+#include <assert.h>
+#include <math.h>
+
+/* How long b bytes take, rounded up. */
+static kvt_ns ns_of(double b, double bps)
+{
+    return (kvt_ns)ceil(b * 1e9 / bps);
+}
+
+static struct stage *add_stage(struct op *op, enum kvt_span span, kvt_ns fill_ns)
+{
+    assert(op->n_stages < STAGES_MOST);
+    struct stage *s = &op->stages[op->n_stages++];
+    *s = (struct stage){.end_ns = op->begin_ns, .fill_ns = fill_ns, .span = span};
+    return s;
+}
+
+static double piece_raw_b(const struct op *op)
+{
+    return (double)op->raw_b / (double)op->pieces;
+}
+
+static double piece_stored_b(const struct op *op)
+{
+    return (double)op->stored_b / (double)op->pieces;
+}
+
+/* ---- Stages of servers --------------------------------------------------------------------------- */
+
+/* All pieces, piece_ns each, through a station. */
+static void serve(struct sim_world *w, struct op *op, struct sim_station *station,
+                  enum kvt_span span, kvt_ns piece_ns)
+{
+    struct stage *s = add_stage(op, span, piece_ns);
+    sim_station_submit(station, w->now, op->pieces, piece_ns, NULL, &s->end_ns);
+}
+
+static void stage_copy(struct sim_world *w, struct op *op)
+{
+    const struct sim_host *host = &w->config.host;
+    if (host->copy_threads > 0)
+        serve(w, op, &w->engines[op->engine].copy, KVT_SPAN_DESERIALISE,
+              ns_of(piece_raw_b(op), host->copy_thread_bps));
+}
+
+static void stage_codec(struct sim_world *w, struct op *op)
+{
+    const struct sim_codec *codec = &w->config.codec[op->tier];
+    if (codec->present)
+        serve(w, op, &w->engines[op->engine].codec[op->tier], KVT_SPAN_DECODE,
+              ns_of(piece_raw_b(op), op->kind == OP_LOAD ? codec->decode_bps : codec->encode_bps));
+}
+
+static void stage_disk_command(struct sim_world *w, struct op *op)
+{
+    const struct sim_disk *disk = &w->config.disk;
+    serve(w, op, &w->engines[op->engine].disk, KVT_SPAN_QUEUED,
+          op->kind == OP_LOAD ? disk->read_latency_ns : disk->write_latency_ns);
+}
+
+kvt_ns sim_pipe_command_ns(struct sim_world *w)
+{
+    const struct sim_redis *redis = &w->config.redis;
+    kvt_ns last_ns = w->now;
+    for (uint32_t i = 0; i < redis->nodes; i++) {
+        struct node *node = &w->nodes[i];
+        if (node->commands == 0)
+            continue;
+        kvt_ns end_ns;
+        sim_station_submit(&node->command, w->now, node->commands, redis->command_ns, NULL,
+                           &end_ns);
+        if (end_ns > last_ns)
+            last_ns = end_ns;
+    }
+    return last_ns;
+}
+
+static void stage_redis_command(struct sim_world *w, struct op *op)
+{
+    struct stage *s = add_stage(op, KVT_SPAN_QUEUED, w->config.redis.command_ns);
+    s->end_ns = sim_pipe_command_ns(w);
+}
+
+/* ---- Stages of links ----------------------------------------------------------------------------- */
+
+static void on_flow_end(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    const uint32_t o = (uint32_t)arg;
+    struct op *op = kvt_pool_at(&w->ops, o);
+    struct op_flow *flow = &op->flows[arg >> 32];
+    struct stage *s = &op->stages[flow->stage];
+    flow->id = KVT_NONE;
+    if (now > s->end_ns)
+        s->end_ns = now;
+    if (--op->n_flowing == 0)
+        sim_op_moved(w, o);
+}
+
+static void flow(struct sim_world *w, uint32_t o, uint32_t stage, uint64_t bytes, double cap_bps,
+                 const uint32_t *links, uint32_t n)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    assert(op->n_flows < op->room_flows);
+    const uint32_t f = op->n_flows++;
+    int64_t id = sim_flow_start(&w->links, w->now, bytes, cap_bps, links, n, on_flow_end, w,
+                                (uint64_t)f << 32 | o);
+    if (id < 0) {
+        if (!w->broken)
+            w->broken = (int)id;
+        id = KVT_NONE;
+    }
+    op->flows[f] = (struct op_flow){.id = (uint32_t)id, .stage = stage};
+    op->n_flowing++;
+}
+
+static void stage_device(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_host *host = &w->config.host;
+    const struct engine *e = &w->engines[op->engine];
+    const bool up = op->kind == OP_LOAD;
+    struct stage *s =
+        add_stage(op, KVT_SPAN_COPY, ns_of(piece_raw_b(op), up ? host->h2d_bps : host->d2h_bps));
+    s->travel_ns = host->copy_latency_ns;
+    flow(w, o, op->n_stages - 1, op->raw_b, INFINITY, up ? &e->h2d : &e->d2h, 1);
+}
+
+static void stage_disk_wire(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_disk *disk = &w->config.disk;
+    const struct engine *e = &w->engines[op->engine];
+    const bool up = op->kind == OP_LOAD;
+    add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), up ? disk->read_bps : disk->write_bps));
+    flow(w, o, op->n_stages - 1, op->stored_b, INFINITY, up ? &e->disk_read : &e->disk_write, 1);
+}
+
+/* One flow for each node that has a part in it. */
+static void stage_redis_wire(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_network *net = &w->config.network;
+    const struct sim_redis *redis = &w->config.redis;
+    const struct engine *e = &w->engines[op->engine];
+    const bool up = op->kind == OP_LOAD;
+    const double cap_bps = net->connections * net->connection_bps;
+    const double alone_bps =
+        fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, redis->process_bps));
+    struct stage *s = add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
+    s->travel_ns = up ? net->rtt_ns - net->rtt_ns / 2 : net->rtt_ns / 2;
+    for (uint32_t i = 0; i < redis->nodes; i++) {
+        const struct node *node = &w->nodes[i];
+        if (node->stored_b == 0)
+            continue;
+        const uint32_t links[] = {node->process, up ? node->nic_tx : node->nic_rx,
+                                  up ? e->nic_rx : e->nic_tx};
+        flow(w, o, op->n_stages - 1, node->stored_b, cap_bps, links, 3);
+    }
+}
+
+/* ---- Pipelines ----------------------------------------------------------------------------------- */
+
+static void begin_load(struct sim_world *w, uint32_t o, struct op *op)
+{
+    if (op->tier == KVT_REDIS)
+        stage_redis_command(w, op);
+    if (op->tier == KVT_DISK)
+        stage_disk_command(w, op);
+    if (op->tier == KVT_REDIS)
+        stage_redis_wire(w, o);
+    if (op->tier == KVT_DISK)
+        stage_disk_wire(w, o);
+    stage_codec(w, op);
+    if (op->tier != KVT_DISK)
+        stage_copy(w, op);
+    stage_device(w, o);
+}
+
+static void begin_store(struct sim_world *w, uint32_t o, struct op *op)
+{
+    stage_device(w, o);
+    if (op->tier == KVT_REDIS)
+        stage_copy(w, op);
+    stage_codec(w, op);
+    if (op->tier == KVT_HOST)
+        stage_copy(w, op);
+    if (op->tier == KVT_DISK) {
+        stage_disk_command(w, op);
+        stage_disk_wire(w, o);
+    }
+    if (op->tier == KVT_REDIS) {
+        stage_redis_wire(w, o);
+        stage_redis_command(w, op);
+    }
+}
+
+void sim_pipe_begin(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    assert(op->begin_ns == w->now && op->n_stages == 0 && op->n_flows == 0);
+    if (op->pieces == 0) { /* Redis has none of it: its answer is all there is */
+        stage_redis_command(w, op);
+        op->stages[0].travel_ns = w->config.network.rtt_ns - w->config.network.rtt_ns / 2;
+    } else if (op->kind == OP_LOAD) {
+        begin_load(w, o, op);
+    } else {
+        begin_store(w, o, op);
+    }
+}
+
+kvt_ns sim_pipe_end(struct op *op)
+{
+    kvt_ns out_ns = op->begin_ns; /* E */
+    kvt_ns head_ns = 0;           /* until the first piece comes to the stage */
+    for (uint32_t i = 0; i < op->n_stages; i++) {
+        const struct stage *s = &op->stages[i];
+        kvt_ns own_ns = kvt_ns_add(s->end_ns, head_ns), before_ns = kvt_ns_add(out_ns, s->fill_ns);
+        kvt_ns end_ns = kvt_ns_add(own_ns > before_ns ? own_ns : before_ns, s->travel_ns);
+        op->done.span_ns[s->span] += end_ns - out_ns;
+        head_ns += s->fill_ns + s->travel_ns;
+        out_ns = end_ns;
+    }
+    return out_ns;
+}
+
+void sim_pipe_cancel(struct sim_world *w, struct op *op)
+{
+    for (uint32_t f = 0; f < op->n_flows; f++)
+        if (op->flows[f].id != KVT_NONE)
+            sim_flow_cancel(&w->links, w->now, op->flows[f].id);
+    op->n_flows = op->n_flowing = 0;
+}

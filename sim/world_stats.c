@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_stats.c - looking at the simulated world: how busy each part of the cluster was.
+ *
+ * Utilisation is reported for every part, because a part near saturation is where a model is most wrong: a
+ * small error in its capacity becomes a large one in waiting time.
+ */
+#include "world_impl.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* ---- Parts: which ones there are, in order ------------------------------------------------------- */
+
+struct part {
+    const char *name;
+    const struct engine *gpu;
+    const struct sim_station *station;
+    uint32_t servers, link;
+    double rate_bps; /* link */
+};
+
+enum { PARTS_MOST = 16 };
+
+static struct part link_part(const char *name, uint32_t link, double rate_bps)
+{
+    return (struct part){.name = name, .servers = 1, .link = link, .rate_bps = rate_bps};
+}
+
+static struct part station_part(const char *name, const struct sim_station *s, uint32_t servers)
+{
+    return (struct part){.name = name, .station = s, .servers = servers};
+}
+
+static uint32_t engine_parts(const struct sim_world *w, const struct engine *e,
+                             struct part parts[PARTS_MOST])
+{
+    static const char *const codec_names[KVT_TIERS] = {"codec_gpu", "codec_peer", "codec_host",
+                                                       "codec_redis", "codec_disk"};
+    const struct sim_config *c = &w->config;
+    uint32_t n = 0;
+    parts[n++] = (struct part){.name = "gpu", .servers = 1, .gpu = e};
+    parts[n++] = link_part("h2d", e->h2d, c->host.h2d_bps);
+    parts[n++] = link_part("d2h", e->d2h, c->host.d2h_bps);
+    if (c->host.copy_threads > 0)
+        parts[n++] = station_part("copy", &e->copy, c->host.copy_threads);
+    for (int t = 0; t < KVT_TIERS; t++)
+        if (c->codec[t].present)
+            parts[n++] = station_part(codec_names[t], &e->codec[t], c->codec[t].cores);
+    if (c->redis.nodes > 0) {
+        parts[n++] = link_part("nic_rx", e->nic_rx, c->network.engine_nic_bps);
+        parts[n++] = link_part("nic_tx", e->nic_tx, c->network.engine_nic_bps);
+    }
+    if (c->disk.channels > 0) {
+        parts[n++] = station_part("disk_command", &e->disk, c->disk.channels);
+        parts[n++] = link_part("disk_read", e->disk_read, c->disk.read_bps);
+        parts[n++] = link_part("disk_write", e->disk_write, c->disk.write_bps);
+    }
+    return n;
+}
+
+static uint32_t node_parts(const struct sim_world *w, const struct node *node,
+                           struct part parts[PARTS_MOST])
+{
+    const struct sim_redis *r = &w->config.redis;
+    parts[0] = station_part("command", &node->command, 1);
+    parts[1] = link_part("process", node->process, r->process_bps);
+    parts[2] = link_part("nic_rx", node->nic_rx, r->nic_bps);
+    parts[3] = link_part("nic_tx", node->nic_tx, r->nic_bps);
+    return 4;
+}
+
+uint32_t sim_world_parts(const struct sim_world *world)
+{
+    struct part parts[PARTS_MOST];
+    uint32_t n = engine_parts(world, &world->engines[0], parts) * world->config.engines;
+    if (world->config.redis.nodes > 0)
+        n += node_parts(world, &world->nodes[0], parts) * world->config.redis.nodes;
+    return n;
+}
+
+/* ---- What they did ------------------------------------------------------------------------------- */
+
+static double ratio_of(double part, double whole)
+{
+    return whole > 0 ? (part < whole ? part / whole : 1) : 0;
+}
+
+static void look_at(const struct sim_world *w, const struct part *p, struct sim_part_stats *stats)
+{
+    stats->servers = p->servers;
+    if (p->gpu) {
+        const struct engine *e = p->gpu;
+        kvt_ns busy_ns = e->busy_ns + (e->stepping ? w->now - e->begin_ns : 0);
+        stats->kind = SIM_PART_GPU;
+        stats->jobs = e->steps;
+        stats->busy_ratio = ratio_of((double)busy_ns, (double)w->now);
+    } else if (p->station) {
+        struct sim_station_stats s;
+        sim_station_stats(p->station, &s);
+        stats->kind = SIM_PART_STATION;
+        stats->jobs = s.items;
+        stats->mean_wait_ns = s.mean_wait_ns;
+        stats->busy_ratio = ratio_of(sim_station_utilisation(p->station, w->now), 1);
+    } else {
+        struct sim_link_stats s;
+        sim_link_stats(&w->links, p->link, w->now, &s);
+        stats->kind = SIM_PART_LINK;
+        stats->rate_bps = p->rate_bps;
+        stats->bytes = s.bytes;
+        stats->busy_ratio = s.busy_ratio;
+    }
+}
+
+void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_part_stats *stats)
+{
+    struct part parts[PARTS_MOST];
+    const uint32_t engines = world->config.engines;
+    const uint32_t each = engine_parts(world, &world->engines[0], parts);
+    *stats = (struct sim_part_stats){0};
+    assert(part < sim_world_parts(world));
+    if (part < each * engines) {
+        const uint32_t i = part / each;
+        engine_parts(world, &world->engines[i], parts);
+        snprintf(stats->name, sizeof(stats->name), "engine%u/%s", i, parts[part % each].name);
+        look_at(world, &parts[part % each], stats);
+        return;
+    }
+    part -= each * engines;
+    const uint32_t i = part / 4;
+    const uint32_t n = node_parts(world, &world->nodes[i], parts);
+    assert(n == 4);
+    (void)n;
+    snprintf(stats->name, sizeof(stats->name), "redis%u/%s", i, parts[part % 4].name);
+    look_at(world, &parts[part % 4], stats);
+}
+
+void sim_world_redis(const struct sim_world *world, uint32_t node, struct sim_redis_stats *stats)
+{
+    assert(node < world->config.redis.nodes);
+    sim_redis_node_stats(world->nodes[node].keys, stats);
+}
+
+void sim_world_stats(const struct sim_world *world, struct sim_world_stats *stats)
+{
+    *stats = world->stats;
+    stats->now = world->now;
+}
