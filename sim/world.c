@@ -180,7 +180,7 @@ static int world_advance(void *self, struct kvt_core *core, kvt_ns until)
         w->stats.events++;
         e.fn(e.self, e.arg, e.at);
         if (!w->broken)
-            w->broken = sim_links_broken(&w->links);
+            w->broken = w->links.error;
     }
     w->core = NULL;
     if (until != KVT_NEVER)

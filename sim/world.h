@@ -112,12 +112,12 @@ struct sim_part_stats {
     enum sim_part_kind kind;
     double rate_bps;  /* link: capacity; else 0 */
     uint32_t servers; /* station: servers; else 1 */
-    uint64_t jobs;    /* gpu: steps; link: flows ended; station: jobs begun */
+    uint64_t jobs;    /* gpu: steps that ended; link: flows that ended; station: operations */
     uint64_t bytes;   /* link: bytes carried; else 0 */
     double
         busy_ratio; /* gpu: time in a step; link: bytes / (capacity * time); station: mean share of
                             servers at work. Never above 1 */
-    double mean_wait_ns; /* station: of a piece, from its operation's arrival to service; else 0 */
+    double mean_wait_ns; /* station: from an operation's arrival to its first service; else 0 */
 };
 
 /* Parts are numbered from 0, engines first, in an order that depends on the configuration alone. */

@@ -30,26 +30,26 @@ static const struct kvt_alloc heap = {.get = heap_get, .put = heap_put};
 
 /* ---- Is it usable? ------------------------------------------------------------------------------- */
 
-/* Positive, infinite allowed; false for NaN. */
 static bool positive(double x)
 {
-    return x > 0;
+    return x > 0 && isfinite(x);
 }
 
-static bool finite_positive(double x)
+/* A capacity that a link can have. */
+static bool is_rate(double bps)
 {
-    return x > 0 && isfinite(x);
+    return bps > 0 && bps <= SIM_LINK_MOST_BPS;
 }
 
 static const char *check_redis(const struct sim_config *c)
 {
     const struct sim_redis *r = &c->redis;
     const struct sim_network *n = &c->network;
-    if (!finite_positive(n->engine_nic_bps))
+    if (!is_rate(n->engine_nic_bps))
         return "network.engine_nic_bps must be positive";
-    if (!positive(n->connection_bps) || n->connections == 0)
+    if (!(n->connection_bps > 0) || n->connections == 0)
         return "network.connection_bps and connections must be positive";
-    if (!finite_positive(r->nic_bps) || !finite_positive(r->process_bps))
+    if (!is_rate(r->nic_bps) || !is_rate(r->process_bps))
         return "redis.nic_bps and process_bps must be positive";
     if (r->samples < 1 || r->samples > 64)
         return "redis.samples must be 1 to 64";
@@ -64,22 +64,21 @@ static const char *check(const struct sim_config *c)
 {
     if (c->engines == 0)
         return "there must be at least one engine";
-    if (!finite_positive(c->kv_b_per_token))
+    if (!positive(c->kv_b_per_token))
         return "kv_b_per_token must be positive";
     if (!(c->hash_ns_per_token >= 0 && isfinite(c->hash_ns_per_token)))
         return "hash_ns_per_token must not be negative";
-    if (!finite_positive(c->host.h2d_bps) || !finite_positive(c->host.d2h_bps))
+    if (!is_rate(c->host.h2d_bps) || !is_rate(c->host.d2h_bps))
         return "host.h2d_bps and d2h_bps must be positive";
-    if (c->host.copy_threads > 0 && !finite_positive(c->host.copy_thread_bps))
+    if (c->host.copy_threads > 0 && !positive(c->host.copy_thread_bps))
         return "host.copy_thread_bps must be positive";
     for (int t = 0; t < KVT_TIERS; t++) {
         const struct sim_codec *k = &c->codec[t];
-        if (k->present && (!finite_positive(k->ratio) || !finite_positive(k->encode_bps) ||
-                           !finite_positive(k->decode_bps) || k->cores == 0))
+        if (k->present && (!positive(k->ratio) || !positive(k->encode_bps) ||
+                           !positive(k->decode_bps) || k->cores == 0))
             return "codec ratio, rates and cores must be positive";
     }
-    if (c->disk.channels > 0 &&
-        (!finite_positive(c->disk.read_bps) || !finite_positive(c->disk.write_bps)))
+    if (c->disk.channels > 0 && (!is_rate(c->disk.read_bps) || !is_rate(c->disk.write_bps)))
         return "disk.read_bps and write_bps must be positive";
     if (c->redis.nodes > 0) {
         const char *why = check_redis(c);
@@ -101,11 +100,12 @@ static void *take(const struct kvt_alloc *alloc, size_t size_b)
 
 static bool add_link(struct sim_world *w, uint32_t *link, double capacity_bps)
 {
-    int64_t number = sim_links_add(&w->links, capacity_bps);
-    if (number < 0)
-        return false;
-    *link = (uint32_t)number;
-    return true;
+    return sim_links_add(&w->links, capacity_bps, link) == 0;
+}
+
+static bool add_station(struct sim_world *w, struct sim_station *station, uint32_t servers)
+{
+    return sim_station_init(station, servers, w->alloc) == 0;
 }
 
 static bool build_engine(struct sim_world *w, struct engine *e)
@@ -113,15 +113,15 @@ static bool build_engine(struct sim_world *w, struct engine *e)
     const struct sim_config *c = &w->config;
     bool ok = add_link(w, &e->h2d, c->host.h2d_bps) && add_link(w, &e->d2h, c->host.d2h_bps);
     if (ok && c->host.copy_threads > 0)
-        ok = sim_station_init(&e->copy, c->host.copy_threads) == 0;
+        ok = add_station(w, &e->copy, c->host.copy_threads);
     for (int t = 0; ok && t < KVT_TIERS; t++)
         if (c->codec[t].present)
-            ok = sim_station_init(&e->codec[t], c->codec[t].cores) == 0;
+            ok = add_station(w, &e->codec[t], c->codec[t].cores);
     if (ok && c->redis.nodes > 0)
         ok = add_link(w, &e->nic_rx, c->network.engine_nic_bps) &&
              add_link(w, &e->nic_tx, c->network.engine_nic_bps);
     if (ok && c->disk.channels > 0)
-        ok = sim_station_init(&e->disk, c->disk.channels) == 0 &&
+        ok = add_station(w, &e->disk, c->disk.channels) &&
              add_link(w, &e->disk_read, c->disk.read_bps) &&
              add_link(w, &e->disk_write, c->disk.write_bps);
     return ok;
@@ -131,7 +131,7 @@ static bool build_node(struct sim_world *w, struct node *node, uint32_t id)
 {
     const struct sim_redis *r = &w->config.redis;
     node->keys = sim_redis_node_new(r, w->alloc, w->config.seed, id);
-    return node->keys && sim_station_init(&node->command, 1) == 0 &&
+    return node->keys && add_station(w, &node->command, 1) &&
            add_link(w, &node->process, r->process_bps) && add_link(w, &node->nic_rx, r->nic_bps) &&
            add_link(w, &node->nic_tx, r->nic_bps);
 }
@@ -140,11 +140,11 @@ static bool build(struct sim_world *w)
 {
     const struct sim_config *c = &w->config;
     kvt_pool_init(&w->ops, w->alloc, sizeof(struct op), OPS_SHIFT);
-    sim_evq_init(&w->events);
-    sim_links_init(&w->links, &w->events);
+    sim_evq_init(&w->events, w->alloc);
     w->engines = take(w->alloc, c->engines * sizeof(*w->engines));
     w->nodes = take(w->alloc, c->redis.nodes * sizeof(*w->nodes) + 1);
-    if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0)
+    if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0 ||
+        sim_links_init(&w->links, &w->events, w->alloc) != 0)
         return false;
     for (uint32_t i = 0; i < c->engines; i++)
         if (!build_engine(w, &w->engines[i]))

@@ -44,7 +44,7 @@ struct op_block {
 };
 
 struct op_flow {
-    uint32_t id; /* KVT_NONE once it has ended */
+    sim_flow_id id; /* 0 once it has ended */
     uint32_t stage;
 };
 

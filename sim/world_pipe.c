@@ -45,7 +45,7 @@ static void serve(struct sim_world *w, struct op *op, struct sim_station *statio
                   enum kvt_span span, kvt_ns piece_ns)
 {
     struct stage *s = add_stage(op, span, piece_ns);
-    sim_station_submit(station, w->now, op->pieces, piece_ns, NULL, &s->end_ns);
+    s->end_ns = sim_station_submit(station, w->now, op->pieces, piece_ns).end_ns;
 }
 
 static void stage_copy(struct sim_world *w, struct op *op)
@@ -79,9 +79,8 @@ kvt_ns sim_pipe_command_ns(struct sim_world *w)
         struct node *node = &w->nodes[i];
         if (node->commands == 0)
             continue;
-        kvt_ns end_ns;
-        sim_station_submit(&node->command, w->now, node->commands, redis->command_ns, NULL,
-                           &end_ns);
+        const kvt_ns end_ns =
+            sim_station_submit(&node->command, w->now, node->commands, redis->command_ns).end_ns;
         if (end_ns > last_ns)
             last_ns = end_ns;
     }
@@ -103,28 +102,33 @@ static void on_flow_end(void *self, uint64_t arg, kvt_ns now)
     struct op *op = kvt_pool_at(&w->ops, o);
     struct op_flow *flow = &op->flows[arg >> 32];
     struct stage *s = &op->stages[flow->stage];
-    flow->id = KVT_NONE;
+    flow->id.v = 0;
     if (now > s->end_ns)
         s->end_ns = now;
     if (--op->n_flowing == 0)
         sim_op_moved(w, o);
 }
 
-static void flow(struct sim_world *w, uint32_t o, uint32_t stage, uint64_t bytes, double cap_bps,
-                 const uint32_t *links, uint32_t n)
+static void flow(struct sim_world *w, uint32_t o, struct sim_flow *f)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
     assert(op->n_flows < op->room_flows);
-    const uint32_t f = op->n_flows++;
-    int64_t id = sim_flow_start(&w->links, w->now, bytes, cap_bps, links, n, on_flow_end, w,
-                                (uint64_t)f << 32 | o);
-    if (id < 0) {
-        if (!w->broken)
-            w->broken = (int)id;
-        id = KVT_NONE;
-    }
-    op->flows[f] = (struct op_flow){.id = (uint32_t)id, .stage = stage};
+    struct op_flow *mine = &op->flows[op->n_flows];
+    f->fn = on_flow_end;
+    f->self = w;
+    f->arg = (uint64_t)op->n_flows << 32 | o;
+    *mine = (struct op_flow){.stage = op->n_stages - 1};
+    int error = sim_links_start(&w->links, w->now, f, &mine->id);
+    if (error && !w->broken)
+        w->broken = error;
+    op->n_flows++;
     op->n_flowing++;
+}
+
+static void flow_alone(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t link)
+{
+    flow(w, o,
+         &(struct sim_flow){.bytes = bytes, .cap_bps = INFINITY, .n_links = 1, .links = {link}});
 }
 
 static void stage_device(struct sim_world *w, uint32_t o)
@@ -136,7 +140,7 @@ static void stage_device(struct sim_world *w, uint32_t o)
     struct stage *s =
         add_stage(op, KVT_SPAN_COPY, ns_of(piece_raw_b(op), up ? host->h2d_bps : host->d2h_bps));
     s->travel_ns = host->copy_latency_ns;
-    flow(w, o, op->n_stages - 1, op->raw_b, INFINITY, up ? &e->h2d : &e->d2h, 1);
+    flow_alone(w, o, op->raw_b, up ? e->h2d : e->d2h);
 }
 
 static void stage_disk_wire(struct sim_world *w, uint32_t o)
@@ -146,7 +150,7 @@ static void stage_disk_wire(struct sim_world *w, uint32_t o)
     const struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
     add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), up ? disk->read_bps : disk->write_bps));
-    flow(w, o, op->n_stages - 1, op->stored_b, INFINITY, up ? &e->disk_read : &e->disk_write, 1);
+    flow_alone(w, o, op->stored_b, up ? e->disk_read : e->disk_write);
 }
 
 /* One flow for each node that has a part in it. */
@@ -157,7 +161,8 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
     const struct sim_redis *redis = &w->config.redis;
     const struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
-    const double cap_bps = net->connections * net->connection_bps;
+    const double sum_bps = net->connections * net->connection_bps;
+    const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
     const double alone_bps =
         fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, redis->process_bps));
     struct stage *s = add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
@@ -166,9 +171,12 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
         const struct node *node = &w->nodes[i];
         if (node->stored_b == 0)
             continue;
-        const uint32_t links[] = {node->process, up ? node->nic_tx : node->nic_rx,
-                                  up ? e->nic_rx : e->nic_tx};
-        flow(w, o, op->n_stages - 1, node->stored_b, cap_bps, links, 3);
+        flow(w, o,
+             &(struct sim_flow){.bytes = node->stored_b,
+                                .cap_bps = cap_bps,
+                                .n_links = 3,
+                                .links = {node->process, up ? node->nic_tx : node->nic_rx,
+                                          up ? e->nic_rx : e->nic_tx}});
     }
 }
 
@@ -240,7 +248,7 @@ kvt_ns sim_pipe_end(struct op *op)
 void sim_pipe_cancel(struct sim_world *w, struct op *op)
 {
     for (uint32_t f = 0; f < op->n_flows; f++)
-        if (op->flows[f].id != KVT_NONE)
-            sim_flow_cancel(&w->links, w->now, op->flows[f].id);
+        if (op->flows[f].id.v != 0)
+            sim_links_cancel(&w->links, w->now, op->flows[f].id);
     op->n_flows = op->n_flowing = 0;
 }

@@ -96,19 +96,17 @@ static void look_at(const struct sim_world *w, const struct part *p, struct sim_
         stats->jobs = e->steps;
         stats->busy_ratio = ratio_of((double)busy_ns, (double)w->now);
     } else if (p->station) {
-        struct sim_station_stats s;
-        sim_station_stats(p->station, &s);
         stats->kind = SIM_PART_STATION;
-        stats->jobs = s.items;
-        stats->mean_wait_ns = s.mean_wait_ns;
-        stats->busy_ratio = ratio_of(sim_station_utilisation(p->station, w->now), 1);
+        stats->jobs = p->station->jobs;
+        stats->mean_wait_ns = sim_station_mean_wait_ns(p->station);
+        stats->busy_ratio = sim_station_busy_ratio(p->station, w->now);
     } else {
-        struct sim_link_stats s;
-        sim_link_stats(&w->links, p->link, w->now, &s);
+        const struct sim_link_stats s = sim_links_stats(&w->links, w->now, p->link);
         stats->kind = SIM_PART_LINK;
         stats->rate_bps = p->rate_bps;
-        stats->bytes = s.bytes;
-        stats->busy_ratio = s.busy_ratio;
+        stats->jobs = s.flows;
+        stats->bytes = s.bytes + s.cancelled_bytes;
+        stats->busy_ratio = ratio_of(s.busy_ns, (double)w->now);
     }
 }
 
