@@ -54,6 +54,14 @@ void op_free(struct kvt_core *core, uint32_t o)
     kvt_pool_give(&core->ops, o);
 }
 
+/* A refusal is something that core learns from outside, hence an input (tap.h). */
+static bool accepted(const struct kvt_core *core, uint32_t o, int error)
+{
+    if (error && core->tap && core->tap->refused)
+        core->tap->refused(core->tap->self, core->now, (kvt_op_id){o}, error);
+    return error == 0;
+}
+
 bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs, uint32_t n,
                    kvt_ns ttl_ns)
 {
@@ -77,7 +85,7 @@ bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref
                                                              : op->kind == OP_LOAD  ? ops->load
                                                              : op->kind == OP_STORE ? ops->store
                                                                                     : ops->drop;
-    return call(core->port.self, &t) == 0;
+    return accepted(core, o, call(core->port.self, &t));
 }
 
 bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
@@ -89,7 +97,7 @@ bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
                                     step->window_tokens},
                  8);
     XXH3_128bits_update(&core->digest, step->chunks, step->n_chunks * sizeof *step->chunks);
-    return core->port.ops->step(core->port.self, step) == 0;
+    return accepted(core, o, core->port.ops->step(core->port.self, step));
 }
 
 void emit_interrupt(struct kvt_core *core, uint32_t engine)

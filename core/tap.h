@@ -17,14 +17,14 @@
 
 #include "port.h"
 
-/* All are required. Each is called from inside core: it must not enter core, and what it is given is
+/* All are required unless marked (optional). Each is called from inside core: it must not enter core, and what it is given is
  * borrowed until it returns. `up` false: the tier went down. */
 struct kvt_tap {
     void (*request)(void *self, kvt_ns now, const struct kvt_request *request);
     void (*done)(void *self, kvt_ns now, const struct kvt_done *done);
     void (*timer)(void *self, kvt_ns now, uint64_t timer);
     void (*updown)(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier, kvt_engine_id engine);
-    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error);
+    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error); /* (optional) */
     void *self;
 };
 
