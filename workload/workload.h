@@ -113,8 +113,9 @@ struct wl_info {
     uint32_t block_tokens;       /* of the keys */
     uint32_t trace_block_tokens; /* of the ids; equals block_tokens where there are none */
     bool trace_partial;          /* the last id of a prompt may stand for a partial block */
-    bool exact;                  /* requests and blocks are exact, not estimates */
-    uint64_t requests, blocks;   /* to come from the start; blocks counts keys. Sizing hints */
+    bool exact;                  /* requests and keys are exact, not estimates */
+    uint64_t requests, keys;     /* from the start to the end */
+    uint64_t distinct_keys;      /* an estimate from above, as good as it is cheap: for sizing tables */
 };
 
 struct wl_source;
@@ -146,6 +147,7 @@ void wl_rewind(struct wl_source *source);
 void wl_close(struct wl_source *source);
 
 void wl_source_info(const struct wl_source *source, struct wl_info *info);
+/* How many requests come, and how many distinct blocks they name at most: wl_info's, for sizing. */
 void wl_hint(const struct wl_source *source, uint64_t *requests, uint64_t *blocks);
 
 /* One line for reports: "conversation.jsonl: mooncake, blocks of 512 tokens, 12,031 requests". Returns text. */
