@@ -50,7 +50,7 @@ const char *results_source_name(unsigned source)
 
 const char *results_stage_name(unsigned stage)
 {
-    static const char *const sums[] = {"ttft", "decode", "e2e"};
+    static const char *const sums[] = {"ttft", "generation", "e2e"};
     return stage < KVT_SPANS ? kvt_span_name((enum kvt_span)stage) : sums[stage - STAGE_TTFT];
 }
 
@@ -185,7 +185,7 @@ static void note_stages(struct results *r, const struct kvt_report *p)
 
     memcpy(value, p->span_ns, sizeof p->span_ns);
     value[STAGE_TTFT] = report_ttft_ns(p);
-    value[STAGE_DECODE] = p->finish_ns - p->first_token_ns;
+    value[STAGE_GENERATION] = p->finish_ns - p->first_token_ns;
     value[STAGE_E2E] = report_e2e_ns(p);
     for (unsigned stage = 0; stage < STAGES; stage++) {
         histogram_add(&r->stages[source][stage], value[stage], 1);

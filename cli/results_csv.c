@@ -119,7 +119,7 @@ void csv_stages(struct out *o, const struct results *r)
            "a block.\n");
     out_text(
         o,
-        "# The means of hash to compute add up to that of ttft; ttft and decode to e2e. begin_ms "
+        "# The means of hash to compute add up to that of ttft; ttft and generation to e2e. begin_ms "
         "and end_ms place a stage on the mean request's timeline.\n");
     out_text(o, "# Means are exact; p50 and p95 are within 0.4 % (histogram) and do not add up.\n");
     out_text(o, "source,stage,requests,mean_ms,p50_ms,p95_ms,begin_ms,end_ms,ratio_of_e2e\n");
@@ -143,7 +143,7 @@ void csv_stages(struct out *o, const struct results *r)
             decimal(o, ratio_of(mean_ms, e2e_ms), RATIO);
             out_char(o, '\n');
             if (stage < KVT_SPANS)
-                begin_ms += mean_ms; /* the decode stage then begins where ttft ends */
+                begin_ms += mean_ms; /* generation then begins where ttft ends */
         }
     }
 }

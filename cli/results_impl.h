@@ -26,8 +26,8 @@
 /* Rows of the waterfall: core's spans in order (they sum to TTFT), then sums. */
 enum results_stage {
     STAGE_TTFT = KVT_SPANS, /* the sum so far */
-    STAGE_DECODE,           /* first token to last */
-    STAGE_E2E,              /* TTFT + DECODE */
+    STAGE_GENERATION,           /* first token to last */
+    STAGE_E2E,              /* TTFT + GENERATION */
     STAGES
 };
 
@@ -97,7 +97,7 @@ struct results {
 
 /* "gpu" .. "disk", "none", "all". */
 const char *results_source_name(unsigned source);
-/* "hash" .. "compute", "ttft", "decode", "e2e". */
+/* "hash" .. "compute", "ttft", "generation", "e2e". */
 const char *results_stage_name(unsigned stage);
 /* When measuring began: the warm-up cut, or the first arrival. */
 kvt_ns results_begin_ns(const struct results *r);

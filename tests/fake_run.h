@@ -67,7 +67,7 @@ static inline void fake_report(struct fake_run *f, struct kvt_report *p, double 
 
     p->source = KVT_TIERS;
     p->lookup_blocks = blocks;
-    if (f->cache && fake_draw(f, 100) < 85 * warmth + 5 && blocks > 0) {
+    if (f->cache && (double)fake_draw(f, 100) < 85 * warmth + 5 && blocks > 0) {
         static const enum kvt_tier_kind tiers[] = {KVT_GPU,   KVT_GPU,   KVT_HOST, KVT_HOST,
                                                    KVT_REDIS, KVT_REDIS, KVT_DISK};
         p->source = tiers[fake_draw(f, 7)];

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cmd_plot.c - kvtwin plot RESULTS...: pictures from the files of a run, by gnuplot.
+ *
+ * Each picture is one script in plots/ and becomes one SVG and one PNG inside the results folder. All folders are
+ * checked before the first picture is drawn: what is not a results folder ends in one line and exit 2.
+ *
+ * gnuplot is started without a shell, inside the results folder, so that scripts name files as they
+ * are called there, and no part of a user's path is ever read as a command (gnuplot runs file names that
+ * begin with '<'). What it says is kept and shown only when it fails; scripts that meet columns without
+ * values cause warnings which mean nothing to a user. Its own start-up files are not read (-d).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "datadir.h"
+#include "near.h"
+
+extern char **environ;
+
+/* A picture, the file it reads, and the first column that this file must have. */
+struct picture {
+    const char *name, *file, *column, *shows;
+};
+
+static const struct picture pictures[] = {
+    {"ttft", "distributions.csv", "quantile", "time to first token, cache on and off"},
+    {"tpot", "distributions.csv", "quantile", "time per output token, cache on and off"},
+    {"waterfall", "stages.csv", "source", "where the time goes, by where the prefix was found"},
+    {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time"},
+    {"occupancy", "timeline.csv", "time_s", "how full each tier is, and the queue, over time"},
+    {"ledger", "ledger.csv", "class", "what became of every prompt token"},
+};
+
+enum { PICTURES = sizeof pictures / sizeof pictures[0], SUBTITLE = 512 };
+
+static void print_help(void)
+{
+    puts("usage: kvtwin plot [--only PICTURE] RESULTS...\n"
+         "\n"
+         "Draws the pictures of one or more runs into their results folders, as SVG and PNG.\n"
+         "RESULTS is a folder that `kvtwin run` wrote, for example results/quickstart.\n"
+         "\n"
+         "  --only PICTURE   this one alone; may be repeated\n"
+         "\n"
+         "pictures:");
+    for (size_t i = 0; i < PICTURES; i++)
+        printf("  %-10s %s\n", pictures[i].name, pictures[i].shows);
+    puts("\nNeeds gnuplot 5.4 or newer with pngcairo (Debian: gnuplot-nox).");
+}
+
+/* ---- Checking. Each returns an exit code and, if it is not 0, has printed one line. ---- */
+
+static int bad(const char *dir, const char *file, const char *what)
+{
+    fprintf(stderr, "%s%s%s: %s\n", dir, *file != '\0' ? "/" : "", file, what);
+    return EXIT_BAD_INPUT;
+}
+
+static int bad_errno(const char *dir, const char *file)
+{
+    return bad(dir, file, strerror(errno));
+}
+
+/* The first line that is no comment must begin with that column. */
+static int check_csv(int dirfd, const char *dir, const struct picture *picture)
+{
+    int fd = openat(dirfd, picture->file, O_RDONLY | O_CLOEXEC);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t size = 0, n = strlen(picture->column);
+    int status = EXIT_DONE;
+
+    if (stream == NULL) {
+        status = bad_errno(dir, picture->file);
+        if (fd >= 0)
+            close(fd);
+        return status;
+    }
+    do {
+        if (getline(&line, &size, stream) < 0) {
+            status = bad(dir, picture->file, "expected a line of column names");
+            break;
+        }
+    } while (line[0] == '#');
+    if (status == EXIT_DONE && (strncmp(line, picture->column, n) != 0 || line[n] != ',')) {
+        char what[96];
+        snprintf(what, sizeof what, "expected columns %s,...", picture->column);
+        status = bad(dir, picture->file, what);
+    }
+    free(line);
+    fclose(stream);
+    return status;
+}
+
+static const char *text_of(const json_t *summary, const char *key)
+{
+    const char *text = json_string_value(json_object_get(summary, key));
+    return text != NULL ? text : "?";
+}
+
+/* Says in one line what was run, for below the headlines. */
+static void describe(const json_t *summary, char subtitle[SUBTITLE])
+{
+    long long engines = json_integer_value(json_object_get(summary, "engines"));
+
+    snprintf(subtitle, SUBTITLE, "%s: %s world, %s on %lld engine%s of %lld x %s, %lld requests%s",
+             text_of(summary, "scenario_name"), text_of(summary, "world"),
+             text_of(summary, "model"), engines, engines == 1 ? "" : "s",
+             (long long)json_integer_value(json_object_get(summary, "gpus_per_engine")),
+             text_of(summary, "gpu"),
+             (long long)json_integer_value(json_object_get(summary, "requests")),
+             json_is_true(json_object_get(summary, "interrupted")) ? " (interrupted)" : "");
+    for (char *c = subtitle; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    }
+}
+
+static int check_summary(int dirfd, const char *dir, char subtitle[SUBTITLE])
+{
+    int fd = openat(dirfd, "summary.json", O_RDONLY | O_CLOEXEC);
+    json_error_t error;
+    json_t *summary;
+
+    if (fd < 0 && errno == ENOENT)
+        return bad(dir, "", "expected a results folder: there is no summary.json in it");
+    if (fd < 0)
+        return bad_errno(dir, "summary.json");
+    summary = json_loadfd(fd, 0, &error);
+    close(fd);
+    if (!json_is_object(summary)) {
+        json_decref(summary);
+        fprintf(stderr, "%s/summary.json:%d: %s\n", dir, error.line > 0 ? error.line : 1,
+                summary == NULL ? error.text : "expected an object");
+        return EXIT_BAD_INPUT;
+    }
+    describe(summary, subtitle);
+    json_decref(summary);
+    return EXIT_DONE;
+}
+
+static int check_results(const char *dir, const bool wanted[PICTURES], char subtitle[SUBTITLE])
+{
+    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dirfd < 0)
+        return bad_errno(dir, "");
+    int status = check_summary(dirfd, dir, subtitle);
+    for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
+        if (wanted[i])
+            status = check_csv(dirfd, dir, &pictures[i]);
+    }
+    if (status == EXIT_DONE && faccessat(dirfd, ".", W_OK | X_OK, 0) != 0)
+        status = bad_errno(dir, "");
+    close(dirfd);
+    return status;
+}
+
+/* ---- Drawing. ---- */
+
+/* The line in gnuplot's output that names the error: the last one that is no warning. */
+static void print_gnuplot_error(const char *script, int log)
+{
+    char text[8192], *best = NULL, *rest = text, *line;
+    ssize_t n = pread(log, text, sizeof text - 1, 0);
+
+    text[n > 0 ? n : 0] = '\0';
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (line[strspn(line, " \t^")] != '\0' && strstr(line, "warning:") == NULL)
+            best = line;
+    }
+    fprintf(stderr, "gnuplot: %s\n", best != NULL ? best : script);
+}
+
+/* Runs gnuplot inside dir, output into log. Returns its wait status, or a negative errno. */
+static int run_gnuplot(const char *dir, const char *const arguments[], int log)
+{
+    posix_spawn_file_actions_t actions;
+    pid_t child;
+    int wait_status = 0;
+    union {
+        const char *const *read_only;
+        char *const *as_posix_wants;
+    } argv = {arguments};
+
+    if (posix_spawn_file_actions_init(&actions) != 0)
+        return -ENOMEM;
+    int error = posix_spawn_file_actions_addchdir_np(&actions, dir);
+    if (error == 0)
+        error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, log, 1);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, log, 2);
+    if (error == 0)
+        error = posix_spawnp(&child, "gnuplot", &actions, NULL, argv.as_posix_wants, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0)
+        return -error;
+    while (waitpid(child, &wait_status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return wait_status;
+}
+
+static int draw(const char *dir, const char *plots, const struct picture *picture,
+                const char *subtitle)
+{
+    char script[PATH_MAX], file[PATH_MAX];
+    const char *const arguments[] = {"gnuplot", "-d", "-c", script, plots, subtitle, NULL};
+    int log = memfd_create("gnuplot", MFD_CLOEXEC);
+
+    if (log < 0 || (size_t)snprintf(script, sizeof script, "%s/%s.gp", plots, picture->name) >=
+                       sizeof script) {
+        fprintf(stderr, "%s: %s\n", plots, strerror(log < 0 ? errno : ENAMETOOLONG));
+        return EXIT_FAILED;
+    }
+    int status = run_gnuplot(dir, arguments, log);
+    bool done = status == 0;
+    if (status == -ENOENT)
+        fputs("gnuplot: not found: install it (Debian: apt install gnuplot-nox)\n", stderr);
+    else if (status < 0)
+        fprintf(stderr, "gnuplot: %s\n", strerror(-status));
+    else if (!done)
+        print_gnuplot_error(script, log);
+    close(log);
+    static const char *const formats[] = {"svg", "png"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s.%s", dir, picture->name, formats[i]);
+        if (done)
+            puts(file);
+        else if (status > 0)
+            unlink(file); /* half a picture is none */
+    }
+    return done ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- The command. ---- */
+
+static int choose(const char *name, bool wanted[PICTURES])
+{
+    const char *names[PICTURES];
+
+    for (size_t i = 0; i < PICTURES; i++) {
+        names[i] = pictures[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            wanted[i] = true;
+            return EXIT_DONE;
+        }
+    }
+    char list[256] = "";
+    near_list(list, sizeof list, names, PICTURES);
+    fprintf(stderr, "--only: %.80s: expected one of %s\n", name, list);
+    return EXIT_BAD_INPUT;
+}
+
+/* Draws every wanted picture of every folder. dirs has n_dirs names. */
+static int plot_all(char **dirs, int n_dirs, const bool wanted[PICTURES])
+{
+    char data[PATH_MAX], plots[PATH_MAX + sizeof "/plots"], absolute[PATH_MAX];
+    char(*subtitles)[SUBTITLE] = calloc((size_t)n_dirs, sizeof *subtitles);
+    int status = subtitles == NULL ? EXIT_FAILED : EXIT_DONE;
+
+    for (int d = 0; d < n_dirs && status == EXIT_DONE; d++)
+        status = check_results(dirs[d], wanted, subtitles[d]);
+    if (status == EXIT_DONE &&
+        (datadir_find(data, sizeof data) != 0 || realpath(data, absolute) == NULL)) {
+        fputs("plots: the folder of the plot scripts was not found: set KVTWIN_DATA\n", stderr);
+        status = EXIT_FAILED;
+    }
+    for (int d = 0; d < n_dirs && status == EXIT_DONE; d++) {
+        snprintf(plots, sizeof plots, "%s/plots", absolute);
+        for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
+            if (wanted[i])
+                status = draw(dirs[d], plots, &pictures[i], subtitles[d]);
+        }
+    }
+    free(subtitles);
+    return status;
+}
+
+int cmd_plot(int argc, char **argv)
+{
+    bool wanted[PICTURES] = {false}, some = false;
+    int n_dirs = 0, status = EXIT_DONE;
+    char **dirs = calloc((size_t)argc, sizeof *dirs);
+
+    if (dirs == NULL)
+        return EXIT_FAILED;
+    for (int i = 1; i < argc && status == EXIT_DONE; i++) {
+        const char *only = strncmp(argv[i], "--only=", 7) == 0 ? argv[i] + 7 : NULL;
+
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            free(dirs);
+            return EXIT_DONE;
+        }
+        if (strcmp(argv[i], "--only") == 0)
+            only = i + 1 < argc ? argv[++i] : "";
+        if (only != NULL) {
+            status = choose(only, wanted);
+            some = true;
+        } else if (argv[i][0] == '-' && argv[i][1] != '\0') {
+            fprintf(stderr, "kvtwin plot: %.80s: unknown option, see kvtwin plot --help\n",
+                    argv[i]);
+            status = EXIT_BAD_INPUT;
+        } else {
+            dirs[n_dirs++] = argv[i];
+        }
+    }
+    if (status == EXIT_DONE && n_dirs == 0) {
+        fputs("kvtwin plot: expected a results folder, for example results/quickstart\n", stderr);
+        status = EXIT_BAD_INPUT;
+    }
+    for (size_t i = 0; i < PICTURES && !some; i++)
+        wanted[i] = true;
+    if (status == EXIT_DONE)
+        status = plot_all(dirs, n_dirs, wanted);
+    free(dirs);
+    return status;
+}
