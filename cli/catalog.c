@@ -535,8 +535,8 @@ static const void *find(const struct catalog *c, size_t list_offset, const char 
 {
     size_t n;
     const struct catalog_section *s = catalog_sections(&n);
-    const char *names[NAMES_MOST], *near;
-    uint32_t count;
+    const char *names[NAMES_MOST], *begins[NAMES_MOST], *near;
+    uint32_t count, n_begins = 0;
 
     while (s->offset != list_offset)
         s++;
@@ -547,14 +547,16 @@ static const void *find(const struct catalog *c, size_t list_offset, const char 
         names[i] = name_of(entry);
         if (strcmp(names[i], name) == 0)
             return entry;
+        if (*name && strncmp(names[i], name, strlen(name)) == 0)
+            begins[n_begins++] = names[i];
     }
-    near = near_word(name, names, count);
+    near = n_begins ? NULL : near_word(name, names, count);
     if (near) {
         snprintf(error, error_size, "expected a %s of the catalogue, did you mean %s?", s->noun,
                  near);
     } else {
         snprintf(error, error_size, "expected a %s of the catalogue: ", s->noun);
-        near_list(error, error_size, names, count);
+        near_list(error, error_size, n_begins ? begins : names, n_begins ? n_begins : count);
     }
     return NULL;
 }
