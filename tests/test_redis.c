@@ -11,56 +11,17 @@
 #include <string.h>
 
 #include "core/mix.h"
-#include "kvt_test.h"
+#include "dice.h"
+#include "failing_alloc.h"
 #include "sim/keytab.h"
 #include "sim/redis.h"
 
-static uint64_t random_state;
-
-/* Check writes to a file at every ck_assert: too slow for loops. */
-#define MUST(what)                                                                                 \
-    do {                                                                                           \
-        if (!(what))                                                                               \
-            ck_abort_msg("%s (random state %llx)", #what, (unsigned long long)random_state);       \
-    } while (0)
-
-/* ---- Memory that can be refused ------------------------------------------------------------------ */
-
-struct memory {
-    size_t in_use_b;
-    uint64_t gets, refuse_from; /* the refuse_from-th and later requests fail; 0: none */
-};
-
-static void *memory_get(void *self, size_t size_b)
-{
-    struct memory *m = self;
-    if (++m->gets >= m->refuse_from && m->refuse_from)
-        return NULL;
-    m->in_use_b += size_b;
-    return malloc(size_b);
-}
-
-static void memory_put(void *self, void *p, size_t size_b)
-{
-    struct memory *m = self;
-    if (p)
-        m->in_use_b -= size_b;
-    free(p);
-}
-
-static struct memory memory;
-static const struct kvt_alloc alloc = {memory_get, memory_put, &memory};
-
-static uint64_t draw(uint64_t n)
-{
-    random_state += UINT64_C(0x9e3779b97f4a7c15);
-    return kvt_mix64(random_state) % n;
-}
+static struct failing_alloc memory;
 
 static void seed_with(uint64_t seed)
 {
-    random_state = seed;
-    memory = (struct memory){0};
+    dice_seed(seed);
+    failing_alloc_init(&memory, 0);
 }
 
 static kvt_key key_of(uint64_t i)
@@ -78,14 +39,14 @@ START_TEST(keytab_beside_array)
     memset(there, 0, sizeof(there));
     uint32_t count = 0;
     struct sim_keytab t;
-    sim_keytab_init(&t, &alloc);
+    sim_keytab_init(&t, &memory.alloc);
     for (int step = 0; step < 60000; step++) {
         /* Keys that all have the same upper or lower half must not hurt. */
-        uint64_t i = draw(KEYS);
+        uint64_t i = dice_below(KEYS);
         kvt_key key = _i % 2 ? (kvt_key){.hi = i, .lo = 3} : (kvt_key){.hi = 1, .lo = i};
         uint32_t number = sim_keytab_find(&t, key);
         MUST((number != KVT_NONE) == there[i]);
-        bool grow = draw(100) < (step / 15000 % 2 ? 20u : 80u);
+        bool grow = dice_below(100) < (step / 15000 % 2 ? 20u : 80u);
         if (number == KVT_NONE && grow) {
             MUST(sim_keytab_add(&t, key));
             sim_keytab_at(&t, count)->expire_ns = i;
@@ -100,7 +61,7 @@ START_TEST(keytab_beside_array)
         MUST(t.count == count);
     }
     sim_keytab_release(&t);
-    ck_assert_uint_eq(memory.in_use_b, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 END_TEST
 
@@ -108,7 +69,7 @@ START_TEST(keytab_is_small)
 {
     seed_with(1);
     struct sim_keytab t;
-    sim_keytab_init(&t, &alloc);
+    sim_keytab_init(&t, &memory.alloc);
     double worst = 0;
     for (uint32_t i = 0; i < 600000; i++) {
         MUST(sim_keytab_add(&t, key_of(i)));
@@ -180,14 +141,14 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
                                .samples = samples,
                                .evicts = evicts};
     struct naive n = {.memory_limit_b = limit_b, .overhead_b = 90, .exact = samples == 64};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, (uint64_t)seed, 3);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, (uint64_t)seed, 3);
     ck_assert_ptr_nonnull(node);
     sim_redis_node_on_gone(node, naive_gone, &n);
     for (int step = 0; step < 30000; step++) {
         char why[100] = "";
-        uint32_t i = (uint32_t)draw(KEYS);
-        n.now += draw(500 * KVT_MILLISECOND);
-        switch (draw(8)) {
+        uint32_t i = (uint32_t)dice_below(KEYS);
+        n.now += dice_below(500 * KVT_MILLISECOND);
+        switch (dice_below(8)) {
         case 0:
         case 1: {
             bool alive = naive_alive(&n, i);
@@ -209,8 +170,9 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
             break;
         }
         default: {
-            uint64_t value_b = 1 + draw(limit_b == UINT64_MAX ? 5000 : limit_b / 8);
-            kvt_ns expire = ttl && draw(4) ? n.now + draw(60 * KVT_SECOND) + 1 : KVT_NEVER;
+            uint64_t value_b = 1 + dice_below(limit_b == UINT64_MAX ? 5000 : limit_b / 8);
+            kvt_ns expire =
+                ttl && dice_below(4) ? n.now + dice_below(60 * KVT_SECOND) + 1 : KVT_NEVER;
             n.need_b = value_b + n.overhead_b;
             int r = sim_redis_node_set(node, n.now, key_of(i), value_b, expire);
             if (evicts)
@@ -245,7 +207,7 @@ static void random_commands(int seed, uint32_t samples, uint64_t limit_b, bool e
     sim_redis_node_flush(node);
     ck_assert_uint_eq(n.memory_b, 0);
     sim_redis_node_free(node);
-    ck_assert_uint_eq(memory.in_use_b, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 
 START_TEST(exact_with_all_samples)
@@ -277,7 +239,7 @@ START_TEST(replacing_needs_only_the_difference)
 {
     seed_with(1);
     struct sim_redis config = {.memory_b = 1000, .samples = 5, .evicts = false};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 1, 0);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 1, 0);
     ck_assert_int_eq(sim_redis_node_set(node, 0, key_of(1), 900, KVT_NEVER), 0);
     ck_assert_int_eq(sim_redis_node_set(node, 1, key_of(1), 1000, KVT_NEVER), 0);
     ck_assert_int_eq(sim_redis_node_set(node, 2, key_of(1), 1001, KVT_NEVER), -ENOSPC);
@@ -297,11 +259,11 @@ static double hit_share(uint32_t samples, uint32_t room, uint32_t keys)
                                .overhead_b = 0,
                                .samples = samples ? samples : 5,
                                .evicts = true};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 5, 0);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 5, 0);
     uint64_t *used = calloc(keys, sizeof(*used));
     uint32_t hits = 0, n = 60000, held = 0;
     for (uint32_t t = 1; t <= n; t++) {
-        double u = (double)(draw(1u << 30) + 1) / (1u << 30);
+        double u = (double)(dice_below(1u << 30) + 1) / (1u << 30);
         uint32_t i = (uint32_t)((double)keys * u * u * u) % keys; /* density ~ x^(-2/3) */
         if (samples) {
             if (sim_redis_node_get(node, t * KVT_SECOND, key_of(i)))
@@ -348,7 +310,7 @@ START_TEST(evicts_mostly_old_keys)
     enum { N = 10000 };
     seed_with(3);
     struct sim_redis config = {.memory_b = N, .samples = 5, .evicts = true};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 9, 0);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 9, 0);
     for (uint32_t i = 0; i < N; i++)
         MUST(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 1, KVT_NEVER) == 0);
     for (uint32_t i = 0; i < N / 10; i++)
@@ -371,7 +333,7 @@ START_TEST(clock_has_one_second_and_24_bits)
 {
     seed_with(1);
     struct sim_redis config = {.memory_b = UINT64_MAX, .samples = 5, .evicts = true};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 1, 0);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 1, 0);
     kvt_ns t = ((kvt_ns)1 << 24) * KVT_SECOND - KVT_SECOND;
     ck_assert_int_eq(sim_redis_node_set(node, t, key_of(1), 1, KVT_NEVER), 0);
     uint32_t idle = 99;
@@ -389,7 +351,7 @@ START_TEST(expired_keys_leave_without_being_asked_for)
     enum { N = 5000 };
     seed_with(1);
     struct sim_redis config = {.memory_b = UINT64_MAX, .samples = 5, .evicts = true};
-    struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 1, 0);
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 1, 0);
     for (uint32_t i = 0; i < N; i++)
         MUST(sim_redis_node_set(node, 0, key_of(i), 1, 10 * KVT_SECOND) == 0);
     ck_assert(!sim_redis_node_exists(node, 9 * KVT_SECOND, key_of(N)));
@@ -416,7 +378,8 @@ START_TEST(same_seed_same_victims)
     for (int run = 0; run < 3; run++) {
         seed_with(4);
         struct sim_redis config = {.memory_b = 1000, .samples = 5, .evicts = true};
-        struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, run < 2 ? 1 : 2, 0);
+        struct sim_redis_node *node =
+            sim_redis_node_new(&config, &memory.alloc, run < 2 ? 1 : 2, 0);
         for (uint32_t i = 0; i < 2000; i++)
             MUST(sim_redis_node_set(node, i * KVT_SECOND, key_of(i), 10, KVT_NEVER) == 0);
         for (uint32_t i = 0; i < 2000; i++)
@@ -434,8 +397,9 @@ START_TEST(out_of_memory_changes_nothing)
     struct sim_redis config = {.memory_b = UINT64_MAX, .samples = 5, .evicts = true};
     for (uint64_t refuse = 1;; refuse++) {
         seed_with(1);
-        memory.refuse_from = refuse;
-        struct sim_redis_node *node = sim_redis_node_new(&config, &alloc, 1, 0);
+        memory.fail_at = refuse;
+        memory.for_good = true;
+        struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 1, 0);
         uint32_t ok = 0;
         for (uint32_t i = 0; node && i < 3000; i++) {
             int r = sim_redis_node_set(node, 0, key_of(i), 10, KVT_NEVER);
@@ -449,7 +413,7 @@ START_TEST(out_of_memory_changes_nothing)
         if (node)
             ck_assert_msg(sim_redis_node_check(node, why, sizeof(why)), "%s", why);
         sim_redis_node_free(node);
-        ck_assert_uint_eq(memory.in_use_b, 0);
+        ck_assert(failing_alloc_clean(&memory));
         if (ok == 3000)
             break;
         ck_assert_uint_lt(refuse, 100);
