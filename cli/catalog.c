@@ -236,11 +236,12 @@ static int complain_of_heard(const struct complaint *c, const struct catalog_sec
     static const char unexpected[] = "Unexpected key: ",
                       missing[] = "Missing required mapping field: ";
     char what[384] = "expected a key of the catalogue";
+    const struct outline_node *node;
 
     if (strncmp(heard->message, unexpected, sizeof unexpected - 1) == 0) {
         const char *key = heard->message + sizeof unexpected - 1;
-        const struct outline_node *node = node_named(c->outline, key, heard->line);
 
+        node = node_named(c->outline, key, heard->line);
         suggest(what, sizeof what, s, key);
         return complain(c, node ? node->line : heard->line, node ? node->path : key, what);
     }
@@ -250,7 +251,8 @@ static int complain_of_heard(const struct complaint *c, const struct catalog_sec
     snprintf(what, sizeof what, "expected %s (%s)",
              status == CYAML_ERR_INVALID_VALUE ? "another kind of value" : "a well-formed entry",
              heard->message[0] ? heard->message : cyaml_strerror(status));
-    return complain(c, heard->line, heard->field[0] ? heard->field : s->key, what);
+    node = heard->field[0] ? node_named(c->outline, heard->field, heard->line) : NULL;
+    return complain(c, heard->line, node ? node->path : s->key, what);
 }
 
 /* ---- From text to numbers ----------------------------------------------------------------------- */
