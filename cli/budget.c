@@ -48,7 +48,7 @@ int budget_compute(struct budget *b, const struct catalog_gpu *gpu,
         b->memory_b * memory_ratio - b->weights_b - b->runtime_b - b->nccl_b - b->activations_b;
     b->kv_b_per_token = model_kv_b_per_token(model, tp) / tp;
     b->window_kv_b_per_token = model_window_kv_b_per_token(model, tp) / tp;
-    b->window_tokens = (uint32_t)model->window_tokens.number;
+    b->window_tokens = b->window_kv_b_per_token > 0 ? (uint32_t)model->window_tokens.number : 0;
 
     per_token = b->kv_b_per_token > 0 ? b->kv_b_per_token : b->window_kv_b_per_token;
     b->request_kv_tokens = b->window_kv_b_per_token * b->window_tokens / per_token;

@@ -227,6 +227,16 @@ START_TEST(beside_published)
         if (!rows[i].fitted)
             predicted_only[n_predicted++] = fabs(error);
     }
+    for (int kind = PREFILL; kind <= DECODE; kind++) {
+        double some[ROWS];
+        size_t n = 0;
+
+        for (size_t i = 0; i < ROWS; i++)
+            if (rows[i].kind == (enum kind)kind)
+                some[n++] = all[i];
+        printf("median absolute error, %-7s %5.1f %% of %zu rows\n", kinds[kind],
+               100 * median(some, n), n);
+    }
     double of_all = median(all, ROWS), of_predicted = median(predicted_only, n_predicted);
 
     printf("median absolute error: %.1f %% of %zu rows, %.1f %% of the %zu that no constant saw;"
