@@ -228,9 +228,9 @@ void release_memory(struct kvt_core *core, struct req *q)
         if (q->copies[i] == KVT_NONE)
             continue;
         struct kvt_copy *c = copy_at(core, q->copies[i]);
-        /* A copy in filling that this request was to compute will not come. One filled by a load stays: the
+        /* A copy that this request was to fill will not come. One filled by a load stays: the
          * load is its user, and will tell. */
-        if (c->state == KVT_COPY_FILLING && !is_hit(q->src[i]))
+        if (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i))
             kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
         else if (c->state == KVT_COPY_READY)
             kvt_copy_refresh(&core->room, q->copies[i], core->now);

@@ -48,8 +48,8 @@ static const char *check_tier(const struct kvt_tier_config *tier)
 
 const char *kvt_core_config_check(const struct kvt_core_config *c)
 {
-    if (c->engines < 1 || c->engines > 4096)
-        return "engines must be 1 to 4096";
+    if (c->engines < 1 || c->engines > 2048)
+        return "engines must be 1 to 2048";
     if (!c->page_tokens || !c->block_tokens || c->block_tokens % c->page_tokens)
         return "block_tokens must be a multiple of page_tokens, and both positive";
     if (c->block_tokens > 1u << 20)

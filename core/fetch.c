@@ -36,8 +36,7 @@ static uint32_t count_blocks(const struct kvt_core *core, const struct req *q,
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < q->usable; i++)
-        n += q->src[i] == KVT_HIT_GPU + (int)tier &&
-             copy_at(core, q->copies[i])->state != KVT_COPY_READY;
+        n += q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i]));
     return n;
 }
 
@@ -72,8 +71,7 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
     uint32_t k = 0;
     uint64_t tokens = 0;
     for (uint32_t i = 0; i < q->usable; i++) {
-        if (q->src[i] != KVT_HIT_GPU + (int)tier ||
-            copy_at(core, q->copies[i])->state == KVT_COPY_READY)
+        if (q->src[i] != KVT_HIT_GPU + (int)tier || kvt_copy_filled(copy_at(core, q->copies[i])))
             continue;
         core->refs[k] = ref_of(core, q, i);
         tokens += core->refs[k].tokens;
@@ -92,6 +90,8 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
         core->engines[q->engine].inflight_load_ns[tier] += op->predicted_ns;
     }
     q->ops++;
+    if (kind == OP_PROBE)
+        q->probing = (uint8_t)(q->probing | 1u << tier);
     if (emit_transfer(core, o, core->refs, n, 0))
         return true;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
@@ -117,6 +117,7 @@ void fetch_start(struct kvt_core *core, uint32_t r)
     static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
     q->fetch_begin_ns = core->now;
     q->probe_ns = 0;
+    q->probing = 0;
     q->abandoned = q->replan = false;
     memset(q->last_load_ns, 0, sizeof q->last_load_ns);
     for (int t = 0; t < 3; t++)
@@ -206,6 +207,7 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
+        q->probing = (uint8_t)(q->probing & ~(1u << op->tier));
         if (is_load)
             memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
         else
@@ -226,18 +228,18 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
 {
     uint64_t n = 0;
-    for (uint32_t i = first; i < q->n_held; i++)
-        n += copy_at(core, q->copies[i])->state == KVT_COPY_FILLING && is_hit(q->src[i]);
+    for (uint32_t i = first; i < q->usable; i++)
+        n += filled_elsewhere(core, q, i);
     if (kvt_pool_reserve(&core->room.copies, n) ||
         !make_room(core, q->engine, n, n * core->room.pages_per_block))
         return false;
-    for (uint32_t i = first; i < q->n_held; i++) {
-        if (copy_at(core, q->copies[i])->state != KVT_COPY_FILLING || !is_hit(q->src[i]))
+    for (uint32_t i = first; i < q->usable; i++) {
+        if (!filled_elsewhere(core, q, i))
             continue;
         const uint32_t own =
             kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
         assert(own != KVT_NONE);
-        kvt_copy_unuse(&core->room, q->copies[i]); /* the load or the filler is still a user */
+        kvt_copy_unuse(&core->room, q->copies[i]); /* whoever fills it still is a user */
         q->copies[i] = own;
     }
     return true;
@@ -249,7 +251,7 @@ void fetch_timer(struct kvt_core *core, uint32_t r)
     if (q->state != REQ_GATHERING || !q->ops)
         return;
     uint32_t first = q->gathered;
-    while (first < q->usable && copy_at(core, q->copies[first])->state == KVT_COPY_READY)
+    while (first < q->usable && kvt_copy_filled(copy_at(core, q->copies[first])))
         first++;
     if (first == q->usable || !take_private(core, q, first))
         return;
@@ -264,6 +266,10 @@ void send_back(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     release_memory(core, q);
+    /* What was computed towards the first token will be computed again, or found in the cache. */
+    q->recomputed_tokens += q->stepped;
+    core->stats.recomputed_tokens += q->stepped;
+    q->stepped = 0;
     renew(core, q);
     q->ops = 0;
     list_pull(core, r);
@@ -311,8 +317,7 @@ void gather(struct kvt_core *core, uint32_t engine)
         next = q->next;
         if (q->ops)
             continue;
-        while (q->gathered < q->usable &&
-               copy_at(core, q->copies[q->gathered])->state == KVT_COPY_READY)
+        while (q->gathered < q->usable && kvt_copy_filled(copy_at(core, q->copies[q->gathered])))
             q->gathered++;
         const bool ready = q->gathered >= q->usable;
         if (ready && !q->replan) {

@@ -63,6 +63,7 @@ struct req {
     uint32_t generated;
     uint32_t stepped; /* tokens computed by prefill steps of the first pass, for (C7) */
     uint32_t chunk;   /* new tokens in the step under way; 0: not in it as prefill */
+    uint8_t probing;  /* bit per tier: a probe is under way, so no load fills its blocks yet */
     bool decoding_in_step, abandoned, replan, first_done;
     uint32_t preemptions, recomputed_tokens;
     uint32_t hit_blocks;
@@ -177,6 +178,14 @@ static inline uint64_t held_tokens(const struct kvt_core *core, const struct req
 static inline bool is_hit(uint8_t src)
 {
     return src <= KVT_HIT_DISK;
+}
+
+/* True when somebody else is writing into the copy that the request holds for block i: its load, or the request
+ * that it follows. Before a load has begun the copy is the request's own to fill. */
+static inline bool filled_elsewhere(const struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const bool probing = q->probing >> (q->src[i] - KVT_HIT_GPU) & 1u;
+    return is_hit(q->src[i]) && !probing && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING;
 }
 
 /* request lists */

@@ -238,8 +238,8 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
     c->page = run.first;
     c->expiry = 0;
     c->users = 1;
-    c->place = place_index & 0x3fff;
-    c->state = state & 3u;
+    c->place = place_index & 0x1fff;
+    c->state = state & 7u;
     if (state == KVT_COPY_FILLING)
         link_copy(room, copy);
     return copy;
@@ -267,8 +267,10 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->state == KVT_COPY_PRIVATE && c->users > 0);
-    if (kvt_copy_find(room, c->block, c->place, now) != KVT_NONE)
+    if (kvt_copy_find(room, c->block, c->place, now) != KVT_NONE) {
+        c->state = KVT_COPY_ALONE;
         return;
+    }
     c->state = KVT_COPY_READY;
     link_copy(room, copy);
     start_life(room, c, now);

@@ -2,17 +2,19 @@
  *
  * place.h - where copies of blocks lie: one place per engine and tier (gpu, host, disk), one shared redis.
  *
- * A copy ties a block to a place. It is FILLING while its bytes are on their way, READY when they can be
- * read, and PRIVATE when it stands outside the table: a duplicate that nobody else may find, or the
- * remains of one whose filler gave up (VOID). Users count in `users`: the requests that hold it, and
- * every operation that reads or writes it.
+ * A copy ties a block to a place. It is FILLING while its bytes are on their way, and READY when they can be
+ * read. Outside the table, where nobody else finds them, are duplicates (PRIVATE until filled, then ALONE) and the
+ * remains of a copy whose filler gave up (VOID). Users count in `users`: the requests that hold it, and every
+ * operation that reads or writes it.
  *
- *              take            done                        last user leaves: on the LRU list
+ *              new             arrived             last user leaves: on the LRU list
  *      nothing ----> FILLING ----> READY <--------------------------------------------+
  *                       |            |                                                |
  *                       | filler     +-- evict, expire, drop --> freed                +-- again used
  *                       v gives up
  *                     VOID ----------- last user leaves --> freed
+ *
+ *      nothing ----> PRIVATE ----> READY if the block has no other copy here, else ALONE ---> freed
  *
  *   (L1) FILLING and READY copies are in their block's list and count as held by the place.
  *   (L2) A copy is on the place's LRU list exactly when it is READY and has no user.
@@ -30,7 +32,13 @@
 #include "core.h"
 #include "pager.h"
 
-enum kvt_copy_state { KVT_COPY_FILLING, KVT_COPY_READY, KVT_COPY_PRIVATE, KVT_COPY_VOID };
+enum kvt_copy_state {
+    KVT_COPY_FILLING,
+    KVT_COPY_READY,
+    KVT_COPY_PRIVATE, /* to be filled, outside the table */
+    KVT_COPY_ALONE,   /* filled, outside the table: the block has another copy in the place */
+    KVT_COPY_VOID
+};
 
 struct kvt_copy {
     uint32_t block;
@@ -39,8 +47,8 @@ struct kvt_copy {
     uint32_t page;         /* first GPU page */
     uint32_t expiry;       /* tick after which it is no longer valid, 0: never */
     uint16_t users;
-    uint16_t place : 14;
-    uint16_t state : 2;
+    uint16_t place : 13; /* three per engine and one: 2048 engines fit */
+    uint16_t state : 3;
 };
 
 struct kvt_place {
@@ -84,6 +92,11 @@ static inline struct kvt_place *kvt_place_of(const struct kvt_store_room *room, 
     return &room->places[kvt_copy_at(room, copy)->place];
 }
 
+static inline bool kvt_copy_filled(const struct kvt_copy *c)
+{
+    return c->state == KVT_COPY_READY || c->state == KVT_COPY_ALONE;
+}
+
 /* Pages that `tokens` tokens take. */
 static inline uint32_t kvt_pages_for(const struct kvt_store_room *room, uint64_t tokens)
 {
@@ -107,7 +120,7 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
 /* A FILLING copy has arrived. With a TTL in its tier the life starts now. */
 void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
 
-/* A PRIVATE copy becomes the block's READY copy in its place if the block has none there. */
+/* A PRIVATE copy has arrived: READY for all if the block has no copy in its place, else ALONE. */
 void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
 
 /* A FILLING copy will not arrive: leaves the block's list. The caller still is a user. */

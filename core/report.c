@@ -3,8 +3,8 @@
  * report.c - how a request ends: its ledger, its spans, its report.
  *
  * The ledger is booked once, when the prompt's KV is complete for the first time: each block under its `src`,
- * what lies behind the last block as tail. A prompt that was found whole still computes its last token, for the
- * logits, and that token is tail too. What a preemption computes again later is counted apart.
+ * what lies behind the last block as tail. A prompt whose last token was found still computes it, for the logits, and
+ * that token is tail too. What a preemption computes again later is counted apart.
  *
  * Spans: hash, probe, the load that ended last, and compute were measured; what remains of the time to first token
  * was spent waiting.
@@ -16,7 +16,7 @@
 void book_ledger(struct kvt_core *core, struct req *q)
 {
     memset(q->ledger, 0, sizeof q->ledger);
-    uint32_t booked = 0, last_hit = KVT_NONE;
+    uint32_t booked = 0, last_hit = KVT_NONE; /* KVT_NONE + 1 == 0, which no prompt of hits has */
     q->hit_blocks = 0;
     q->source = KVT_TIERS;
     for (uint32_t i = 0; i < q->n_match; i++) {
@@ -39,10 +39,13 @@ void book_ledger(struct kvt_core *core, struct req *q)
     uint32_t hits = 0;
     for (int c = KVT_HIT_GPU; c <= KVT_HIT_DISK; c++)
         hits += q->ledger[c];
-    if (hits == q->prompt_tokens && core->config.recompute_last_token) {
+    if (booked == q->prompt_tokens && last_hit + 1 == q->n_match &&
+        core->config.recompute_last_token) {
         q->ledger[q->src[last_hit]]--;
         q->ledger[KVT_COMPUTED_TAIL]++;
+        hits--;
     }
+    assert(hits + q->stepped == q->prompt_tokens); /* (C7) */
     core->engines[q->engine].pending_prefill_tokens -= q->pending;
     q->pending = 0;
 }
@@ -50,13 +53,8 @@ void book_ledger(struct kvt_core *core, struct req *q)
 static void count_finished(struct kvt_core *core, const struct req *q)
 {
     struct kvt_core_stats *s = &core->stats;
-    uint64_t hits = 0;
-    for (int c = 0; c < KVT_LEDGER; c++) {
+    for (int c = 0; c < KVT_LEDGER; c++)
         s->ledger_tokens[c] += q->ledger[c];
-        hits += c <= KVT_HIT_DISK ? q->ledger[c] : 0;
-    }
-    /* (C7) what is booked as hit was not computed */
-    assert(hits + q->stepped == q->prompt_tokens || q->preemptions || !core->config.cache);
     s->finished++;
     s->prompt_tokens += q->prompt_tokens;
     s->output_tokens += q->generated;

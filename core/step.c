@@ -240,7 +240,7 @@ static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
         else if (c->state == KVT_COPY_PRIVATE)
             kvt_copy_publish(&core->room, q->copies[i], core->now);
     }
-    write_through(core, r, i);
+    write_through(core, r, i < q->n_held ? i : q->n_held);
 }
 
 static void chunk_done(struct kvt_core *core, uint32_t r, kvt_ns begin_ns)

@@ -21,25 +21,26 @@ static uint32_t reserve(struct kvt_core *core, uint32_t block, uint32_t place_in
 
 static bool wants(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t place)
 {
-    return !is_hit(q->src[i]) && copy_at(core, q->copies[i])->state == KVT_COPY_READY &&
+    return !is_hit(q->src[i]) && kvt_copy_filled(copy_at(core, q->copies[i])) &&
            kvt_copy_find(&core->room, q->blocks[i], place, core->now) == KVT_NONE;
 }
 
-static uint32_t count_wanted(struct kvt_core *core, const struct req *q, uint32_t end,
-                             uint32_t place)
+static bool any_wanted(struct kvt_core *core, const struct req *q, uint32_t end, uint32_t place)
 {
-    uint32_t n = 0;
     for (uint32_t i = q->stored; i < end; i++)
-        n += wants(core, q, i, place);
-    return n;
+        if (wants(core, q, i, place))
+            return true;
+    return false;
 }
 
+/* Making room for one block may evict a later one of the same prompt, which is then stored anew: so the operation is
+ * made for all that may come. */
 static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum kvt_tier_kind tier)
 {
     const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
-    const uint32_t most = count_wanted(core, q, end, place);
-    if (!most)
+    if (!any_wanted(core, q, end, place))
         return;
+    const uint32_t most = end - q->stored;
     const uint32_t o = op_new(core, OP_STORE, most);
     if (o == KVT_NONE) {
         core->stats.store_failures[tier] += most;
@@ -54,7 +55,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
             continue;
         const uint32_t copy = reserve(core, q->blocks[i], place);
         if (copy == KVT_NONE) {
-            core->stats.store_failures[tier] += most - n;
+            core->stats.store_failures[tier]++;
             break;
         }
         op->gpu[n] = q->copies[i];

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * test_core.c - core under a world that does whatever the port allows (chaos_world.h).
+ *
+ * Random small clusters: one to four engines, few pages, any subset of tiers, short TTLs, all routers, both touch
+ * orders, chunks of a few tokens; random requests that share prefixes. After every event all invariants are checked
+ * (kvt_core_check), and at the end that every request and every operation ended exactly once, that nothing leaked,
+ * and that the run moved on by itself to its end: no livelock, no stall.
+ */
+#include "../core/core.h"
+#include "chaos_world.h"
+#include "kvt_test.h"
+#include "plain_alloc.h"
+
+enum { ROUNDS = 250, REQUESTS = 60, KEYS = 64, PREFIXES = 6 };
+
+static enum kvt_router_kind any_router(struct chaos *w)
+{
+    return (enum kvt_router_kind)chaos_draw(w, 4);
+}
+
+static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool can_be_server)
+{
+    tier->present = chaos_draw(w, 2);
+    tier->capacity_blocks = chaos_draw(w, 3) ? 1 + chaos_draw(w, 30) : UINT64_MAX;
+    tier->ttl_ns = chaos_draw(w, 3) ? KVT_NEVER : (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND;
+    tier->ttl_refresh = chaos_draw(w, 2);
+    tier->write_through = chaos_draw(w, 4) > 0;
+    tier->probe = can_be_server && chaos_draw(w, 2);
+    tier->manager =
+        can_be_server && chaos_draw(w, 2) ? KVT_MANAGED_BY_SERVER : KVT_MANAGED_BY_CORE;
+    tier->stored_b_per_token = 10;
+    tier->stored_b_per_block = 3;
+    tier->capacity_b = chaos_draw(w, 3) ? UINT64_MAX : 200 + chaos_draw(w, 4000);
+    tier->load_fixed_ns = (double)chaos_draw(w, 1000);
+    tier->load_ns_per_token = (double)chaos_draw(w, 3000);
+}
+
+static void any_config(struct chaos *w, struct kvt_core_config *c)
+{
+    kvt_core_config_init(c);
+    c->engines = 1 + (uint32_t)chaos_draw(w, 4);
+    c->page_tokens = 1u << chaos_draw(w, 3);
+    c->block_tokens = c->page_tokens * (1 + (uint32_t)chaos_draw(w, 4));
+    c->gpu_pages = chaos_draw(w, 8) ? 20 + chaos_draw(w, 200) : UINT64_MAX;
+    c->tiers[KVT_GPU].capacity_blocks = chaos_draw(w, 4) ? UINT64_MAX : 1 + chaos_draw(w, 40);
+    c->tiers[KVT_GPU].ttl_ns =
+        chaos_draw(w, 4) ? KVT_NEVER : (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND;
+    c->pages_per_request = (uint32_t)chaos_draw(w, 3);
+    c->window_tokens = chaos_draw(w, 2) ? 0 : 1 + (uint32_t)chaos_draw(w, 40);
+    c->max_batch_requests = 1 + (uint32_t)chaos_draw(w, 8);
+    c->max_batch_tokens = c->max_batch_requests + 1 + (uint32_t)chaos_draw(w, 60);
+    c->contiguous_tokens = (uint32_t)chaos_draw(w, 200);
+    c->cache = chaos_draw(w, 10) > 0;
+    c->single_flight = chaos_draw(w, 3) > 0;
+    c->partial_blocks = chaos_draw(w, 3) == 0;
+    c->recompute_last_token = chaos_draw(w, 3) > 0;
+    c->match = chaos_draw(w, 5) ? KVT_MATCH_CHAIN : KVT_MATCH_EXACT;
+    c->touch = chaos_draw(w, 2) ? KVT_TOUCH_HEAD : KVT_TOUCH_LEAF;
+    c->router = any_router(w);
+    c->load_choice = (enum kvt_load_choice)chaos_draw(w, 3);
+    c->load_patience = chaos_draw(w, 3) ? 2 : 0.01;
+    c->prefill = (struct kvt_prefill_cost){1e6, (double)chaos_draw(w, 3000), 1};
+    c->history_blocks = chaos_draw(w, 3) ? UINT64_MAX : chaos_draw(w, 20);
+    any_tier(w, &c->tiers[KVT_HOST], false);
+    any_tier(w, &c->tiers[KVT_REDIS], true);
+    any_tier(w, &c->tiers[KVT_DISK], false);
+}
+
+/* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key stands for everything
+ * before it, so the keys of the part that is its own are salted with the request's number. */
+static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64_t id,
+                        struct kvt_request *r, kvt_key keys[KEYS])
+{
+    const uint32_t most = c->block_tokens * 12;
+    *r = (struct kvt_request){.id = id, .arrive_ns = w->now, .session = KVT_NONE, .keys = keys};
+    r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, most);
+    r->output_tokens = chaos_draw(w, 5) ? (uint32_t)chaos_draw(w, 30) : 0;
+    const uint32_t tokens = r->prompt_tokens + r->output_tokens;
+    const uint32_t all = (tokens + c->block_tokens - 1) / c->block_tokens;
+    r->n_keys = chaos_draw(w, 3) ? all : (uint32_t)chaos_draw(w, all + 1);
+    if (r->n_keys > KEYS)
+        r->n_keys = KEYS;
+    const uint64_t prefix = chaos_draw(w, PREFIXES), shared = chaos_draw(w, 14);
+    for (uint32_t i = 0; i < r->n_keys; i++) {
+        const uint64_t whose = i < shared ? prefix : 1000 + id;
+        keys[i] = (kvt_key){.hi = kvt_mix64(whose + 77), .lo = kvt_mix64(whose << 16 | i)};
+    }
+}
+
+static void check_all(const struct kvt_core *core, const struct chaos *w, uint64_t seed)
+{
+    char why[200] = "";
+    const bool good = kvt_core_check(core, why, sizeof why);
+    ck_assert_msg(good, "seed %llu at %llu ns: %s", (unsigned long long)seed,
+                  (unsigned long long)w->now, why);
+    ck_assert_msg(!w->bad[0], "seed %llu: %s", (unsigned long long)seed, w->bad);
+    ck_assert_msg(!w->entered_twice && !w->two_steps, "seed %llu", (unsigned long long)seed);
+}
+
+static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core_config *c)
+{
+    static const enum kvt_tier_kind tiers[] = {KVT_HOST, KVT_REDIS, KVT_DISK, KVT_GPU};
+    const enum kvt_tier_kind tier = tiers[chaos_draw(w, 4)];
+    const kvt_engine_id engine = {(uint32_t)chaos_draw(w, c->engines)};
+    w->inside = true;
+    if (chaos_draw(w, 2)) {
+        if (tier == KVT_GPU) /* its step dies with it */
+            w->step_of[engine.v] = false;
+        kvt_core_down(core, w->now, tier, engine);
+    } else {
+        kvt_core_up(core, w->now, tier, engine);
+    }
+    w->inside = false;
+}
+
+static void all_up(struct chaos *w, struct kvt_core *core, const struct kvt_core_config *c)
+{
+    w->inside = true;
+    for (uint32_t e = 0; e < c->engines; e++)
+        for (int t = 0; t < KVT_TIERS; t++)
+            kvt_core_up(core, w->now, (enum kvt_tier_kind)t, (kvt_engine_id){e});
+    w->inside = false;
+}
+
+/* Returns the digest's first byte's worth of proof that something was decided. */
+static void live(uint64_t seed, char digest[33])
+{
+    struct chaos w;
+    chaos_init(&w, seed, seed % 3 ? 15 : 0);
+    struct kvt_core_config c;
+    any_config(&w, &c);
+    ck_assert_msg(!kvt_core_config_check(&c), "%s", kvt_core_config_check(&c));
+    const struct kvt_port port = chaos_port(&w);
+    struct plain_alloc memory = {0};
+    const struct kvt_alloc alloc = plain_alloc(&memory);
+    int error;
+    struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+    ck_assert_ptr_nonnull(core);
+    const bool faults = seed % 4 == 1;
+    kvt_key keys[KEYS];
+    for (uint64_t id = 0; id < REQUESTS; id++) {
+        struct kvt_request r;
+        any_request(&w, &c, id, &r, keys);
+        w.inside = true;
+        ck_assert_int_eq(kvt_core_request(core, w.now, &r), 0);
+        w.inside = false;
+        check_all(core, &w, seed);
+        for (uint64_t n = chaos_draw(&w, 12); n && chaos_happen(&w, core); n--)
+            check_all(core, &w, seed);
+        if (faults && chaos_draw(&w, 6) == 0) {
+            toggle(&w, core, &c);
+            check_all(core, &w, seed);
+        }
+    }
+    all_up(&w, core, &c);
+    uint64_t events = 0;
+    while (kvt_core_unfinished(core)) {
+        ck_assert_msg(chaos_happen(&w, core), "seed %llu: stalled with %llu unfinished",
+                      (unsigned long long)seed, (unsigned long long)kvt_core_unfinished(core));
+        check_all(core, &w, seed);
+        ck_assert_msg(++events < 200000, "seed %llu: livelock", (unsigned long long)seed);
+    }
+    while (w.n_ops)
+        chaos_happen(&w, core);
+    check_all(core, &w, seed);
+    ck_assert_uint_eq(w.reports, REQUESTS);
+    ck_assert_uint_eq(w.issued, w.completed);
+    struct kvt_core_gauges g;
+    kvt_core_gauges(core, KVT_NONE, &g);
+    ck_assert_uint_eq(g.waiting + g.loading + g.running, 0);
+    if (c.gpu_pages != UINT64_MAX)
+        ck_assert_uint_eq(g.pages_free + g.pages_cached, g.pages_total);
+    kvt_core_digest(core, digest);
+    kvt_core_free(core);
+    ck_assert_uint_eq(memory.live_b, 0);
+    chaos_release(&w);
+}
+
+START_TEST(survives_anything)
+{
+    char digest[33];
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        live(seed * 977, digest);
+}
+END_TEST
+
+START_TEST(same_inputs_same_decisions)
+{
+    char first[33], second[33], other[33];
+    live(4242, first);
+    live(4242, second);
+    live(4243, other);
+    ck_assert_str_eq(first, second);
+    ck_assert_str_ne(first, other);
+}
+END_TEST
+
+START_TEST(refuses_nonsense)
+{
+    struct chaos w;
+    chaos_init(&w, 1, 0);
+    w.inside = true;
+    struct kvt_core_config c;
+    kvt_core_config_init(&c);
+    struct plain_alloc memory = {0};
+    const struct kvt_alloc alloc = plain_alloc(&memory);
+    const struct kvt_port port = chaos_port(&w);
+    int error;
+    struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+    kvt_key keys[4] = {{0, 1}, {0, 2}, {0, 3}, {0, 4}};
+    struct kvt_request r = {.prompt_tokens = 0, .keys = keys};
+    ck_assert_int_eq(kvt_core_request(core, 10, &r), -EINVAL);
+    r.prompt_tokens = 16;
+    r.n_keys = 2; /* one block, two keys */
+    ck_assert_int_eq(kvt_core_request(core, 10, &r), -EINVAL);
+    r.n_keys = 1;
+    r.arrive_ns = 11; /* arrives after it was delivered */
+    ck_assert_int_eq(kvt_core_request(core, 10, &r), -EINVAL);
+    ck_assert_uint_eq(kvt_core_unfinished(core), 0);
+    /* completions and timers that belong to nothing are ignored */
+    kvt_core_done(core, 10, &(struct kvt_done){.op = {12345}});
+    kvt_core_timer(core, 10, UINT64_MAX);
+    kvt_core_free(core);
+    c.block_tokens = 24;
+    ck_assert_ptr_nonnull(kvt_core_config_check(&c));
+    ck_assert_ptr_null(kvt_core_new(&c, &port, &alloc, &error));
+    ck_assert_int_eq(error, -EINVAL);
+    chaos_release(&w);
+}
+END_TEST
+
+/* Memory may run out at any request for it: core refuses cleanly and everything is given back. */
+START_TEST(bears_allocation_failure)
+{
+    for (uint64_t fail_at = 1;; fail_at++) {
+        struct chaos w;
+        chaos_init(&w, 99, 0);
+        struct kvt_core_config c;
+        kvt_core_config_init(&c);
+        c.gpu_pages = 100;
+        c.block_tokens = c.page_tokens = 4;
+        c.tiers[KVT_HOST].present = c.tiers[KVT_REDIS].present = true;
+        struct plain_alloc memory = {.fail_at = fail_at};
+        const struct kvt_alloc alloc = plain_alloc(&memory);
+        const struct kvt_port port = chaos_port(&w);
+        int error;
+        struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+        uint64_t accepted = 0;
+        if (!core)
+            ck_assert_int_eq(error, -ENOMEM);
+        for (uint64_t id = 0; core && id < 30; id++) {
+            struct kvt_request r;
+            kvt_key keys[KEYS];
+            any_request(&w, &c, id, &r, keys);
+            w.inside = true;
+            const int rc = kvt_core_request(core, w.now, &r);
+            w.inside = false;
+            ck_assert(rc == 0 || rc == -ENOMEM);
+            accepted += rc == 0;
+            check_all(core, &w, fail_at);
+            chaos_happen(&w, core);
+        }
+        while (core && kvt_core_unfinished(core) && chaos_happen(&w, core))
+            check_all(core, &w, fail_at);
+        ck_assert_uint_eq(w.reports, accepted);
+        kvt_core_free(core);
+        ck_assert_uint_eq(memory.live_b, 0);
+        chaos_release(&w);
+        if (!memory.failed)
+            break;
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("core");
+    TCase *cases = tcase_create("core");
+    tcase_set_timeout(cases, 120);
+    tcase_add_test(cases, survives_anything);
+    tcase_add_test(cases, same_inputs_same_decisions);
+    tcase_add_test(cases, refuses_nonsense);
+    tcase_add_test(cases, bears_allocation_failure);
+    suite_add_tcase(suite, cases);
+    return kvt_test_main(suite);
+}
