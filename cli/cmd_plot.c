@@ -114,13 +114,13 @@ static const char *text_of(const json_t *summary, const char *key)
 static void describe(const json_t *summary, char subtitle[SUBTITLE])
 {
     long long engines = json_integer_value(json_object_get(summary, "engines"));
+    long long requests = json_integer_value(json_object_get(summary, "requests"));
 
-    snprintf(subtitle, SUBTITLE, "%s: %s world, %s on %lld engine%s of %lld x %s, %lld requests%s",
+    snprintf(subtitle, SUBTITLE, "%s: %s world, %s on %lld engine%s of %lld x %s, %lld request%s%s",
              text_of(summary, "scenario_name"), text_of(summary, "world"),
              text_of(summary, "model"), engines, engines == 1 ? "" : "s",
              (long long)json_integer_value(json_object_get(summary, "gpus_per_engine")),
-             text_of(summary, "gpu"),
-             (long long)json_integer_value(json_object_get(summary, "requests")),
+             text_of(summary, "gpu"), requests, requests == 1 ? "" : "s",
              json_is_true(json_object_get(summary, "interrupted")) ? " (interrupted)" : "");
     for (char *c = subtitle; *c != '\0'; c++) {
         if ((unsigned char)*c < ' ')

@@ -43,6 +43,20 @@ void histogram_add(struct histogram *h, uint64_t value, uint64_t weight)
     h->count[bucket_of(value)] += weight;
 }
 
+void histogram_merge(struct histogram *h, const struct histogram *from)
+{
+    if (from->total == 0)
+        return;
+    if (h->total == 0 || from->least < h->least)
+        h->least = from->least;
+    if (from->greatest > h->greatest)
+        h->greatest = from->greatest;
+    h->total += from->total;
+    h->sum += from->sum;
+    for (unsigned bucket = bucket_of(from->least); bucket <= bucket_of(from->greatest); bucket++)
+        h->count[bucket] += from->count[bucket];
+}
+
 double histogram_mean(const struct histogram *h)
 {
     return h->total == 0 ? (double)NAN : (double)(h->sum / (long double)h->total);

@@ -37,6 +37,9 @@ struct histogram {
 /* Counts value `weight` times; weight 0 does nothing. */
 void histogram_add(struct histogram *h, uint64_t value, uint64_t weight);
 
+/* Adds all of `from` to h. */
+void histogram_merge(struct histogram *h, const struct histogram *from);
+
 /* The value below which a share q (0 to 1) of the weight lies; NAN when empty. Never outside least and
  * greatest. */
 double histogram_quantile(const struct histogram *h, double q);

@@ -14,6 +14,7 @@
  */
 #include "results.h"
 
+#include "radix.h"
 #include "results_impl.h"
 
 #include <assert.h>
@@ -187,10 +188,8 @@ static void note_stages(struct results *r, const struct kvt_report *p)
     value[STAGE_TTFT] = report_ttft_ns(p);
     value[STAGE_GENERATION] = p->finish_ns - p->first_token_ns;
     value[STAGE_E2E] = report_e2e_ns(p);
-    for (unsigned stage = 0; stage < STAGES; stage++) {
+    for (unsigned stage = 0; stage < STAGES; stage++)
         histogram_add(&r->stages[source][stage], value[stage], 1);
-        histogram_add(&r->stages[SOURCE_ALL][stage], value[stage], 1);
-    }
 }
 
 static void note_finished(struct results *r, const struct kvt_report *p)
@@ -307,12 +306,6 @@ int results_status(const struct results *r)
 
 /* ---- Figures. ---- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y); /* ties are equal bits: the order does not depend on qsort */
-}
-
 double series_quantile(const struct results_series *s, double q)
 {
     return s->n == 0 ? (double)NAN : gsl_stats_quantile_from_sorted_data(s->value_ns, 1, s->n, q);
@@ -334,8 +327,7 @@ static void close_latency(struct results *r, enum results_metric metric)
         l->mean_ms = histogram_mean(&r->itl) / 1e6;
     } else {
         struct results_series *s = &r->series[metric];
-        if (s->n > 1)
-            qsort(s->value_ns, s->n, sizeof *s->value_ns, compare_doubles);
+        remember(r, radix_sort(s->value_ns, s->n));
         l->n = s->n;
         l->mean_ms = ratio_of((double)s->sum_ns, (double)s->n) / 1e6;
     }
@@ -378,6 +370,14 @@ static void close_figures(struct results *r, const struct kvt_core_stats *stats)
         1 - ratio_of((double)stats->paged_used_tokens, (double)stats->paged_allocated_tokens);
     f->kv_waste_contiguous_ratio = 1 - ratio_of((double)stats->contiguous_used_tokens,
                                                 (double)stats->contiguous_allocated_tokens);
+}
+
+static void close_stages(struct results *r)
+{
+    for (unsigned source = 0; source < SOURCE_ALL && r->stages != NULL; source++) {
+        for (unsigned stage = 0; stage < STAGES; stage++)
+            histogram_merge(&r->stages[SOURCE_ALL][stage], &r->stages[source][stage]);
+    }
 }
 
 /* The engines' own rows, then the driver's. */
@@ -442,6 +442,7 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     if (r->timeline.interval_ns != KVT_NEVER && r->last_note_ns > 0)
         timeline_sample(&r->timeline, r->last_note_ns, end->stats, end->gauges);
     close_figures(r, end->stats);
+    close_stages(r);
     remember(r, close_busy(r, end));
     return close_check(r, why, size);
 }

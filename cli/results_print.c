@@ -199,10 +199,10 @@ static void print_ledger(const struct table *t, const struct results *r)
     }
     fprintf(t->out, "  %-22s%16s%9s\n", "= prompt tokens", count_cell(a, sum),
             percent_cell(b, f->prompt_tokens > 0 ? 1 : (double)NAN));
-    fprintf(t->out, "  %-22s%16s%9s   %s of", "hit", count_cell(a, f->hit_tokens),
-            percent_cell(b, f->prefix_hit_rate), "");
-    fprintf(t->out, " %s looked-up blocks hit", count_cell(a, f->lookup_blocks));
-    fprintf(t->out, ": %s\n", count_cell(a, f->hit_blocks));
+    fprintf(t->out, "  %-22s%16s%9s", "  of them found", count_cell(a, f->hit_tokens),
+            percent_cell(b, f->prefix_hit_rate));
+    fprintf(t->out, "   in %s", count_cell(a, f->hit_blocks));
+    fprintf(t->out, " of %s blocks looked up\n", count_cell(a, f->lookup_blocks));
 }
 
 static void print_tiers(const struct table *t, const struct results *r)

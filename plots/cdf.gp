@@ -45,6 +45,15 @@ while (t <= xmax * 1.001) {
     set xtics add ((named ? tick(t) : "") t)
     t = next_step(t)
 }
+if (log10(xmax / xmin) < 0.8) { # too few of them: every multiple of the power of ten
+    power = 10 ** floor(log10(xmin) + 1e-9)
+    do for [m = 1:9] {
+        do for [up = 0:1] {
+            t = m * power * 10 ** up
+            if (t >= xmin * 0.999 && t <= xmax * 1.001) { set xtics add (tick(t) t) }
+        }
+    }
+}
 do for [i = 1:3] {
     p = word("50 95 99", i) + 0
     set arrow i from graph 0, first p to graph 1, first p nohead linecolor rgb GREY linewidth 0.7 dashtype 3 back

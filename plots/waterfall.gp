@@ -43,7 +43,7 @@ stage_is(k) = strcol("stage") eq word(STAGES, k) && column("mean_ms") > 0
 
 eval headline("Where the time to first token goes, by where the prefix was found")
 set xrange [0:longest * unit * 1.32]
-set yrange [-0.6:(n > 0 ? n : 1) - 0.4]
+set yrange [(n < 5 ? n - 5 : 0) - 0.6:(n > 0 ? n : 1) - 0.4] # few bars stay slim
 set xlabel sprintf("mean time since the planned arrival (%s)", unit == 1 ? "ms" : unit > 1 ? "us" : "s")
 unset ytics
 set border 1
@@ -56,7 +56,7 @@ do for [s = 1:7] {
         name = word(SOURCES, s)
         found = name eq "none" ? "nothing found" : name eq "all" ? "all requests" : word(PLACES, s)
         set label 100 + s found at screen 0.145, first n - row[s] + 0.12 right font ",12"
-        set label 200 + s amount(requests[s])." requests" at screen 0.145, first n - row[s] - 0.2 right font ",9" textcolor rgb DARK
+        set label 200 + s amount(requests[s]).(requests[s] == 1 ? " request" : " requests") at screen 0.145, first n - row[s] - 0.2 right font ",9" textcolor rgb DARK
         set label 300 + s "first token ".duration(ttft[s]) at ttft[s] * unit, first n - row[s] + 0.12 left offset 0.7, 0 font ",11"
         set label 400 + s "+ ".duration(generation[s])." generation" at ttft[s] * unit, first n - row[s] - 0.2 left offset 0.7, 0 font ",9" textcolor rgb DARK
     }

@@ -41,6 +41,13 @@ START_TEST(histogram_keeps_its_bound)
     }
     ck_assert_double_eq(histogram_quantile(h, 1), (double)values[N - 1]);
     ck_assert_uint_eq(histogram_at_most(h, UINT64_MAX), N);
+    struct histogram *both = calloc(1, sizeof *both);
+    histogram_add(both, 7, 2);
+    histogram_merge(both, h);
+    ck_assert_uint_eq(both->total, N + 2);
+    ck_assert_uint_eq(histogram_at_most(both, UINT64_MAX), N + 2);
+    ck_assert_double_eq(histogram_quantile(both, 1), histogram_quantile(h, 1));
+    free(both);
     histogram_add(h, UINT64_MAX, 3);
     ck_assert_uint_eq(h->total, N + 3);
     ck_assert_double_eq(histogram_quantile(h, 1), (double)UINT64_MAX);

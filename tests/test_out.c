@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * test_out.c - number formatting beside printf, CSV quoting, and errors that stick.
+ * test_out.c - number formatting beside printf, CSV quoting, errors that stick; sorting beside qsort.
  */
 #include "kvt_test.h"
 
 #include "../cli/out.h"
+#include "../cli/radix.h"
 #include "../core/mix.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,6 +90,34 @@ START_TEST(fields_are_quoted_and_full_disk_sticks)
 }
 END_TEST
 
+/* ---- Sorting beside qsort. ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+START_TEST(radix_sorts)
+{
+    static const size_t sizes[] = {0, 1, 2, 3, 255, 256, 257, 10000};
+
+    for (unsigned round = 0; round < 64 * 8; round++) {
+        size_t n = sizes[round % 8];
+        double *a = malloc((n + 1) * sizeof *a), *b = malloc((n + 1) * sizeof *b);
+        for (size_t i = 0; i < n; i++)
+            a[i] = b[i] = (double)(kvt_mix64(round * 100003u + i) >> (round / 8));
+        if (n > 2 && round % 3 == 0)
+            a[1] = b[1] = 0.25;
+        qsort(b, n, sizeof *b, by_value);
+        ck_assert_int_eq(radix_sort(a, n), 0);
+        ck_assert(memcmp(a, b, n * sizeof *a) == 0);
+        free(a);
+        free(b);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("out");
@@ -95,6 +125,7 @@ int main(void)
 
     tcase_add_test(all, numbers_as_text);
     tcase_add_test(all, fields_are_quoted_and_full_disk_sticks);
+    tcase_add_test(all, radix_sorts);
     suite_add_tcase(suite, all);
     return kvt_test_main(suite);
 }
