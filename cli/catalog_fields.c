@@ -150,23 +150,23 @@ static const struct catalog_field price_fields[] = {
     MAYBE(catalog_price, "usd_per_gb", usd_per_gb, NUMBER, "moved, decimal GB"),
 };
 
-#define SECTION(list, noun, file, type, fields)                                                    \
-    {                                                                                              \
-#list, noun, file, offsetof(struct catalog, list), sizeof(struct type), fields,            \
-            sizeof fields / sizeof *fields                                                         \
-    }
+#define SECTION(list, noun_, file_, type, rows)                                                    \
+    .key = #list, .noun = (noun_), .file = (file_), .offset = offsetof(struct catalog, list),      \
+    .entry_size = sizeof(struct type), .fields = (rows),                                           \
+    .n_fields = sizeof(rows) / sizeof(rows)[0]
 
 static const struct catalog_section sections[] = {
-    SECTION(gpus, "gpu", "gpus.yaml", catalog_gpu, gpu_fields),
-    SECTION(models, "model", "models.yaml", catalog_model, model_fields),
-    SECTION(links, "link", "links.yaml", catalog_link, link_fields),
-    SECTION(hosts, "host", "hosts.yaml", catalog_host, host_fields),
-    SECTION(redis_nodes, "Redis node", "redis.yaml", catalog_redis_node, redis_node_fields),
-    SECTION(redis_servers, "Redis server", "redis.yaml", catalog_redis_server, redis_server_fields),
-    SECTION(disks, "disk", "disks.yaml", catalog_disk, disk_fields),
-    SECTION(codecs, "codec", "codecs.yaml", catalog_codec, codec_fields),
-    SECTION(stacks, "serving stack", "stacks.yaml", catalog_stack, stack_fields),
-    SECTION(prices, "price", "prices.yaml", catalog_price, price_fields),
+    {SECTION(gpus, "gpu", "gpus.yaml", catalog_gpu, gpu_fields)},
+    {SECTION(models, "model", "models.yaml", catalog_model, model_fields)},
+    {SECTION(links, "link", "links.yaml", catalog_link, link_fields)},
+    {SECTION(hosts, "host", "hosts.yaml", catalog_host, host_fields)},
+    {SECTION(redis_nodes, "Redis node", "redis.yaml", catalog_redis_node, redis_node_fields)},
+    {SECTION(redis_servers, "Redis server", "redis.yaml", catalog_redis_server,
+             redis_server_fields)},
+    {SECTION(disks, "disk", "disks.yaml", catalog_disk, disk_fields)},
+    {SECTION(codecs, "codec", "codecs.yaml", catalog_codec, codec_fields)},
+    {SECTION(stacks, "serving stack", "stacks.yaml", catalog_stack, stack_fields)},
+    {SECTION(prices, "price", "prices.yaml", catalog_price, price_fields)},
 };
 
 const struct catalog_section *catalog_sections(size_t *n)

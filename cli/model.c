@@ -90,10 +90,11 @@ double model_weight_b(const struct catalog_model *m)
 static double layer_kv_b(const struct catalog_model *m, uint32_t tp)
 {
     uint32_t heads = (uint32_t)m->kv_heads.number;
+    uint32_t heads_per_gpu = (heads + tp - 1) / tp;
 
     if (has_latent(m))
         return m->latent_dim.number * m->kv_bits.number / 8 * tp;
-    return 2 * m->head_dim.number * m->kv_bits.number / 8 * ((heads + tp - 1) / tp) * tp;
+    return 2 * m->head_dim.number * m->kv_bits.number / 8 * heads_per_gpu * tp;
 }
 
 double model_kv_b_per_token(const struct catalog_model *m, uint32_t tp)
