@@ -57,6 +57,8 @@ const char *results_stage_name(unsigned stage)
 
 /* ---- Building up and tearing down. ---- */
 
+enum { EXPECTED_MAX = 1 << 24 }; /* requests for which room is made at once: 512 MiB, untouched */
+
 static const char *or_empty(const char *text)
 {
     return text != NULL ? text : "";
@@ -81,7 +83,7 @@ static void options_copy(struct results_options *to, const struct results_option
 static int collector_init(struct results *r)
 {
     size_t engines = r->options.engines;
-    uint64_t expected = r->options.expected_requests;
+    uint64_t expected = r->options.expected_requests; /* a hint: a wild one must not cost memory */
 
     r->requests_csv.fd = -1;
     r->first_arrival_ns = KVT_NEVER;
@@ -93,6 +95,8 @@ static int collector_init(struct results *r)
     if (r->engine_busy_ns == NULL || r->engine_iterations == NULL || r->engine_tokens == NULL ||
         (r->options.dir != NULL && r->stages == NULL))
         return -ENOMEM;
+    if (expected > EXPECTED_MAX)
+        expected = EXPECTED_MAX;
     for (unsigned m = 0; m < RESULTS_ITL && expected > 0; m++) {
         r->series[m].value_ns = malloc(expected * sizeof(double));
         if (r->series[m].value_ns == NULL)

@@ -38,7 +38,7 @@ FORMATS = "svg png"
 
 set border 3 linecolor rgb DARK linewidth 1
 set tics nomirror scale 0.6 textcolor rgb BLACK font ',11'
-set grid xtics ytics linecolor rgb LIGHT linewidth 0.5 dashtype solid
+set grid xtics ytics linetype 1 linecolor rgb LIGHT linewidth 0.6 dashtype 1
 set style fill solid 1.0 noborder
 set key font ",11" textcolor rgb BLACK
 set lmargin 10

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sys/resource.h>
 
 static char why[512];
 
@@ -171,6 +172,55 @@ START_TEST(broken_accounts_are_refused)
 }
 END_TEST
 
+/* ---- Out of memory. ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* With no more data memory to be had the arrays cannot grow: the run goes on, and says so at its end. */
+START_TEST(out_of_memory_is_kept)
+{
+#ifdef SANITIZED
+    kvt_test_skip("a sanitizer's allocator does not return NULL");
+#else
+    struct kvt_core_stats stats;
+    struct kvt_core_gauges gauges = {.running = 0};
+    const struct results_end end = {.stats = &stats, .gauges = &gauges};
+    struct results *r = hand_run(NULL, 0, &stats);
+    struct rlimit old, none;
+    uint64_t id = 10;
+
+    getrlimit(RLIMIT_DATA, &old);
+    none = old;
+    none.rlim_cur = 4096; /* 0 is an exception that Linux makes for Valgrind */
+    setrlimit(RLIMIT_DATA, &none);
+    for (; results_status(r) == 0 && id < 1000000; id++) {
+        struct kvt_report p = hand_report(id, 3 * KVT_SECOND, 0, 100, 1, 0, 512);
+        tell(r, &p);
+    }
+    struct fake_run f = {.engines = 1000000};
+    struct results_options options;
+    int error = 0;
+    fake_options(&options, NULL, &f);
+    char refused[128] = "";
+    struct results *second = results_new(&options, &error, refused, sizeof refused);
+    setrlimit(RLIMIT_DATA, &old);
+    ck_assert_ptr_null(second);
+    ck_assert_int_eq(error, -ENOMEM);
+    ck_assert_str_eq(refused, "out of memory for the results");
+    ck_assert_int_eq(results_status(r), -ENOMEM);
+    ck_assert_int_eq(results_close(r, &end, why, sizeof why), -ENOMEM);
+    ck_assert_ptr_nonnull(strstr(why, "Cannot allocate memory"));
+    results_free(r);
+#endif
+}
+END_TEST
+
 /* ---- The table. ---- */
 
 static struct results *fake_collect(struct fake_run *f)
@@ -217,6 +267,7 @@ int main(void)
     tcase_add_test(all, figures_by_hand);
     tcase_add_test(all, warm_up_is_cut);
     tcase_add_test(all, broken_accounts_are_refused);
+    tcase_add_test(all, out_of_memory_is_kept);
     tcase_add_test(all, table_prints);
     suite_add_tcase(suite, all);
     return kvt_test_main(suite);
