@@ -46,7 +46,9 @@ static void put_value(struct writer *w, const struct scenario_key *key,
                       const char *indent, const char *name)
 {
     char text[1024], line[1100], path[128];
-    const char *raw = value->text ? value->text : scenario_fallback(key, tier);
+    const char *raw = scenario_text(w->s, key, value, tier);
+    if (!raw)
+        return;
     if (key->type == KEY_LIST && strcmp(raw, "none") == 0)
         snprintf(text, sizeof text, "[]");
     else if (key->type == KEY_LIST)
@@ -112,7 +114,8 @@ void scenario_explain(const struct scenario *s, FILE *out,
         const char *path = keys[i].path;
         bool generator = strncmp(path, "workload.generate.", 18) == 0;
         bool trace = strcmp(path, "workload.trace") == 0;
-        if (keys[i].type == KEY_LATER || (generator && !generated) || (trace && generated))
+        if (keys[i].type == KEY_LATER || (generator && !generated) || (trace && generated) ||
+            !scenario_text(s, &keys[i], &s->values[i], KVT_TIERS))
             continue;
         if (strncmp(open, "cache.", 6) == 0 && strncmp(path, "cache.", 6) != 0)
             put_tiers(&w);

@@ -33,9 +33,17 @@ struct pass {
     size_t error_size;
 };
 
+void outline_one_line(char *message)
+{
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+}
+
 static int refuse(struct pass *p, size_t line, const char *what, const char *expected)
 {
     snprintf(p->error, p->error_size, "%s:%zu: %s: %s", p->name, line + 1, what, expected);
+    outline_one_line(p->error);
     return -EINVAL;
 }
 

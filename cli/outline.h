@@ -41,6 +41,9 @@ KVT_MUST_CHECK int outline_init(struct outline *outline, const char *name, const
                                 size_t len, char *error, size_t error_size);
 void outline_release(struct outline *outline);
 
+/* Replaces control characters by '?': keys and values of a file may hold them, messages must not. */
+void outline_one_line(char *message);
+
 /* The node at path, or NULL. */
 const struct outline_node *outline_find(const struct outline *outline, const char *path);
 

@@ -23,6 +23,7 @@
 #include <stdio.h>
 
 #include "../core/core.h"
+#include "../workload/generate.h"
 #include "units.h"
 
 #define SCENARIO_ERROR_SIZE 512
@@ -30,38 +31,27 @@
 enum scenario_write { WRITE_THROUGH, WRITE_NONE };
 enum scenario_world { WORLD_NULL, WORLD_SIM, WORLD_REAL };
 
-/* The generator's own numbers; wl_* in workload/ says what each means. */
-struct scenario_generate {
-    uint64_t kind; /* index into scenario_generators */
-    uint64_t requests, sessions;
-    double rate_per_s;
-    const char *arrivals; /* poisson, gamma(cv=2), diurnal(...): text, workload/ reads it */
-    double turns_mean, think_s;
-    uint64_t system_prompts, system_tokens;
-    double user_tokens, user_cv, answer_tokens, answer_cv;
-    uint64_t context_most_tokens;
-    uint64_t documents, document_tokens, documents_per_request;
-    double zipf;
-    uint64_t tools_tokens, fan_out, depth, tenants;
-};
-
 struct scenario_workload {
-    const char *trace; /* NULL: generate */
-    const char *format;
-    uint64_t trace_block_tokens; /* 0: as the format has it */
+    const char *trace;           /* NULL: generate */
+    uint64_t format;             /* enum wl_format */
+    uint64_t trace_block_tokens; /* 0: found out */
     double rate_scale;
     uint64_t limit, skip;       /* limit UINT64_MAX: all */
     kvt_ns warmup_ns;           /* requests that arrive before run but are not counted */
     uint64_t max_output_tokens; /* UINT64_MAX: as the trace has it */
-    struct scenario_generate generate;
+    bool tenant_salts;
+    uint64_t synth_system_tokens;
+    double synth_continues;
+    kvt_ns synth_idle_ns;
+    struct wl_generate generate;
 };
 
 struct scenario_cluster {
     const char *model, *gpu, *network, *stack;
     uint64_t engines, gpus_per_engine;
-    uint64_t router; /* enum kvt_router_kind */
+    uint64_t router;                               /* enum kvt_router_kind */
     uint64_t max_batch_tokens, max_batch_requests; /* 0: as the stack has it */
-    double gpu_memory_ratio; /* of GPU memory that the stack may use; 0: as it does */
+    double gpu_memory_ratio;    /* of GPU memory that the stack may use; 0: as it does */
     uint64_t contiguous_tokens; /* 0: the model's context length */
 };
 
@@ -73,10 +63,10 @@ struct scenario_tier {
     bool ttl_refresh;
     uint64_t evict;    /* 0: lru */
     uint64_t write;    /* enum scenario_write */
-    const char *codec;  /* comma separated: "fp16,zlib-3"; "none" */
+    const char *codec; /* comma separated: "fp16,zlib-3"; "none" */
     uint64_t codec_cores;
     bool probe;
-    uint64_t touch;   /* enum kvt_touch_order; gpu only */
+    uint64_t touch;     /* enum kvt_touch_order; gpu only */
     const char *node;   /* redis: catalogue name of a node type */
     const char *server; /* redis: catalogue name of the server software */
     uint64_t nodes, replicas, connections;
@@ -158,18 +148,22 @@ enum scenario_type_kind {
     KEY_CHOICE, /* one of names[] */
     KEY_COUNT,  /* least .. most; the word in `word` stands for word_value */
     KEY_NUMBER, /* plain, least .. most */
-    KEY_RATIO,    /* 0.9 or 90%, least .. most; the word stands for 0 */
+    KEY_RATIO,  /* 0.9 or 90%, least .. most; the word stands for 0 */
     KEY_RATE,   /* per second, above least */
     KEY_BOOL,
     KEY_DURATION, /* kvt_ns; the word stands for KVT_NEVER */
     KEY_CAPACITY,
-    KEY_LATER /* belongs to the format, but this version does not do it: refused by name */
+    KEY_GENERATE, /* of a generator: workload/generate.h reads it; offset is an enum wl_param */
+    KEY_LATER     /* belongs to the format, but this version does not do it: refused by name */
 };
+
+/* KEY_GENERATE: what offset says beside the numbers of enum wl_param. */
+enum { SCENARIO_GENERATE_KIND = WL_PARAMS, SCENARIO_GENERATE_ARRIVALS };
 
 struct scenario_key {
     const char *path; /* cache.block_tokens; for tiers the name below the tier: capacity */
     enum scenario_type_kind type;
-    const char *fallback; /* default text; NULL: none, the member is NULL (KEY_TEXT only) */
+    const char *fallback; /* default text; NULL: none, or not the same for all */
     size_t offset;        /* into struct scenario, or struct scenario_tier */
     double least, most;
     const char *word; /* instead of a value, or NULL; stands for word_value (KEY_RATIO: 0) */
@@ -183,8 +177,11 @@ struct scenario_key {
 const struct scenario_key *scenario_keys(size_t *n);
 const struct scenario_key *scenario_tier_keys(size_t *n);
 
-/* The default text of a key (for tiers it may differ by kind). Never NULL. */
-const char *scenario_fallback(const struct scenario_key *key, enum kvt_tier_kind tier);
+/* The text that a key has, its own or the default (which for tiers and generators differs by kind). tier:
+ * KVT_TIERS outside tiers. NULL: it has none, such as a trace that is not given, or a parameter that the
+ * chosen generator does not know. */
+const char *scenario_text(const struct scenario *s, const struct scenario_key *key,
+                          const struct scenario_value *value, enum kvt_tier_kind tier);
 
 /* Which tier a word names; KVT_TIERS when none. */
 enum kvt_tier_kind scenario_tier_named(const char *word);

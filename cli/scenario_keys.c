@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "../workload/workload.h"
+
 #define AT(member)      offsetof(struct scenario, member)
 #define TIER_AT(member) offsetof(struct scenario_tier, member)
 #define BIT(kind)       (1u << (kind))
@@ -28,7 +30,8 @@ static const double u32 = 4294967294.0; /* KVT_NONE is taken */
 static const double u53 = 9007199254740992.0;
 
 static const char *const worlds[] = {"null", "sim", "real", NULL};
-static const char *const formats[] = {"auto", "mooncake", "azure", "prompts", "binary", NULL};
+static const char *const formats[] = {"auto",  "mooncake", "qwen",   "prompts",
+                                      "azure", "burstgpt", "binary", NULL};
 static const char *const routers[] = {"round-robin", "least-loaded", "hash-affinity",
                                       "prefix-aware", NULL};
 static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
@@ -38,7 +41,7 @@ static const char *const touches[] = {"head", "leaf", NULL};
 
 /* One key after the other, not one member per line. */
 /* clang-format off */
-static const struct scenario_key keys[] = {
+static const struct scenario_key plain_keys[] = {
     {.path = "question", .type = KEY_TEXT, .fallback = "", .offset = AT(question),
      .help = "what this scenario asks, in one sentence"},
     {.path = "expect", .type = KEY_TEXT, .fallback = "", .offset = AT(expect),
@@ -68,6 +71,19 @@ static const struct scenario_key keys[] = {
     {.path = "workload.max_output_tokens", .type = KEY_COUNT, .fallback = "all",
      .offset = AT(workload.max_output_tokens), .most = u32, .word = "all", .word_value = UINT64_MAX,
      .help = "cuts outputs; 0: prefill only"},
+    {.path = "workload.tenant_salts", .type = KEY_BOOL, .fallback = "false",
+     .offset = AT(workload.tenant_salts), .help = "tenants share no blocks"},
+    {.path = "workload.synth.system_tokens", .type = KEY_COUNT, .fallback = "256",
+     .offset = AT(workload.synth_system_tokens), .most = u32,
+     .help = "traces of lengths only: the system prompt that all share"},
+    {.path = "workload.synth.continues", .type = KEY_RATIO, .fallback = "0.5",
+     .offset = AT(workload.synth_continues), .most = 1,
+     .help = "traces of lengths only: share of requests that continue a conversation"},
+    {.path = "workload.synth.idle", .type = KEY_DURATION, .fallback = "300s",
+     .offset = AT(workload.synth_idle_ns),
+     .help = "traces of lengths only: a conversation idle for longer is over"},
+    {.path = "workload.generate", .type = KEY_GENERATE}, /* stands for the generators' keys */
+
     {.path = "cluster.model", .type = KEY_TEXT, .fallback = "llama-3.1-8b",
      .offset = AT(cluster.model), .help = "see `kvtwin catalog`"},
     {.path = "cluster.gpu", .type = KEY_TEXT, .fallback = "a100-80g-sxm", .offset = AT(cluster.gpu),
@@ -79,7 +95,7 @@ static const struct scenario_key keys[] = {
      .help = "tensor parallel degree"},
     {.path = "cluster.network", .type = KEY_TEXT, .fallback = "ethernet-100g",
      .offset = AT(cluster.network), .help = "between engines and Redis; see `kvtwin catalog`"},
-    {.path = "cluster.stack", .type = KEY_TEXT, .fallback = "auto", .offset = AT(cluster.stack),
+    {.path = "cluster.stack", .type = KEY_TEXT, .fallback = "vllm-v1", .offset = AT(cluster.stack),
      .help = "serving software, for its host overheads; see `kvtwin catalog`"},
     {.path = "cluster.router", .type = KEY_CHOICE, .fallback = "prefix-aware",
      .offset = AT(cluster.router), .names = routers, .help = "which engine gets a request"},
@@ -156,7 +172,7 @@ static const struct scenario_key tier_keys[] = {
      .kinds = BELOW, .help = "ask before loading"},
     {.path = "node", .type = KEY_TEXT, .fallback = "cache.r7g.16xlarge", .offset = TIER_AT(node),
      .kinds = REDIS, .help = "type of a Redis node; see `kvtwin catalog`"},
-    {.path = "server", .type = KEY_TEXT, .fallback = "redis-7", .offset = TIER_AT(server),
+    {.path = "server", .type = KEY_TEXT, .fallback = "redis", .offset = TIER_AT(server),
      .kinds = REDIS, .help = "server software; see `kvtwin catalog`"},
     {.path = "nodes", .type = KEY_COUNT, .fallback = "1", .offset = TIER_AT(nodes), .least = 1,
      .most = 1024, .kinds = REDIS, .help = "Redis nodes, replicas included"},
@@ -178,10 +194,45 @@ static const struct scenario_key tier_keys[] = {
 
 /* clang-format on */
 
+enum { PLAIN_KEYS = sizeof plain_keys / sizeof plain_keys[0] };
+
+_Static_assert(PLAIN_KEYS + WL_PARAMS + 1 <= SCENARIO_KEYS_MOST, "room for values");
+_Static_assert(sizeof tier_keys / sizeof tier_keys[0] <= SCENARIO_TIER_KEYS_MOST,
+               "room for values");
+
+/* plain_keys with the generators' keys put in, whose table is that of workload/generate.h. */
+static struct {
+    struct scenario_key keys[SCENARIO_KEYS_MOST];
+    char paths[WL_PARAMS + 2][64];
+    size_t n;
+} all;
+
+static void add_generator_key(size_t param, const char *name, const char *help)
+{
+    char *path = all.paths[param];
+    snprintf(path, sizeof all.paths[0], "workload.generate.%s", name);
+    all.keys[all.n++] =
+        (struct scenario_key){.path = path, .type = KEY_GENERATE, .offset = param, .help = help};
+}
+
 const struct scenario_key *scenario_keys(size_t *n)
 {
-    *n = sizeof keys / sizeof keys[0];
-    return keys;
+    *n = all.n;
+    if (all.n > 0)
+        return all.keys;
+    for (size_t i = 0; i < PLAIN_KEYS; i++) {
+        if (plain_keys[i].type != KEY_GENERATE) {
+            all.keys[all.n++] = plain_keys[i];
+            continue;
+        }
+        add_generator_key(SCENARIO_GENERATE_KIND, "kind", "chat, agent, rag or zipf-tree");
+        add_generator_key(SCENARIO_GENERATE_ARRIVALS, "arrivals",
+                          "poisson, gamma(cv=2), diurnal(amplitude=0.8,period=24h) or constant");
+        for (size_t p = 0; p < WL_PARAMS; p++)
+            add_generator_key(p, wl_generate_keys[p].name, wl_generate_keys[p].help);
+    }
+    *n = all.n;
+    return all.keys;
 }
 
 const struct scenario_key *scenario_tier_keys(size_t *n)
@@ -190,18 +241,30 @@ const struct scenario_key *scenario_tier_keys(size_t *n)
     return tier_keys;
 }
 
-_Static_assert(sizeof keys / sizeof keys[0] <= SCENARIO_KEYS_MOST, "room for values");
-_Static_assert(sizeof tier_keys / sizeof tier_keys[0] <= SCENARIO_TIER_KEYS_MOST,
-               "room for values");
-
-const char *scenario_fallback(const struct scenario_key *key, enum kvt_tier_kind tier)
+static const char *tier_fallback(const struct scenario_key *key, enum kvt_tier_kind tier)
 {
     static const char *const capacities[KVT_TIERS] = {
         [KVT_GPU] = "auto", [KVT_HOST] = "256GiB", [KVT_REDIS] = "auto", [KVT_DISK] = "4TiB"};
-    if (key->kinds && key->type == KEY_CAPACITY)
+    if (key->type == KEY_CAPACITY)
         return capacities[tier];
     /* A server that evicts by itself is asked first: core's directory of it is a hint. */
-    if (key->kinds && strcmp(key->path, "probe") == 0 && tier == KVT_REDIS)
+    if (strcmp(key->path, "probe") == 0 && tier == KVT_REDIS)
         return "true";
-    return key->fallback ? key->fallback : "";
+    return key->fallback;
+}
+
+const char *scenario_text(const struct scenario *s, const struct scenario_key *key,
+                          const struct scenario_value *value, enum kvt_tier_kind tier)
+{
+    if (value->text || key->type == KEY_LATER)
+        return value->text;
+    if (tier != KVT_TIERS)
+        return tier_fallback(key, tier);
+    if (key->type != KEY_GENERATE)
+        return key->fallback;
+    if (key->offset == SCENARIO_GENERATE_KIND)
+        return wl_kind_name(WL_CHAT);
+    if (key->offset == SCENARIO_GENERATE_ARRIVALS)
+        return "poisson";
+    return wl_generate_keys[key->offset].fallback[s->workload.generate.kind];
 }

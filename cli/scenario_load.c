@@ -441,8 +441,10 @@ out:
         cyaml_free(&config, &schema->root, raw, 0);
     free(schema);
     outline_release(&outline);
-    if (rc != 0)
+    if (rc != 0) {
+        outline_one_line(error);
         scenario_release(s);
+    }
     return rc;
 }
 

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../workload/workload.h"
 #include "near.h"
+#include "outline.h"
 
 /* Full path of a key, as on the command line. */
 static void full_path(const struct scenario_key *key, enum kvt_tier_kind tier, char *path,
@@ -136,6 +138,7 @@ static int parse(const struct scenario_key *key, const char *text, void *member,
     case KEY_CAPACITY:
         rc = units_capacity(text, member, &why);
         break;
+    case KEY_GENERATE:
     case KEY_LATER:
         return 0;
     }
@@ -152,14 +155,14 @@ static int type_table(const struct scenario *s, const struct scenario_key *keys,
     for (size_t i = 0; i < n; i++) {
         if (keys[i].type == KEY_LATER || (tier != KVT_TIERS && !(keys[i].kinds & (1u << tier))))
             continue;
-        const char *text = values[i].text;
+        const char *text = scenario_text(s, &keys[i], &values[i], tier);
         void *member = (char *)base + keys[i].offset;
-        if (!text && !keys[i].fallback && !keys[i].kinds) {
+        if (keys[i].type == KEY_GENERATE)
+            continue;
+        if (!text) {
             *(const char **)member = NULL;
             continue;
         }
-        if (!text)
-            text = scenario_fallback(&keys[i], tier);
         char path[128], want[256];
         full_path(&keys[i], tier, path, sizeof path);
         if (values[i].text && text[0] == '\0' && (!keys[i].fallback || keys[i].fallback[0]))
@@ -168,6 +171,32 @@ static int type_table(const struct scenario *s, const struct scenario_key *keys,
             return refuse(s, path, want, error);
     }
     return 0;
+}
+
+/* Hands the generator's texts to its own parser. Its messages are "key: what was expected". */
+static int type_generate(struct scenario *s, char *error)
+{
+    struct wl_generate *generate = &s->workload.generate;
+    struct wl_error why;
+    char path[128];
+    size_t n;
+    const struct scenario_key *keys = scenario_keys(&n);
+    wl_generate_init(generate);
+    for (size_t i = 0; i < n; i++) {
+        if (keys[i].type != KEY_GENERATE || !s->values[i].text)
+            continue;
+        const char *name = strrchr(keys[i].path, '.') + 1;
+        if (wl_generate_set(generate, name, s->values[i].text, &why) != 0) {
+            const char *expected = strstr(why.text, ": ");
+            return refuse(s, keys[i].path, expected ? expected + 2 : why.text, error);
+        }
+    }
+    if (wl_generate_check(generate, &why) == 0)
+        return 0;
+    const char *expected = strstr(why.text, ": ");
+    snprintf(path, sizeof path, "workload.generate.%.*s", (int)(expected ? expected - why.text : 0),
+             why.text);
+    return refuse(s, path, expected ? expected + 2 : why.text, error);
 }
 
 /* Trace or generator: what --set names goes first, in a file it is one of them. */
@@ -235,6 +264,8 @@ int scenario_type(struct scenario *s, char *error)
     size_t n;
     const struct scenario_key *keys = scenario_keys(&n);
     int rc = type_table(s, keys, n, s->values, KVT_TIERS, s, error);
+    if (rc == 0)
+        rc = type_generate(s, error);
     keys = scenario_tier_keys(&n);
     for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
         struct scenario_tier *tier = &s->cache.tiers[kind];
@@ -249,10 +280,14 @@ int scenario_type(struct scenario *s, char *error)
     }
     if (rc == 0)
         rc = choose_source(s, error);
-    return rc ? rc : check_between(s, error);
+    if (rc == 0)
+        rc = check_between(s, error);
+    if (rc != 0)
+        outline_one_line(error);
+    return rc;
 }
 
-int scenario_set(struct scenario *s, const char *assignment, char *error)
+static int set(struct scenario *s, const char *assignment, char *error)
 {
     const char *equals = strchr(assignment, '=');
     if (!equals || equals == assignment) {
@@ -291,6 +326,14 @@ int scenario_set(struct scenario *s, const char *assignment, char *error)
     return 0;
 }
 
+int scenario_set(struct scenario *s, const char *assignment, char *error)
+{
+    int rc = set(s, assignment, error);
+    if (rc != 0)
+        outline_one_line(error);
+    return rc;
+}
+
 /* ---- Hash ------------------------------------------------------------------------------------------ */
 
 static bool hash_line(EVP_MD_CTX *digest, const char *path, const char *text)
@@ -306,22 +349,21 @@ static bool hash_all(const struct scenario *s, EVP_MD_CTX *digest)
     const struct scenario_key *keys = scenario_keys(&n);
     bool good = true;
     /* question and expect, the first two, change no figure. */
-    for (size_t i = 2; i < n && good; i++)
-        if (keys[i].type != KEY_LATER)
-            good = hash_line(digest, keys[i].path,
-                             s->values[i].text ? s->values[i].text
-                                               : scenario_fallback(&keys[i], KVT_TIERS));
+    for (size_t i = 2; i < n && good; i++) {
+        const char *text = scenario_text(s, &keys[i], &s->values[i], KVT_TIERS);
+        if (text)
+            good = hash_line(digest, keys[i].path, text);
+    }
     keys = scenario_tier_keys(&n);
     for (int kind = 0; kind < KVT_TIERS; kind++) {
         for (size_t i = 0; i < n && good && s->cache.tiers[kind].enabled; i++) {
+            enum kvt_tier_kind tier = (enum kvt_tier_kind)kind;
             if (keys[i].type == KEY_LATER || !(keys[i].kinds & (1u << kind)))
                 continue;
-            const struct scenario_value *value = &s->tier_values[kind][i];
             char path[128];
-            full_path(&keys[i], (enum kvt_tier_kind)kind, path, sizeof path);
-            good = hash_line(digest, path,
-                             value->text ? value->text
-                                         : scenario_fallback(&keys[i], (enum kvt_tier_kind)kind));
+            full_path(&keys[i], tier, path, sizeof path);
+            good =
+                hash_line(digest, path, scenario_text(s, &keys[i], &s->tier_values[kind][i], tier));
         }
     }
     return good;
