@@ -282,6 +282,10 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
     q->n_held = full < q->n_keys ? full : q->n_keys;
     if (q->n_held < q->n_match)
         q->n_held = q->n_match;
+    /* The prompt's blocks fit (core.c saw to that); of the output's, what is beyond capacity lies in the tail. */
+    const uint64_t most = core->config.tiers[KVT_GPU].capacity_blocks;
+    if (q->n_held > most)
+        q->n_held = (uint32_t)most;
     match(core, q);
     decide(core, q);
     const struct need need = count_need(core, q);

@@ -183,18 +183,30 @@ static void clear_step(struct kvt_core *core, struct engine *e)
     e->step_op = KVT_NONE;
 }
 
+static bool any_decoding(const struct kvt_core *core, const struct engine *e)
+{
+    for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next)
+        if (decoding(req_at(core, r)))
+            return true;
+    return false;
+}
+
 void step_start(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     if (e->step_op != KVT_NONE || !e->lists[REQ_RUNNING].n || !e->up)
         return;
     struct batch b;
-    give_pages(core, engine, &b);
-    uint64_t prefill_tokens = 0;
-    const uint32_t n_chunks =
-        b.prefill
-            ? fill_chunks(core, engine, core->config.max_batch_tokens - b.n_decode, &prefill_tokens)
-            : 0;
+    uint64_t prefill_tokens;
+    uint32_t n_chunks;
+    do {
+        give_pages(core, engine, &b);
+        prefill_tokens = 0;
+        n_chunks = b.prefill ? fill_chunks(core, engine, core->config.max_batch_tokens - b.n_decode,
+                                           &prefill_tokens)
+                             : 0;
+        /* A prompt that turned out to be complete may leave a batch of nothing but fresh decoders. */
+    } while (!b.n_decode && !n_chunks && any_decoding(core, e));
     if (!b.n_decode && !n_chunks)
         return;
     struct kvt_step step = {.engine = {engine},
