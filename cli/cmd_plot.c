@@ -308,8 +308,10 @@ int cmd_plot(int argc, char **argv)
             free(dirs);
             return EXIT_DONE;
         }
-        if (strcmp(argv[i], "--only") == 0)
-            only = i + 1 < argc ? argv[++i] : "";
+        if (strcmp(argv[i], "--only") == 0) {
+            i++;
+            only = argv[i] != NULL ? argv[i] : ""; /* argv ends with NULL */
+        }
         if (only != NULL) {
             status = choose(only, wanted);
             some = true;

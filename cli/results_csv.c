@@ -117,10 +117,9 @@ void csv_stages(struct out *o, const struct results *r)
     out_text(
         o, "# The latency waterfall of finished requests by source, the farthest tier that served "
            "a block.\n");
-    out_text(
-        o,
-        "# The means of hash to compute add up to that of ttft; ttft and generation to e2e. begin_ms "
-        "and end_ms place a stage on the mean request's timeline.\n");
+    out_text(o, "# The means of hash to compute add up to that of ttft; ttft and generation to "
+                "e2e. begin_ms "
+                "and end_ms place a stage on the mean request's timeline.\n");
     out_text(o, "# Means are exact; p50 and p95 are within 0.4 % (histogram) and do not add up.\n");
     out_text(o, "source,stage,requests,mean_ms,p50_ms,p95_ms,begin_ms,end_ms,ratio_of_e2e\n");
     for (unsigned source = 0; source < SOURCES; source++) {

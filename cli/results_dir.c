@@ -109,7 +109,7 @@ static int split(const char *path, char parent[PATH_MAX], char name[NAME_MAX + 1
     char real[PATH_MAX];
 
     if (realpath(path, real) == NULL) {
-        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+        if (errno == ELOOP || errno == ENAMETOOLONG || errno == ENOMEM || errno == EIO)
             return -errno;
         if (strlen(path) >= sizeof real)
             return -ENAMETOOLONG;
@@ -188,7 +188,7 @@ static int make_partial(struct results_dir *d, char *why, size_t size)
 
 int results_dir_open(struct results_dir *d, const char *path, char *why, size_t size)
 {
-    char parent[PATH_MAX];
+    char parent[PATH_MAX] = ".";
 
     memset(d, 0, sizeof *d);
     int status = *path == '\0' ? -EINVAL : split(path, parent, d->name);

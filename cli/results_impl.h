@@ -26,7 +26,7 @@
 /* Rows of the waterfall: core's spans in order (they sum to TTFT), then sums. */
 enum results_stage {
     STAGE_TTFT = KVT_SPANS, /* the sum so far */
-    STAGE_GENERATION,           /* first token to last */
+    STAGE_GENERATION,       /* first token to last */
     STAGE_E2E,              /* TTFT + GENERATION */
     STAGES
 };

@@ -67,6 +67,7 @@ static char *slurp(const char *dir, const char *name, size_t *length)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", dir, name);
+    *length = 0;
     FILE *f = fopen(path, "rb");
     if (f == NULL)
         return NULL;
@@ -344,6 +345,7 @@ START_TEST(metrics_are_cumulative_and_end)
 
     ck_assert_msg(write_run(dir, 300, 6) == 0, "%s", why);
     char *text = slurp(dir, "metrics.prom", &length);
+    ck_assert_uint_gt(length, 6);
     ck_assert_str_eq(text + length - 6, "# EOF\n");
     double before = 0;
     unsigned buckets = 0;
@@ -370,6 +372,7 @@ START_TEST(same_bytes_twice)
     for (const char *const *file = results_files; *file != NULL; file++) {
         size_t n[3];
         char *x = slurp(a, *file, &n[0]), *y = slurp(b, *file, &n[1]), *z = slurp(c, *file, &n[2]);
+        ck_assert(x != NULL && y != NULL && z != NULL);
         if (strcmp(*file, "run.json") != 0) {
             ck_assert_msg(n[0] == n[1] && memcmp(x, y, n[0]) == 0, "%s differs", *file);
             differ += n[0] != n[2] || memcmp(x, z, n[0]) != 0;
