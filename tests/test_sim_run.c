@@ -241,7 +241,7 @@ static struct cluster random_cluster(uint64_t seed)
     c.traffic_seed = seed;
     c.sim.seed = seed;
     c.sim.engines = c.core.engines = 1 + (uint32_t)dice_below(3);
-    c.mean_gap_ns = (1 + dice_below(400)) * KVT_MILLISECOND;
+    c.mean_gap_ns = (1 + dice_below(dice_one_in(2) ? 10 : 400)) * KVT_MILLISECOND;
     c.core.gpu_pages = 200 + dice_below(2000);
     c.core.max_batch_tokens = dice_one_in(2) ? 8192 : 256 + (uint32_t)dice_below(512);
     c.core.max_batch_requests = dice_one_in(2) ? 64 : 1 + (uint32_t)dice_below(8);
