@@ -238,6 +238,11 @@ static int complain_of_heard(const struct complaint *c, const struct catalog_sec
     char what[384] = "expected a key of the catalogue";
     const struct outline_node *node;
 
+    /* libyaml has no words for a want of memory, and libcyaml passes that on. */
+    if (status == CYAML_ERR_OOM || strstr(heard->message, "(null)")) {
+        snprintf(c->error, c->error_size, "%s: out of memory", c->path);
+        return -ENOMEM;
+    }
     if (strncmp(heard->message, unexpected, sizeof unexpected - 1) == 0) {
         const char *key = heard->message + sizeof unexpected - 1;
 
@@ -475,7 +480,7 @@ int catalog_load(struct catalog **catalog, const char *folder, char *error, size
 
     *catalog = NULL;
     if (!store) {
-        snprintf(error, error_size, "%s: expected memory for the catalogue", folder);
+        snprintf(error, error_size, "%s: out of memory", folder);
         return -ENOMEM;
     }
     schema_init(&store->schema);

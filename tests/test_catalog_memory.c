@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * test_catalog_memory.c - loading the catalogue when memory runs out, at every kind of point.
+ *
+ * This program replaces the allocator under libyaml, libcyaml and the loader by one that refuses from the
+ * Nth request on: each of the first ones, then every 499th up to success. Each refusal must end in
+ * one line and no catalogue. Sanitizers bring their own allocator; there it is skipped.
+ */
+#include "kvt_test.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "../cli/catalog.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_ALLOCATOR 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define OWN_ALLOCATOR 0
+#endif
+#endif
+#if !defined(OWN_ALLOCATOR) && defined(__GLIBC__)
+#define OWN_ALLOCATOR 1
+#endif
+
+#if OWN_ALLOCATOR
+
+static bool armed;
+static long left;
+
+/* glibc's own, under the names it keeps for replacements like these. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+
+static bool refuses(void)
+{
+    if (!armed || left-- > 0)
+        return false;
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return refuses() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return refuses() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    return refuses() ? NULL : __libc_realloc(memory, size);
+}
+
+START_TEST(no_memory)
+{
+    char error[512];
+    struct catalog *c;
+    int status = -1;
+    long refusals = 0;
+
+    for (long n = 0; status; n += n < 200 ? 1 : 499) {
+        error[0] = '\0';
+        left = n;
+        armed = true;
+        status = catalog_load(&c, "scenarios/catalog", error, sizeof error);
+        armed = false;
+        if (!status)
+            break;
+        refusals++;
+        ck_assert_ptr_null(c);
+        ck_assert_msg(error[0] && !strchr(error, '\n'), "request %ld: \"%s\"", n, error);
+    }
+    printf("catalogue: survived %ld refusals\n", refusals);
+    ck_assert_int_gt(refusals, 200);
+    catalog_free(c);
+}
+END_TEST
+
+#else
+
+START_TEST(no_memory)
+{
+    kvt_test_skip("the allocator is not ours to replace here");
+}
+END_TEST
+
+#endif
+
+int main(void)
+{
+    Suite *suite = suite_create("catalog_memory");
+    TCase *tc = tcase_create("memory");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, no_memory);
+    suite_add_tcase(suite, tc);
+    return kvt_test_main(suite);
+}
