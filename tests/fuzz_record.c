@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * fuzz_record.c - a replayed recording is not trusted: whatever its bytes, core must come through.
+ *
+ * The first byte picks a small cluster and whether the rest is the recording as it is, or the records inside one
+ * whose checksums are right (a fuzzer would never guess those). What the replayer lets through must leave core's
+ * invariants whole (kvt_core_check, and core's own assertions), and no memory behind.
+ */
+#include "core/core.h"
+#include "core/replay.h"
+#include "failing_alloc.h"
+#include "record_fixture.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { RAW = 128, MOST_B = 1 << 16 };
+
+static void small_cluster(struct kvt_core_config *c, unsigned pick)
+{
+    kvt_core_config_init(c);
+    c->engines = 2;
+    c->page_tokens = 2;
+    c->block_tokens = 4;
+    c->gpu_pages = pick & 1 ? 40 : UINT64_MAX;
+    c->max_batch_tokens = 64;
+    c->max_batch_requests = 8;
+    c->partial_blocks = pick & 2;
+    c->router = (enum kvt_router_kind)(pick >> 2 & 3);
+    c->tiers[KVT_HOST].present = pick & 16;
+    c->tiers[KVT_REDIS].present = pick & 32;
+    c->tiers[KVT_REDIS].probe = pick & 64;
+    for (int t = 0; t < KVT_TIERS; t++)
+        c->tiers[t].write_through = t != KVT_GPU;
+    c->tiers[KVT_HOST].capacity_blocks = 20;
+    c->tiers[KVT_REDIS].ttl_ns = 1000000;
+    c->load_choice = KVT_LOAD_ALWAYS;
+    c->load_patience = 2;
+    c->prefill = (struct kvt_prefill_cost){1000, 100, 0};
+}
+
+static void replay_all(const void *bytes, size_t n, unsigned pick)
+{
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
+    struct kvt_core_config config;
+    small_cluster(&config, pick);
+    struct kvt_replay replay;
+    if (kvt_replay_init(&replay, alloc, bytes, n, NULL))
+        return;
+    const struct kvt_port port = kvt_replay_port(&replay);
+    int error;
+    struct kvt_core *core = kvt_core_new(&config, &port, alloc, &error);
+    if (!core)
+        abort();
+    while (kvt_replay_step(&replay, core) > 0) {
+    }
+    char why[200];
+    if (!kvt_core_check(core, why, sizeof why))
+        abort();
+    kvt_core_free(core);
+    kvt_replay_release(&replay);
+    if (!failing_alloc_clean(&memory))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1 || size > MOST_B)
+        return 0;
+    if (data[0] & RAW) {
+        replay_all(data + 1, size - 1, data[0]);
+    } else {
+        struct tape tape = {0};
+        tape_frame(&tape, data + 1, size - 1, 1 + size / 2);
+        replay_all(tape.bytes, tape.n, data[0]);
+        tape_release(&tape);
+    }
+    return 0;
+}
