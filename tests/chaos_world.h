@@ -85,8 +85,10 @@ static int chaos_step(void *self, const struct kvt_step *s)
     w->step_of[s->engine.v] = true;
     for (uint32_t i = 0; i < s->n_chunks; i++)
         w->stepped_tokens += s->chunks[i].new_tokens;
-    return chaos_keep(w, (struct chaos_op){
-                             .id = s->op, .step = true, .engine = s->engine.v, .repeat = s->repeat});
+    return chaos_keep(w, (struct chaos_op){.id = s->op,
+                                           .step = true,
+                                           .engine = s->engine.v,
+                                           .repeat = s->repeat});
 }
 
 static void chaos_interrupt(void *self, kvt_engine_id engine)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/mix.h"
+#include "../core/mix.h"
 #include "kvt_test.h"
 
 struct dice {

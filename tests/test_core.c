@@ -27,8 +27,7 @@ static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool can_be_
     tier->ttl_refresh = chaos_draw(w, 2);
     tier->write_through = chaos_draw(w, 4) > 0;
     tier->probe = can_be_server && chaos_draw(w, 2);
-    tier->manager =
-        can_be_server && chaos_draw(w, 2) ? KVT_MANAGED_BY_SERVER : KVT_MANAGED_BY_CORE;
+    tier->manager = can_be_server && chaos_draw(w, 2) ? KVT_MANAGED_BY_SERVER : KVT_MANAGED_BY_CORE;
     tier->stored_b_per_token = 10;
     tier->stored_b_per_block = 3;
     tier->capacity_b = chaos_draw(w, 3) ? UINT64_MAX : 200 + chaos_draw(w, 4000);
