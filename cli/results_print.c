@@ -98,8 +98,10 @@ static const char *times_cell(char text[CELL], double before, double now)
 
 static void section(const struct table *t, const char *name, const char *columns)
 {
-    fprintf(t->out, "\n%s%-16s%s%s\n", t->colour ? "\033[1m" : "", name, t->colour ? "\033[0m" : "",
-            columns);
+    int width = *columns != '\0' ? 16 : 0; /* no blanks at a line's end */
+
+    fprintf(t->out, "\n%s%-*s%s%s\n", t->colour ? "\033[1m" : "", width, name,
+            t->colour ? "\033[0m" : "", columns);
 }
 
 static void print_head(const struct table *t, const struct results *r)
@@ -205,10 +207,19 @@ static void print_ledger(const struct table *t, const struct results *r)
     fprintf(t->out, " of %s blocks looked up\n", count_cell(a, f->lookup_blocks));
 }
 
+/* A capacity in blocks, when it is not given in bytes. */
+static const char *capacity_cell(char text[CELL + 8], const struct results_tier *config)
+{
+    if (config->capacity_b != UINT64_MAX || config->capacity_blocks == UINT64_MAX)
+        return bytes_cell(text, config->capacity_b);
+    count_cell(text, config->capacity_blocks);
+    return strcat(text, " bl");
+}
+
 static void print_tiers(const struct table *t, const struct results *r)
 {
     const struct kvt_core_stats *s = &r->stats;
-    char a[CELL], b[CELL], c[CELL], d[CELL], e[CELL], n[CELL + 8];
+    char a[CELL], b[CELL + 8], c[CELL], d[CELL], e[CELL], n[CELL + 8];
 
     section(t, "tiers",
             "       held         of   evicted blocks      read   written  orphaned   requests");
@@ -218,7 +229,7 @@ static void print_tiers(const struct table *t, const struct results *r)
         if (!config->present)
             continue;
         fprintf(t->out, "  %-14s%11s%11s%17s", kvt_tier_name((enum kvt_tier_kind)tier),
-                bytes_cell(a, r->gauges.held_b[tier]), bytes_cell(b, config->capacity_b),
+                bytes_cell(a, r->gauges.held_b[tier]), capacity_cell(b, config),
                 count_cell(n, s->evicted_blocks[tier]));
         fprintf(t->out, "%10s%10s%10s", bytes_cell(c, s->bytes_read[tier]),
                 bytes_cell(d, s->bytes_written[tier]), bytes_cell(e, r->orphan_b[tier]));
