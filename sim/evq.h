@@ -28,11 +28,13 @@ struct sim_event {
     uint64_t arg;
 };
 
-/* Most events that can be pending at one time. */
-#define SIM_EVQ_MOST ((1u << 24) - 2)
+/* Most events that can be pending at one time, and most pushes in the life of a queue (a day, at full speed). */
+#define SIM_EVQ_MOST        ((1u << 24) - 2)
+#define SIM_EVQ_MOST_PUSHES (UINT64_C(1) << 40)
 
 struct sim_evq {
-    kvt_ns now;      /* nothing can be pushed before this: the last event's time, or where run() was told to end */
+    kvt_ns
+        now; /* nothing can be pushed before this: the last event's time, or where run() was told to end */
     uint64_t pushed; /* events so far; an event at KVT_NEVER is not one */
     uint32_t count;  /* pending */
     /* private: */
@@ -40,7 +42,6 @@ struct sim_evq {
     uint32_t room;
     uint32_t unused; /* head of the list of unused slots */
     uint32_t fresh;  /* slots from here on were never used */
-    uint64_t order;  /* of the next push, in its key */
     struct sim_evq_key *key;
     struct sim_evq_slot *slot;
     void *key_memory, *slot_memory;
@@ -57,8 +58,9 @@ void sim_evq_release(struct sim_evq *q);
 KVT_MUST_CHECK int sim_evq_reserve(struct sim_evq *q, uint32_t n);
 
 /* Calls fn(self, arg, at) at that time. `at` must not be before q->now: the past is an error (asserted). An event at
- * KVT_NEVER never happens: it is accepted, and nothing is kept. 0; -ENOMEM, and nothing is kept. The first push
- * after a pop (or from within an event) cannot fail. */
+ * KVT_NEVER never happens: it is accepted, and nothing is kept. 0; -ENOMEM (also beyond SIM_EVQ_MOST) or -EOVERFLOW
+ * (beyond SIM_EVQ_MOST_PUSHES), and nothing is kept. The first push after a pop, or from within an event, needs no
+ * memory. */
 KVT_MUST_CHECK int sim_evq_push(struct sim_evq *q, kvt_ns at, sim_event_fn *fn, void *self,
                                 uint64_t arg);
 

@@ -40,27 +40,28 @@ struct sim_flow {
     double cap_bps;                 /* its own highest rate, say one connection's; INFINITY: none */
     uint32_t n_links;               /* 0 .. SIM_FLOW_LINKS */
     uint32_t links[SIM_FLOW_LINKS]; /* each one once */
-    sim_event_fn *fn;               /* called as fn(self, arg, end) when the last byte has been moved */
+    sim_event_fn *fn; /* called as fn(self, arg, end) when the last byte has been moved */
     void *self;
     uint64_t arg;
 };
 
 struct sim_link_stats {
-    uint64_t flows;     /* ended here, each with all of its bytes */
-    uint64_t bytes;     /* of those, exactly */
-    uint64_t cancelled; /* flows that were cancelled */
+    uint64_t flows;           /* ended here, each with all of its bytes */
+    uint64_t bytes;           /* of those, exactly */
+    uint64_t cancelled;       /* flows that were cancelled */
     uint64_t cancelled_bytes; /* whole bytes that those had moved */
-    double busy_ns;     /* integral over time of rate / capacity; 0 where the capacity is 0 or infinite */
-    uint32_t active;    /* flows under way */
+    double
+        busy_ns; /* integral over time of rate / capacity; 0 where the capacity is 0 or infinite */
+    uint32_t active; /* flows under way */
 };
 
 /* All links of a world, and all flows over them. */
 struct sim_links {
     uint32_t n_links;
-    uint32_t n_flows;  /* under way */
-    uint64_t started;  /* flows so far */
-    uint64_t settles;  /* computations of rates so far */
-    int error;         /* not 0 (-ENOMEM): a change could not be settled, and nothing here is true any more */
+    uint32_t n_flows; /* under way */
+    uint64_t started; /* flows so far */
+    uint64_t settles; /* computations of rates so far */
+    int error; /* not 0 (-ENOMEM): a change could not be settled, and nothing here is true any more */
     /* private: */
     kvt_ns now;
     kvt_ns armed_ns;     /* time of the event that will look after us; KVT_NEVER: none */
@@ -69,11 +70,11 @@ struct sim_links {
     const struct kvt_alloc *alloc;
     struct link *link;
     struct flow *flow;
-    uint32_t *heap;             /* flows under way, by (end, start) */
+    uint32_t *heap; /* flows under way, by (end, start) */
     uint32_t link_room, flow_room;
-    uint32_t flows_made;        /* flow slots from here on were never used */
-    uint32_t unused;            /* head of the list of unused flow slots */
-    uint32_t due, due_last;     /* list of flows that ended and whose function was not called yet */
+    uint32_t flows_made;    /* flow slots from here on were never used */
+    uint32_t unused;        /* head of the list of unused flow slots */
+    uint32_t due, due_last; /* list of flows that ended and whose function was not called yet */
     struct solver *solver;
 };
 

@@ -21,15 +21,16 @@ __extension__ typedef unsigned __int128 sim_ns_sum;
 
 struct sim_station {
     uint32_t servers;
-    kvt_ns last_ns;         /* arrival of the last job */
-    uint64_t jobs, items;   /* so far */
-    sim_ns_sum busy_ns;     /* server time given out: sum of items * item_ns */
-    sim_ns_sum wait_ns;     /* sum over jobs of begin - arrive */
-    sim_ns_sum stay_ns;     /* sum over jobs of end - arrive: the integral of the number of jobs in the station over
+    kvt_ns last_ns;       /* arrival of the last job */
+    uint64_t jobs, items; /* so far */
+    sim_ns_sum busy_ns;   /* server time given out: sum over jobs of items * item_ns */
+    sim_ns_sum wait_ns;   /* sum over jobs of begin - arrive */
+    sim_ns_sum
+        stay_ns; /* sum over jobs of end - arrive: the integral of the number of jobs in the station over
                                time, once it has run empty */
-    kvt_ns end_ns;          /* when it has run empty, if nothing more arrives */
+    kvt_ns end_ns; /* when it has run empty, if nothing more arrives */
     /* private: */
-    kvt_ns *free_ns;        /* binary min-heap: when each server is free */
+    kvt_ns *free_ns; /* binary min-heap: when each server is free */
     const struct kvt_alloc *alloc;
 };
 
@@ -47,13 +48,10 @@ KVT_MUST_CHECK int sim_station_init(struct sim_station *s, uint32_t servers,
 void sim_station_release(struct sim_station *s);
 
 /* A job of items (>= 1) arrives, each of which takes a server for item_ns (0 is allowed). `now` must not be before
- * the last arrival. A job that would end at KVT_NEVER or later stops the station for good: end is KVT_NEVER. */
+ * the last arrival. A job that one server could not end before KVT_NEVER stops the station for good: its end is
+ * KVT_NEVER. */
 struct sim_service sim_station_submit(struct sim_station *s, kvt_ns now, uint64_t items,
                                       kvt_ns item_ns);
-
-/* Begin and end that submit would answer, without taking the job: for cost predictions. */
-struct sim_service sim_station_peek(const struct sim_station *s, kvt_ns now, uint64_t items,
-                                    kvt_ns item_ns);
 
 /* Server time spent in [0, now]; `now` must not be before the last arrival. */
 sim_ns_sum sim_station_busy_ns(const struct sim_station *s, kvt_ns now);
