@@ -118,7 +118,9 @@ static int resolve_budget(struct resolved *r, const struct scenario *s, const st
     int rc =
         budget_compute(&r->budget, parts->gpu, parts->model, (uint32_t)s->cluster.gpus_per_engine,
                        ratio, r->core.max_batch_tokens, r->core.max_batch_requests);
-    if (rc == 0)
+    /* Without time there is no batch either: hit rates of a given capacity need no GPU that could hold it. */
+    bool asked = s->world != WORLD_NULL || s->cache.tiers[KVT_GPU].capacity.kind == UNITS_AUTO;
+    if (rc == 0 || !asked)
         return 0;
     char why[256];
     budget_complaint(&r->budget, why, sizeof why);
