@@ -179,6 +179,11 @@ static int load_scenario(struct run *run)
     int rc = scenario_load(s, find_scenario(a->scenario, path, sizeof path), run->error);
     for (size_t i = 0; rc == 0 && i < a->n_sets; i++)
         rc = scenario_set(s, a->sets[i], run->error);
+    if (rc == 0 && a->world && strcmp(a->world, "null") != 0 && strcmp(a->world, "sim") != 0 &&
+        strcmp(a->world, "real") != 0) {
+        snprintf(run->error, sizeof run->error, "--world: expected null or sim");
+        rc = -EINVAL;
+    }
     if (rc == 0 && a->world) {
         snprintf(world, sizeof world, "world=%.40s", a->world);
         rc = scenario_set(s, world, run->error);
