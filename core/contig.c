@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * contig.c - see contig.h. First fit is Knuth's (The Art of Computer Programming 1, 2.5, Algorithm A), over an
- * array instead of a list: the holes of a whole engine fit a few cache lines, and a moved tail is one memmove.
+ * contig.c - see contig.h. First fit is Knuth's (The Art of Computer Programming 1, 2.5, Algorithm
+ * A), over an array instead of a list: the holes of a whole engine fit a few cache lines, and a
+ * moved tail is one memmove.
  */
 #include "contig.h"
 

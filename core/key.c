@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * key.c - see key.h. SHA-256 is OpenSSL's, which uses the processor's SHA instructions where there are any.
+ * key.c - see key.h. SHA-256 is OpenSSL's, which uses the processor's SHA instructions where there
+ * are any.
  *
- * What goes into the digest, all integers little endian whatever the machine, because keys in a shared tier
- * have to mean the same everywhere:
+ * What goes into the digest, all integers little endian whatever the machine, because keys in a
+ * shared tier have to mean the same everywhere:
  *
  *      namespace   8 bytes of length, then the bytes; three times
  *      block 0     32 bytes of namespace digest || 4 bytes per token
@@ -11,10 +12,11 @@
  *
  * A key is those 16 bytes read big endian, so that its hex form is the beginning of the digest's.
  *
- * The low-level SHA256_* calls are deprecated since OpenSSL 3.0 in favour of EVP. They are used nevertheless:
- * their whole state is a struct on the stack, so hashing shares nothing between threads, takes no memory and
- * cannot fail half way, all of which core promises. They are faster, too: 110 ns for a block of 16 tokens, by
- * EVP with algorithm and context kept 148 (tests/bench_key.c, AMD EPYC with SHA extensions).
+ * The low-level SHA256_* calls are deprecated since OpenSSL 3.0 in favour of EVP. They are used
+ * nevertheless: their whole state is a struct on the stack, so hashing shares nothing between
+ * threads, takes no memory and cannot fail half way, all of which core promises. They are faster,
+ * too: 110 ns for a block of 16 tokens, by EVP with algorithm and context kept 148
+ * (tests/bench_key.c, AMD EPYC with SHA extensions).
  */
 #define OPENSSL_SUPPRESS_DEPRECATED /* see above */
 

@@ -8,8 +8,8 @@
  *      a clock                     `now`; it moves in advance and nowhere else (P3)
  *      advance and next            what the driver turns
  *
- * A world that takes time replaces the ring: it puts completions into the heap too, at the time when they are
- * due. Both places double when full. After that nothing asks for memory.
+ * A world that takes time replaces the ring: it puts completions into the heap too, at the time
+ * when they are due. Both places double when full. After that nothing asks for memory.
  */
 #include "null.h"
 
@@ -43,7 +43,8 @@ struct kvt_null {
     uint64_t sequence;
 };
 
-/* Moves an array that is full to one of twice the room, in order from `head` on. False: nothing happened. */
+/* Moves an array that is full to one of twice the room, in order from `head` on. False: nothing
+ * happened. */
 static bool grow(const struct kvt_alloc *alloc, void **array, uint32_t *room, uint32_t head,
                  size_t record_b)
 {
@@ -63,7 +64,8 @@ static bool grow(const struct kvt_alloc *alloc, void **array, uint32_t *room, ui
     return true;
 }
 
-/* ---- Operations: what core asks for. -------------------------------------------------------------- */
+/* ---- Operations: what core asks for.
+ * -------------------------------------------------------------- */
 
 static int complete(struct kvt_null *w, struct completion c)
 {
@@ -126,7 +128,8 @@ static void null_note(void *self, const struct kvt_note *note)
         w->observer->note(w->observer->self, note);
 }
 
-/* ---- Driving: what core is told. ------------------------------------------------------------------- */
+/* ---- Driving: what core is told.
+ * ------------------------------------------------------------------- */
 
 static struct timer pop_timer(struct kvt_null *w)
 {
@@ -183,7 +186,8 @@ static kvt_ns null_next(void *self)
     return w->heap[0].at > w->now ? w->heap[0].at : w->now;
 }
 
-/* ---- Birth and death. ------------------------------------------------------------------------------ */
+/* ---- Birth and death.
+ * ------------------------------------------------------------------------------ */
 
 struct kvt_null *kvt_null_new(const struct kvt_alloc *alloc, const struct kvt_observer *observer)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * pager.c - see pager.h. A run is cut from the free list, and from the fresh pages where that ends; giving back
- * hangs the whole chain in front of the list, so that the pages used last, and warm in the processor's cache, are
- * the next to go out.
+ * pager.c - see pager.h. A run is cut from the free list, and from the fresh pages where that ends;
+ * giving back hangs the whole chain in front of the list, so that the pages used last, and warm in
+ * the processor's cache, are the next to go out.
  */
 #include "pager.h"
 

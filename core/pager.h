@@ -2,25 +2,26 @@
  *
  * pager.h - the pages of one engine's GPU memory: which are free, and which follow one another.
  *
- * KV is kept in pages of equal size that need not lie side by side, as virtual memory does it (PagedAttention:
- * Kwon et al., SOSP 2023). So any n free pages serve any request; what is lost is only the unused end of a
- * last page. contig.h shows what the same requests would lose without pages.
+ * KV is kept in pages of equal size that need not lie side by side, as virtual memory does it
+ * (PagedAttention: Kwon et al., SOSP 2023). So any n free pages serve any request; what is lost is
+ * only the unused end of a last page. contig.h shows what the same requests would lose without
+ * pages.
  *
- * There is one 32-bit word per page, and nothing else: the number of the page after it, in whatever chain it
- * is. A page is in exactly one chain: the free list, or a run that somebody owns.
+ * There is one 32-bit word per page, and nothing else: the number of the page after it, in whatever
+ * chain it is. A page is in exactly one chain: the free list, or a run that somebody owns.
  *
  *      free   7 -> 3 -> 4 -> .            run   0 -> 1 -> 6 -> .   {first 0, last 6, n 3}
  *
- * Pages that were given back are reused first, last in, first out; then come fresh ones, in ascending order,
- * so that the first runs lie contiguously in memory. Links of fresh pages are not touched, hence a large
- * pager costs nothing until it is used.
+ * Pages that were given back are reused first, last in, first out; then come fresh ones, in
+ * ascending order, so that the first runs lie contiguously in memory. Links of fresh pages are not
+ * touched, hence a large pager costs nothing until it is used.
  *
  *   (G1) fresh <= total; pages [fresh, total) were never taken.
  *   (G2) used + length of the free list = fresh.
  *   (G3) Every chain ends in KVT_NONE.
  *
- * An unlimited pager only counts: its pages have no identity, first and last are KVT_NONE. Reference counts
- * are the copies' (place.h), not the pages'.
+ * An unlimited pager only counts: its pages have no identity, first and last are KVT_NONE.
+ * Reference counts are the copies' (place.h), not the pages'.
  */
 #ifndef KVT_PAGER_H
 #define KVT_PAGER_H
@@ -29,8 +30,8 @@
 
 #include <assert.h>
 
-/* A chain of n pages in token order. Empty: n == 0, first and last KVT_NONE. Moved, not copied: each chain has
- * one owner. */
+/* A chain of n pages in token order. Empty: n == 0, first and last KVT_NONE. Moved, not copied:
+ * each chain has one owner. */
 struct kvt_page_run {
     uint32_t first, last;
     uint32_t n;
@@ -44,8 +45,8 @@ struct kvt_pager {
     uint32_t fresh, free_head;
 };
 
-/* `pages` free pages; UINT64_MAX: unlimited. Returns 0, -ENOMEM, or -EINVAL when there are more than 32 bits
- * can name. */
+/* `pages` free pages; UINT64_MAX: unlimited. Returns 0, -ENOMEM, or -EINVAL when there are more
+ * than 32 bits can name. */
 KVT_MUST_CHECK int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc,
                                   uint64_t pages);
 /* Also of one that is all zeroes. */
@@ -77,7 +78,8 @@ void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
 void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                      struct kvt_page_run *head);
 
-/* Gives back the whole chain of n pages that starts at first (KVT_NONE when unlimited or n == 0). O(n). */
+/* Gives back the whole chain of n pages that starts at first (KVT_NONE when unlimited or n == 0).
+ * O(n). */
 void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n);
 
 /* The page after `page` in its chain; KVT_NONE after the last, and when unlimited. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * record.c - see record.h. Everything goes through put(), which fills the one chunk and sends it off when it is
- * full. After the first error of the sink nothing is written any more; the run goes on.
+ * record.c - see record.h. Everything goes through put(), which fills the one chunk and sends it
+ * off when it is full. After the first error of the sink nothing is written any more; the run goes
+ * on.
  */
 #include "record.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * record.h - writes down every input of a core with its time, so that the run can be replayed (replay.h).
+ * record.h - writes down every input of a core with its time, so that the run can be replayed
+ * (replay.h).
  *
- * A recorder is a tap (tap.h). It works in front of any world and knows none. What it writes is a stream of
- * records, cut into chunks that can be checked one by one:
+ * A recorder is a tap (tap.h). It works in front of any world and knows none. What it writes is a
+ * stream of records, cut into chunks that can be checked one by one:
  *
  *      recording   "KVTREC" version:2   chunk ...   chunk with n == 0
  *      chunk       n:4   check:8   n bytes of records         n <= 65536
@@ -18,13 +19,14 @@
  *      5 down      tier, engine + 1
  *      6 refused   op, -error; within the input before it
  *
- * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first, the top bit
- * says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and 2^32, so that every
- * value survives, KVT_NONE as one byte. check is XXH3-64 of the n bytes, seeded with the chunk's number: a flipped
- * bit, a lost chunk, and two in the wrong order all show. A record may cross from one chunk into the next.
+ * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
+ * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
+ * 2^32, so that every value survives, KVT_NONE as one byte. check is XXH3-64 of the n bytes, seeded
+ * with the chunk's number: a flipped bit, a lost chunk, and two in the wrong order all show. A
+ * record may cross from one chunk into the next.
  *
- * Not in the recording: core's configuration (the caller keeps it), and requests that core could not keep for want
- * of memory look like others.
+ * Not in the recording: core's configuration (the caller keeps it), and requests that core could
+ * not keep for want of memory look like others.
  */
 #ifndef KVT_RECORD_H
 #define KVT_RECORD_H
@@ -43,7 +45,8 @@ enum kvt_record_kind {
     KVT_RECORD_REFUSED
 };
 
-/* Where the bytes go. write takes all n or returns a negative errno. It is called from inside core. */
+/* Where the bytes go. write takes all n or returns a negative errno. It is called from inside core.
+ * */
 struct kvt_sink {
     int (*write)(void *self, const void *bytes, size_t n);
     void *self;
@@ -62,16 +65,16 @@ struct kvt_record {
     int error;
 };
 
-/* Begins a recording: writes its head. sink is copied, alloc borrowed. The struct must not move afterwards.
- * 0, -ENOMEM, or what the sink returned. */
+/* Begins a recording: writes its head. sink is copied, alloc borrowed. The struct must not move
+ * afterwards. 0, -ENOMEM, or what the sink returned. */
 KVT_MUST_CHECK int kvt_record_init(struct kvt_record *record, const struct kvt_alloc *alloc,
                                    const struct kvt_sink *sink);
 
 /* To be set with kvt_core_tap before the first input. Borrowed until release. */
 const struct kvt_tap *kvt_record_tap(const struct kvt_record *record);
 
-/* Ends the recording: without it, it counts as cut. Returns 0, or the first error of the sink, after which nothing
- * more was written. The tap must not be called afterwards. */
+/* Ends the recording: without it, it counts as cut. Returns 0, or the first error of the sink,
+ * after which nothing more was written. The tap must not be called afterwards. */
 KVT_MUST_CHECK int kvt_record_finish(struct kvt_record *record);
 
 void kvt_record_release(struct kvt_record *record);

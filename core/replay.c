@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * replay.c - see replay.h. In three layers, each of which reports failure by false or a negative errno:
+ * replay.c - see replay.h. In three layers, each of which reports failure by false or a negative
+ * errno:
  *
  *      chunks    next_chunk, take        bytes, checked by their checksum
  *      fields    get_leb, get_u32, ...   numbers, checked by their range
  *      inputs    feed_*                  checked by what core asked for
  *
- * Refusals are read one ahead: after an input's record come those of the operations that its handling issued, so
- * the port, when core asks, knows whether this one is next.
+ * Refusals are read one ahead: after an input's record come those of the operations that its
+ * handling issued, so the port, when core asks, knows whether this one is next.
  */
 #include "replay.h"
 
@@ -31,7 +32,8 @@ struct kvt_replay_op {
     enum under_way kind;
 };
 
-/* ---- Chunks. --------------------------------------------------------------------------------------- */
+/* ---- Chunks.
+ * --------------------------------------------------------------------------------------- */
 
 static uint64_t get_le(const unsigned char *from, int n)
 {
@@ -41,7 +43,8 @@ static uint64_t get_le(const unsigned char *from, int n)
     return v;
 }
 
-/* To the chunk behind the one that was read. False: cut, damaged, or there is none (then `ended`). */
+/* To the chunk behind the one that was read. False: cut, damaged, or there is none (then `ended`).
+ * */
 static bool next_chunk(struct kvt_replay *r)
 {
     const size_t left_b = (size_t)(r->limit - r->rest);
@@ -74,7 +77,8 @@ static bool take(struct kvt_replay *r, unsigned char *to, size_t n)
     return true;
 }
 
-/* ---- Fields. --------------------------------------------------------------------------------------- */
+/* ---- Fields.
+ * --------------------------------------------------------------------------------------- */
 
 static bool get_leb(struct kvt_replay *r, uint64_t *v)
 {
@@ -113,8 +117,8 @@ static bool get_below(struct kvt_replay *r, uint32_t limit, uint32_t *v)
     return get_u32(r, v) && *v < limit;
 }
 
-/* True when another record follows in full chunks, and which. Does not move on. False also when the recording is
- * over (`ended`) or its next chunk is bad. */
+/* True when another record follows in full chunks, and which. Does not move on. False also when the
+ * recording is over (`ended`) or its next chunk is bad. */
 static bool peek_kind(struct kvt_replay *r, unsigned char *kind)
 {
     if (r->at == r->end && !next_chunk(r))
@@ -148,7 +152,8 @@ static bool get_refusal(struct kvt_replay *r)
     return true;
 }
 
-/* ---- The mute port. -------------------------------------------------------------------------------- */
+/* ---- The mute port.
+ * -------------------------------------------------------------------------------- */
 
 /* A larger array with the old one's contents and zeroes behind them, or NULL. */
 static void *grow(const struct kvt_alloc *alloc, void *old, size_t old_b, size_t new_b)
@@ -242,7 +247,8 @@ struct kvt_port kvt_replay_port(struct kvt_replay *replay)
     return (struct kvt_port){&ops, replay};
 }
 
-/* ---- Inputs: each reads its fields, then the refusal behind them, then enters core. ----------------- */
+/* ---- Inputs: each reads its fields, then the refusal behind them, then enters core.
+ * ----------------- */
 
 /* The keys have to be in the recording before room for them is asked for. */
 static int get_keys(struct kvt_replay *r, uint32_t n)
@@ -381,7 +387,8 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
     return 1;
 }
 
-/* ---- Birth and death. ------------------------------------------------------------------------------ */
+/* ---- Birth and death.
+ * ------------------------------------------------------------------------------ */
 
 int kvt_replay_init(struct kvt_replay *replay, const struct kvt_alloc *alloc, const void *bytes,
                     size_t size_b, const struct kvt_observer *observer)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * replay.h - feeds a recording (record.h) to a core again: same configuration, same inputs, hence the same
- * decisions, byte for byte.
+ * replay.h - feeds a recording (record.h) to a core again: same configuration, same inputs, hence
+ * the same decisions, byte for byte.
  *
- * The port that goes with it is mute: it accepts every operation that was accepted then, refuses those that were
- * refused, completes nothing and arms nothing. All that happens comes from the recording:
+ * The port that goes with it is mute: it accepts every operation that was accepted then, refuses
+ * those that were refused, completes nothing and arms nothing. All that happens comes from the
+ * recording:
  *
  *      kvt_replay_init(&replay, ...);
  *      port = kvt_replay_port(&replay);
@@ -12,11 +13,12 @@
  *      while ((status = kvt_replay_step(&replay, core)) > 0)
  *          ;                                   0: all of it; compare digests
  *
- * A recording is not trusted. A chunk's checksum is held before a byte of it is used; lengths, times and enums are
- * checked; and because the mute port knows what core asked for, a completion must be one of an operation under
- * way, of the right kind, and not larger or longer than that. So what is cut, damaged or forged, and what belongs to
- * another configuration, ends with -EBADMSG and never enters core. (Another configuration may also replay
- * without complaint, and differ in its digest.)
+ * A recording is not trusted. A chunk's checksum is held before a byte of it is used; lengths,
+ * times and enums are checked; and because the mute port knows what core asked for, a completion
+ * must be one of an operation under way, of the right kind, and not larger or longer than that. So
+ * what is cut, damaged or forged, and what belongs to another configuration, ends with -EBADMSG and
+ * never enters core. (Another configuration may also replay without complaint, and differ in its
+ * digest.)
  */
 #ifndef KVT_REPLAY_H
 #define KVT_REPLAY_H
@@ -48,9 +50,9 @@ struct kvt_replay {
     int error;
 };
 
-/* Opens the recording in bytes[size_b] (borrowed until release; a large one may be a mapped file). observer (may
- * be NULL) is borrowed and gets core's notes. 0, -EBADMSG when it is none, -ENOTSUP when it has another
- * version. Takes no memory yet. */
+/* Opens the recording in bytes[size_b] (borrowed until release; a large one may be a mapped file).
+ * observer (may be NULL) is borrowed and gets core's notes. 0, -EBADMSG when it is none, -ENOTSUP
+ * when it has another version. Takes no memory yet. */
 KVT_MUST_CHECK int kvt_replay_init(struct kvt_replay *replay, const struct kvt_alloc *alloc,
                                    const void *bytes, size_t size_b,
                                    const struct kvt_observer *observer);
@@ -59,7 +61,8 @@ void kvt_replay_release(struct kvt_replay *replay);
 /* The mute port: build the core on it. */
 struct kvt_port kvt_replay_port(struct kvt_replay *replay);
 
-/* Feeds one input. Returns 1, or 0 when there is none left, -EBADMSG (see above), -ENOMEM. An error is final. */
+/* Feeds one input. Returns 1, or 0 when there is none left, -EBADMSG (see above), -ENOMEM. An error
+ * is final. */
 KVT_MUST_CHECK int kvt_replay_step(struct kvt_replay *replay, struct kvt_core *core);
 
 /* Inputs fed so far, and the time of the last: where a damaged recording went wrong. */

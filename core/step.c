@@ -129,7 +129,8 @@ static bool consult(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     const uint32_t block_tokens = core->config.block_tokens;
-    while (q->computed < q->target && q->computed % block_tokens == 0) {
+    const bool in_parts = core->config.match == KVT_MATCH_CHAIN; /* exact: the whole, or nothing */
+    while (in_parts && q->computed < q->target && q->computed % block_tokens == 0) {
         const uint32_t i = q->computed / block_tokens;
         if (i >= q->n_held)
             break;

@@ -2,8 +2,8 @@
  *
  * types.c - the names of the enums in types.h, as they stand in files and tables.
  *
- * A value beyond the enum still has a name, so that no table prints NULL. For tiers that is "none": the
- * source of a request that no tier served is KVT_TIERS.
+ * A value beyond the enum still has a name, so that no table prints NULL. For tiers that is "none":
+ * the source of a request that no tier served is KVT_TIERS.
  */
 #include "types.h"
 
