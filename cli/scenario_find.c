@@ -172,12 +172,12 @@ int scenario_find(struct scenario *s, const char *path, const struct scenario_ke
 const char *scenario_where(const struct scenario *s, const char *path, char *where, size_t size)
 {
     const struct scenario_key *key;
-    struct scenario_value *found;
+    struct scenario_value *found = NULL;
     enum kvt_tier_kind tier;
     char error[SCENARIO_ERROR_SIZE];
     /* Looking changes nothing: the cast only serves a function that also finds values to write. */
     struct scenario *mine = (struct scenario *)(uintptr_t)s;
-    if (scenario_find(mine, path, &key, &found, &tier, error) != 0)
+    if (scenario_find(mine, path, &key, &found, &tier, error) != 0 || !found)
         snprintf(where, size, "%s: %s", s->path, path);
     else if (found->source == SOURCE_FILE)
         snprintf(where, size, "%s:%u: %s", s->path, found->line, path);

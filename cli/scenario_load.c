@@ -413,8 +413,8 @@ int scenario_load_text(struct scenario *s, const char *path, const char *text, s
         .log_level = CYAML_LOG_ERROR,
         .flags = CYAML_CFG_NO_ALIAS,
     };
-    enum kvt_tier_kind kinds[TIERS_MOST];
-    size_t n_kinds;
+    enum kvt_tier_kind kinds[TIERS_MOST] = {KVT_GPU};
+    size_t n_kinds = 0;
     memset(s, 0, sizeof *s);
     int rc = outline_init(&outline, path, text, len, error, SCENARIO_ERROR_SIZE);
     if (rc != 0)
