@@ -83,8 +83,8 @@ static int unknown_tier_key(const char *path, const char *word, enum kvt_tier_ki
 }
 
 /* path is cache.tiers.<kind>.<key>. */
-static int find_tier_key(struct scenario *s, const char *path, const struct scenario_key **key,
-                         struct scenario_value **value, enum kvt_tier_kind *tier, char *error)
+static int find_tier_key(const char *path, const struct scenario_key **key, size_t *index,
+                         enum kvt_tier_kind *tier, char *error)
 {
     char kind[WORD_MOST];
     size_t end = component(path, sizeof tiers_prefix - 1, kind);
@@ -104,7 +104,7 @@ static int find_tier_key(struct scenario *s, const char *path, const struct scen
             return refuse_later(path, keys[i].help, error);
         if ((keys[i].kinds & (1u << *tier)) && strcmp(keys[i].path, word) == 0) {
             *key = &keys[i];
-            *value = &s->tier_values[*tier][i];
+            *index = i;
             return 0;
         }
     }
@@ -149,11 +149,12 @@ static int unknown_key(const char *path, char *error)
     return refuse_unknown(path, word, names, n, error);
 }
 
-int scenario_find(struct scenario *s, const char *path, const struct scenario_key **key,
-                  struct scenario_value **value, enum kvt_tier_kind *tier, char *error)
+/* Where path stands: key, its index in its table, tier (KVT_TIERS outside tiers). */
+static int locate(const char *path, const struct scenario_key **key, size_t *index,
+                  enum kvt_tier_kind *tier, char *error)
 {
     if (strncmp(path, tiers_prefix, sizeof tiers_prefix - 1) == 0)
-        return find_tier_key(s, path, key, value, tier, error);
+        return find_tier_key(path, key, index, tier, error);
     *tier = KVT_TIERS;
     size_t n;
     const struct scenario_key *keys = scenario_keys(&n);
@@ -162,26 +163,38 @@ int scenario_find(struct scenario *s, const char *path, const struct scenario_ke
             return refuse_later(path, keys[i].help, error);
         if (strcmp(keys[i].path, path) == 0) {
             *key = &keys[i];
-            *value = &s->values[i];
+            *index = i;
             return 0;
         }
     }
     return unknown_key(path, error);
 }
 
+int scenario_find(struct scenario *s, const char *path, const struct scenario_key **key,
+                  struct scenario_value **value, enum kvt_tier_kind *tier, char *error)
+{
+    size_t index = 0;
+    int rc = locate(path, key, &index, tier, error);
+    if (rc == 0)
+        *value = *tier == KVT_TIERS ? &s->values[index] : &s->tier_values[*tier][index];
+    return rc;
+}
+
 const char *scenario_where(const struct scenario *s, const char *path, char *where, size_t size)
 {
     const struct scenario_key *key;
-    struct scenario_value *found = NULL;
-    enum kvt_tier_kind tier;
+    enum kvt_tier_kind tier = KVT_TIERS;
     char error[SCENARIO_ERROR_SIZE];
-    /* Looking changes nothing: the cast only serves a function that also finds values to write. */
-    struct scenario *mine = (struct scenario *)(uintptr_t)s;
-    if (scenario_find(mine, path, &key, &found, &tier, error) != 0 || !found)
+    size_t index = 0;
+    if (locate(path, &key, &index, &tier, error) != 0) {
         snprintf(where, size, "%s: %s", s->path, path);
-    else if (found->source == SOURCE_FILE)
-        snprintf(where, size, "%s:%u: %s", s->path, found->line, path);
-    else if (found->source == SOURCE_SET)
+        return where;
+    }
+    const struct scenario_value *value =
+        tier == KVT_TIERS ? &s->values[index] : &s->tier_values[tier][index];
+    if (value->source == SOURCE_FILE)
+        snprintf(where, size, "%s:%u: %s", s->path, value->line, path);
+    else if (value->source == SOURCE_SET)
         snprintf(where, size, "--set: %s", path);
     else
         snprintf(where, size, "%s: %s (default)", s->path, path);
