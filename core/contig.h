@@ -50,8 +50,7 @@ KVT_MUST_CHECK uint64_t kvt_contig_take(struct kvt_contig *c, uint64_t tokens);
 /* Gives a whole region back, as taken. */
 void kvt_contig_give(struct kvt_contig *c, uint64_t offset, uint64_t tokens);
 
-/* Free in all, and in the largest single hole: what lies between the two is external fragmentation.
- * */
+/* Free in all, and in the largest single hole: what lies between is external fragmentation. */
 static inline uint64_t kvt_contig_free_tokens(const struct kvt_contig *c)
 {
     return c->free;

@@ -2,11 +2,11 @@
  *
  * null.c - see null.h. What every world has to have, in its smallest form:
  *
- *      a place for completions     an operation must not call core (P2), so its completion waits: here in a
- *                                  ring, first in, first out, because all are due at once
- *      a place for timers          a 4-ary heap on (time, sequence), as timers come in any order
- *      a clock                     `now`; it moves in advance and nowhere else (P3)
- *      advance and next            what the driver turns
+ *      a place for completions   an operation must not call core (P2), so its completion waits:
+ *                                here in a ring, first in, first out, because all are due at once
+ *      a place for timers        a 4-ary heap on (time, sequence), as timers come in any order
+ *      a clock                   `now`; it moves in advance and nowhere else (P3)
+ *      advance and next          what the driver turns
  *
  * A world that takes time replaces the ring: it puts completions into the heap too, at the time
  * when they are due. Both places double when full. After that nothing asks for memory.
@@ -64,8 +64,7 @@ static bool grow(const struct kvt_alloc *alloc, void **array, uint32_t *room, ui
     return true;
 }
 
-/* ---- Operations: what core asks for.
- * -------------------------------------------------------------- */
+/* ---- Operations: what core asks for. --------------------------------------------------------- */
 
 static int complete(struct kvt_null *w, struct completion c)
 {
@@ -128,8 +127,7 @@ static void null_note(void *self, const struct kvt_note *note)
         w->observer->note(w->observer->self, note);
 }
 
-/* ---- Driving: what core is told.
- * ------------------------------------------------------------------- */
+/* ---- Driving: what core is told. ------------------------------------------------------------- */
 
 static struct timer pop_timer(struct kvt_null *w)
 {
@@ -186,8 +184,7 @@ static kvt_ns null_next(void *self)
     return w->heap[0].at > w->now ? w->heap[0].at : w->now;
 }
 
-/* ---- Birth and death.
- * ------------------------------------------------------------------------------ */
+/* ---- Birth and death. ------------------------------------------------------------------------ */
 
 struct kvt_null *kvt_null_new(const struct kvt_alloc *alloc, const struct kvt_observer *observer)
 {

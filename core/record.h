@@ -11,9 +11,10 @@
  *      record      kind:1   time since the record before   fields
  *
  *      kind        fields
- *      1 request   id - id before, now - arrive, tenant, session + 1, prompt_tokens, output_tokens, n_keys,
- *                  then per key hi:8 lo:8
- *      2 done      op, status, blocks_ok, iterations, bytes, mask of spans that are not 0, those spans
+ *      1 request   id - id before, now - arrive, tenant, session + 1, prompt_tokens,
+ *                  output_tokens, n_keys, then per key hi:8 lo:8
+ *      2 done      op, status, blocks_ok, iterations, bytes, mask of spans that are not 0,
+ *                  those spans
  *      3 timer     timer
  *      4 up        tier, engine + 1
  *      5 down      tier, engine + 1
@@ -45,8 +46,7 @@ enum kvt_record_kind {
     KVT_RECORD_REFUSED
 };
 
-/* Where the bytes go. write takes all n or returns a negative errno. It is called from inside core.
- * */
+/* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */
 struct kvt_sink {
     int (*write)(void *self, const void *bytes, size_t n);
     void *self;

@@ -32,8 +32,7 @@ struct kvt_replay_op {
     enum under_way kind;
 };
 
-/* ---- Chunks.
- * --------------------------------------------------------------------------------------- */
+/* ---- Chunks. --------------------------------------------------------------------------------- */
 
 static uint64_t get_le(const unsigned char *from, int n)
 {
@@ -43,8 +42,7 @@ static uint64_t get_le(const unsigned char *from, int n)
     return v;
 }
 
-/* To the chunk behind the one that was read. False: cut, damaged, or there is none (then `ended`).
- * */
+/* To the chunk behind the one just read. False: cut, damaged, or there is none (then `ended`). */
 static bool next_chunk(struct kvt_replay *r)
 {
     const size_t left_b = (size_t)(r->limit - r->rest);
@@ -77,8 +75,7 @@ static bool take(struct kvt_replay *r, unsigned char *to, size_t n)
     return true;
 }
 
-/* ---- Fields.
- * --------------------------------------------------------------------------------------- */
+/* ---- Fields. --------------------------------------------------------------------------------- */
 
 static bool get_leb(struct kvt_replay *r, uint64_t *v)
 {
@@ -152,8 +149,7 @@ static bool get_refusal(struct kvt_replay *r)
     return true;
 }
 
-/* ---- The mute port.
- * -------------------------------------------------------------------------------- */
+/* ---- The mute port. -------------------------------------------------------------------------- */
 
 /* A larger array with the old one's contents and zeroes behind them, or NULL. */
 static void *grow(const struct kvt_alloc *alloc, void *old, size_t old_b, size_t new_b)
@@ -247,8 +243,7 @@ struct kvt_port kvt_replay_port(struct kvt_replay *replay)
     return (struct kvt_port){&ops, replay};
 }
 
-/* ---- Inputs: each reads its fields, then the refusal behind them, then enters core.
- * ----------------- */
+/* ---- Inputs: each reads its fields, then the refusal behind them, then enters core. ---------- */
 
 /* The keys have to be in the recording before room for them is asked for. */
 static int get_keys(struct kvt_replay *r, uint32_t n)
@@ -387,8 +382,7 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
     return 1;
 }
 
-/* ---- Birth and death.
- * ------------------------------------------------------------------------------ */
+/* ---- Birth and death. ------------------------------------------------------------------------ */
 
 int kvt_replay_init(struct kvt_replay *replay, const struct kvt_alloc *alloc, const void *bytes,
                     size_t size_b, const struct kvt_observer *observer)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_key.c - what identity costs: hashing a prompt of 32,768 tokens in blocks of 16, and mapping trace ids.
+ * bench_key.c - what identity costs: hashing a prompt of 32,768 tokens in blocks of 16, and mapping
+ * trace ids.
  *
- * Best of several repeats, beside the same chain through OpenSSL's EVP interface with its algorithm and context
- * kept, which is what key.c could use instead.
+ * Best of several repeats, beside the same chain through OpenSSL's EVP interface with its algorithm
+ * and context kept, which is what key.c could use instead.
  */
 #include <openssl/evp.h>
 #include <stdio.h>

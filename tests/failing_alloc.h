@@ -2,9 +2,10 @@
  *
  * failing_alloc.h - memory for core (core/alloc.h) that fails on demand and keeps the books.
  *
- * The Nth request fails, once or from then on. Every block remembers its size in front of it, so giving back
- * another size, twice, or something else is found at once; failing_alloc_clean says whether everything came
- * back. The usual loop, which ends because a run without failure makes finitely many requests:
+ * The Nth request fails, once or from then on. Every block remembers its size in front of it, so
+ * giving back another size, twice, or something else is found at once; failing_alloc_clean says
+ * whether everything came back. The usual loop, which ends because a run without failure makes
+ * finitely many requests:
  *
  *      for (uint64_t n = 1;; n++) {
  *          const struct kvt_alloc *alloc = failing_alloc_init(&f, n);

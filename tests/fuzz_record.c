@@ -2,9 +2,10 @@
  *
  * fuzz_record.c - a replayed recording is not trusted: whatever its bytes, core must come through.
  *
- * The first byte picks a small cluster and whether the rest is the recording as it is, or the records inside one
- * whose checksums are right (a fuzzer would never guess those). What the replayer lets through must leave core's
- * invariants whole (kvt_core_check, and core's own assertions), and no memory behind.
+ * The first byte picks a small cluster and whether the rest is the recording as it is, or the
+ * records inside one whose checksums are right (a fuzzer would never guess those). What the
+ * replayer lets through must leave core's invariants whole (kvt_core_check, and core's own
+ * assertions), and no memory behind.
  */
 #include "core/core.h"
 #include "core/replay.h"

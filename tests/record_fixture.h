@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * record_fixture.h - what tests of recordings share: a sink in memory, and framing for bytes of one's own.
+ * record_fixture.h - what tests of recordings share: a sink in memory, and framing for bytes of
+ * one's own.
  */
 #ifndef RECORD_FIXTURE_H
 #define RECORD_FIXTURE_H

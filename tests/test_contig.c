@@ -121,8 +121,8 @@ START_TEST(unlimited_and_empty)
 }
 END_TEST
 
-/* Every other region of many is given back: as many holes as there can be. Memory fails at every point; giving
- * back must not need any. */
+/* Every other region of many is given back: as many holes as there can be. Memory fails at every
+ * point; giving back must not need any. */
 START_TEST(memory_fails)
 {
     for (uint64_t n = 1;; n++) {

@@ -2,8 +2,9 @@
  *
  * test_key.c - core/key.h against SHA-256 computed another way, and the promises of its header.
  *
- * The reference is EVP_Digest (key.c uses the other interface of OpenSSL) over messages put together here by
- * the drawing in key.h. The vector of the empty namespace was computed with coreutils:
+ * The reference is EVP_Digest (key.c uses the other interface of OpenSSL) over messages put
+ * together here by the drawing in key.h. The vector of the empty namespace was computed with
+ * coreutils:
  *
  *      head -c 24 /dev/zero | sha256sum
  */
@@ -190,8 +191,9 @@ static int by_low(const void *a, const void *b)
     return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
-/* Injective on ids in sequence, on powers of two and on random ones; and well mixed: tables take their bits from
- * lo ^ hi, so every bit of it should be set about half of the time even for ids in sequence. */
+/* Injective on ids in sequence, on powers of two and on random ones; and well mixed: tables take
+ * their bits from lo ^ hi, so every bit of it should be set about half of the time even for ids in
+ * sequence. */
 START_TEST(ids_are_injective_and_mixed)
 {
     enum { N = 200000 };

@@ -2,9 +2,10 @@
  *
  * test_null.c - the null world beside a naive model, with someone in core's place.
  *
- * null.c enters core by kvt_core_done and kvt_core_timer only; this program defines the two itself, so core is not
- * linked. The stand-in checks each entry against the model (a queue of completions, a bag of timers), and then
- * asks for more operations, as core does. The driver leaps through time at random.
+ * null.c enters core by kvt_core_done and kvt_core_timer only; this program defines the two itself,
+ * so core is not linked. The stand-in checks each entry against the model (a queue of completions,
+ * a bag of timers), and then asks for more operations, as core does. The driver leaps through time
+ * at random.
  */
 #include "core/null.h"
 

@@ -2,9 +2,10 @@
  *
  * test_pager.c - core/pager.h beside a naive model: arrays of page numbers.
  *
- * The model holds each run as a list of its pages. After every operation the chains are walked and compared; so a
- * page in two chains, a lost page or a wrong order shows at once. The model does not say which pages are
- * taken; that the order is last in, first out, and ascending at first, has tests of its own.
+ * The model holds each run as a list of its pages. After every operation the chains are walked and
+ * compared; so a page in two chains, a lost page or a wrong order shows at once. The model does not
+ * say which pages are taken; that the order is last in, first out, and ascending at first, has
+ * tests of its own.
  */
 #include "core/pager.h"
 

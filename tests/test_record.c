@@ -2,13 +2,13 @@
  *
  * test_record.c - core/record.h and core/replay.h, with a script in core's place.
  *
- * The script is a list of random inputs, and of what core would ask for while it handles each. It is spoken to a
- * recorder; then the recording is replayed to a stand-in for core, which holds every input against the
- * script and asks for the scripted operations. This program defines the five entries of core itself, so core is
- * not linked; tests/test_twin.c does the same with the real one.
+ * The script is a list of random inputs, and of what core would ask for while it handles each. It
+ * is spoken to a recorder; then the recording is replayed to a stand-in for core, which holds every
+ * input against the script and asks for the scripted operations. This program defines the five
+ * entries of core itself, so core is not linked; tests/test_twin.c does the same with the real one.
  *
- * Then everything that must not work: cut and damaged recordings, forged ones whose checksums are right, a full disk,
- * no memory.
+ * Then everything that must not work: cut and damaged recordings, forged ones whose checksums are
+ * right, a full disk, no memory.
  */
 #include "core/replay.h"
 
@@ -56,7 +56,7 @@ static kvt_key key_of(uint64_t request, uint32_t i)
     return (kvt_key){.hi = kvt_mix64(request), .lo = kvt_mix64(request ^ UINT64_C(77) << 32 ^ i)};
 }
 
-/* ---- The stand-in for core -------------------------------------------------------------------------- */
+/* ---- The stand-in for core ------------------------------------------------------------------- */
 
 static void ask(const struct input *in)
 {
@@ -138,7 +138,7 @@ void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, k
     updown(DOWN, now, tier, engine);
 }
 
-/* ---- Writing a script ------------------------------------------------------------------------------- */
+/* ---- Writing a script ------------------------------------------------------------------------ */
 
 /* Small, or anything, or an extreme. */
 static uint64_t any_number(uint64_t most)
@@ -302,7 +302,7 @@ static int replay_plain(const void *bytes, size_t n, uint64_t *fed)
     return replay(bytes, n, &memory, fed);
 }
 
-/* ---- What must work --------------------------------------------------------------------------------- */
+/* ---- What must work -------------------------------------------------------------------------- */
 
 START_TEST(round_trip)
 {
@@ -334,16 +334,22 @@ END_TEST
 /* The format is a promise: these bytes may only change together with the version. */
 START_TEST(format_is_as_described)
 {
+    /* clang-format off */
     static const unsigned char expected[] = {
-        1,  0xe8, 0x07, 5,    8,    2,    0,    0xac, 0x02, 3,    1, /* request at 1000, the id 5, one key */
-        8,  7,    6,    5,    4,    3,    2,    1,    24,   23,   22,   21,
-        20, 19,   18,   17, /* hi, lo */
-        6,  0,    9,    11, /* operation 9 was refused: -EAGAIN */
-        2,  1,    9,    1,    2,    0,    0x80, 0x01, 0x10, 1, /* done: 9 missing, 2 blocks, 128 bytes, wire 1 */
-        3,  0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, /* timer 2^64 - 1 */
-        5,  0,    3,    0, /* down: redis, no engine */
-        4,  0,    2,    5, /* up: host of engine 4 */
+        /* request 5 at 1000, arrived 8 before, tenant 2, no session, 300 + 3 tokens, one key */
+        1, 0xe8, 0x07, 5, 8, 2, 0, 0xac, 0x02, 3, 1,
+        8, 7, 6, 5, 4, 3, 2, 1, 24, 23, 22, 21, 20, 19, 18, 17,
+        /* operation 9 was refused: -EAGAIN */
+        6, 0, 9, 11,
+        /* done: 9, missing, 2 blocks, 128 bytes, 1 ns on the wire */
+        2, 1, 9, 1, 2, 0, 0x80, 0x01, 0x10, 1,
+        /* timer 2^64 - 1 */
+        3, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+        /* down: redis, no engine; up: host of engine 4 */
+        5, 0, 3, 0,
+        4, 0, 2, 5,
     };
+    /* clang-format on */
     struct tape tape = {0};
     struct failing_alloc memory;
     struct kvt_record record;
@@ -378,9 +384,10 @@ START_TEST(format_is_as_described)
 }
 END_TEST
 
-/* ---- What must not ---------------------------------------------------------------------------------- */
+/* ---- What must not --------------------------------------------------------------------------- */
 
-/* Each damaged recording stands in a block of its own size, so that a sanitizer sees a read beyond it. */
+/* Each damaged recording stands in a block of its own size, so that a sanitizer sees a read beyond
+ * it. */
 static int replay_copy(const unsigned char *bytes, size_t n, uint64_t *fed)
 {
     unsigned char *copy = malloc(n + !n);
@@ -488,8 +495,8 @@ static int replay_records(const unsigned char *records, size_t n)
         ck_assert_int_eq(replay_records(records, sizeof records), -EBADMSG);                       \
     } while (0)
 
-/* Recordings whose checksums are right. Input 0 of the script is a timer that makes core ask for a transfer of 3
- * blocks, number 0, and a step of 3 iterations, number 1, at time 5. */
+/* Recordings whose checksums are right. Input 0 of the script is a timer that makes core ask for a
+ * transfer of 3 blocks, number 0, and a step of 3 iterations, number 1, at time 5. */
 START_TEST(forged)
 {
     memset(script, 0, sizeof script);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * test_twin.c - the twin test: what came into core, recorded and replayed without any world, gives the same
- * decisions and the same notes, byte for byte.
+ * test_twin.c - the twin test: what came into core, recorded and replayed without any world, gives
+ * the same decisions and the same notes, byte for byte.
  *
- * It proves that core's decisions depend on its inputs alone: no clock, no address, no order of a hash table, no
- * uninitialised byte. So whatever differs between the simulator and real hardware is in the inputs, which can
- * be calibrated. Two worlds are recorded: the chaotic one (failures, refusals, parts going down and up), and the
- * simulated one.
+ * It proves that core's decisions depend on its inputs alone: no clock, no address, no order of a
+ * hash table, no uninitialised byte. So whatever differs between the simulator and real hardware is
+ * in the inputs, which can be calibrated. Two worlds are recorded: the chaotic one (failures,
+ * refusals, parts going down and up), and the simulated one.
  */
 #include "chaos_world.h"
 #include "core/replay.h"
@@ -28,7 +28,7 @@ static void release(struct outcome *o)
     tape_release(&o->notes);
 }
 
-/* ---- Notes as numbers, for structs have holes ------------------------------------------------------- */
+/* ---- Notes as numbers, for structs have holes ------------------------------------------------ */
 
 static void write_note(struct tape *tape, const struct kvt_note *n)
 {
@@ -87,7 +87,7 @@ static bool same(const struct outcome *a, const struct outcome *b)
            memcmp(&a->stats, &b->stats, sizeof a->stats) == 0;
 }
 
-/* ---- Replaying -------------------------------------------------------------------------------------- */
+/* ---- Replaying ------------------------------------------------------------------------------- */
 
 /* Returns what the last step did: 0 when everything was fed. */
 static int replay(const struct kvt_core_config *config, const struct tape *tape, struct outcome *o)
@@ -114,7 +114,7 @@ static int replay(const struct kvt_core_config *config, const struct tape *tape,
     return status;
 }
 
-/* ---- Traffic and clusters --------------------------------------------------------------------------- */
+/* ---- Traffic and clusters -------------------------------------------------------------------- */
 
 static void any_request(const struct kvt_core_config *c, uint64_t id, struct kvt_request *r,
                         kvt_key keys[MOST_KEYS])
@@ -169,7 +169,7 @@ static void any_config(struct kvt_core_config *c)
     c->tiers[KVT_REDIS].manager = KVT_MANAGED_BY_SERVER;
 }
 
-/* ---- The chaotic world ------------------------------------------------------------------------------ */
+/* ---- The chaotic world ----------------------------------------------------------------------- */
 
 static struct tape *chaos_notes;
 
@@ -284,7 +284,7 @@ START_TEST(another_core_is_no_twin)
 }
 END_TEST
 
-/* ---- The simulated world ---------------------------------------------------------------------------- */
+/* ---- The simulated world --------------------------------------------------------------------- */
 
 static struct sim_config simulated(struct kvt_core_config *c)
 {
