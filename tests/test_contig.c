@@ -9,7 +9,7 @@
 #include "dice.h"
 #include "failing_alloc.h"
 
-enum { TOKENS = 1500, REGIONS = 60, OPERATIONS = 30000, MANY = 100000 };
+enum { TOKENS = 1500, REGIONS = 60, OPERATIONS = 30000, MANY = 50000 };
 
 struct region {
     uint64_t offset, tokens;

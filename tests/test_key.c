@@ -201,7 +201,7 @@ START_TEST(ids_are_injective_and_mixed)
     kvt_key *keys = malloc(N * sizeof *keys);
     ck_assert_ptr_nonnull(keys);
     const struct kvt_namespace ns = namespace_of("t", "m", "l");
-    uint32_t set[64] = {0};
+    uint64_t set[64] = {0};
     for (uint64_t i = 0; i < N; i++) {
         keys[i] = kvt_key_of_id(&ns, i < N / 2        ? i
                                      : i < N / 2 + 44 ? UINT64_C(1) << (i - N / 2 + 20)
