@@ -141,10 +141,10 @@ static bool build(struct sim_world *w)
     const struct sim_config *c = &w->config;
     kvt_pool_init(&w->ops, w->alloc, sizeof(struct op), OPS_SHIFT);
     sim_evq_init(&w->events, w->alloc);
+    sim_links_init(&w->links, &w->events, w->alloc);
     w->engines = take(w->alloc, c->engines * sizeof(*w->engines));
     w->nodes = take(w->alloc, c->redis.nodes * sizeof(*w->nodes) + 1);
-    if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0 ||
-        sim_links_init(&w->links, &w->events, w->alloc) != 0)
+    if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0)
         return false;
     for (uint32_t i = 0; i < c->engines; i++)
         if (!build_engine(w, &w->engines[i]))
