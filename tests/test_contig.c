@@ -71,6 +71,8 @@ START_TEST(random_operations)
         compare(&c);
     }
     ck_assert_uint_gt(refused, 0);
+    ck_assert_uint_le(memory.gets,
+                      2); /* room goes with the regions held, not with those ever taken */
     while (n--)
         kvt_contig_give(&c, regions[n].offset, regions[n].tokens);
     ck_assert_uint_eq(kvt_contig_largest_hole(&c), TOKENS);
@@ -200,6 +202,10 @@ START_TEST(check_can_fail)
     ck_assert(!kvt_contig_check(&c));
     c.holes[0] = (struct kvt_hole){5, 11}; /* not what is free */
     ck_assert(!kvt_contig_check(&c));
+    c.holes[0] = c.holes[1]; /* the right ones in the wrong order */
+    c.holes[1] = hole;
+    ck_assert(!kvt_contig_check(&c));
+    c.holes[1] = c.holes[0];
     c.holes[0] = hole;
     ck_assert(kvt_contig_check(&c));
     c.holes[1].tokens += 1; /* beyond the end */

@@ -225,6 +225,11 @@ START_TEST(check_can_fail)
     ck_assert(kvt_pager_take(&p, 4, &a) && kvt_pager_take(&p, 2, &b));
     kvt_pager_give(&p, a.first, a.n);
     ck_assert(kvt_pager_check(&p));
+    p.fresh += 6; /* six more than there are, all of them taken */
+    p.used += 6;
+    ck_assert(!kvt_pager_check(&p));
+    p.fresh -= 6;
+    p.used -= 6;
     p.next[a.last] = a.first; /* a circle */
     ck_assert(!kvt_pager_check(&p));
     p.next[a.last] = b.first; /* a page that somebody owns */

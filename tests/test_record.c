@@ -478,6 +478,25 @@ START_TEST(chunks_out_of_order)
 }
 END_TEST
 
+/* A chunk has a largest size, so that a reader may keep one. */
+START_TEST(chunk_too_large)
+{
+    static unsigned char timers[3 * (KVT_RECORD_CHUNK_B / 3 + 1)];
+    uint64_t fed;
+    memset(script, 0, sizeof script);
+    for (n_script = 0; n_script < INPUTS; n_script++)
+        script[n_script].kind = TIMER;
+    for (size_t i = 0; i < sizeof timers; i += 3)
+        timers[i] = KVT_RECORD_TIMER;
+    core_is.lenient = true;
+    struct tape tape = {0};
+    tape_frame(&tape, timers, sizeof timers, sizeof timers);
+    ck_assert_int_eq(replay_copy(tape.bytes, tape.n, &fed), -EBADMSG);
+    ck_assert_uint_eq(fed, 0);
+    tape_release(&tape);
+}
+END_TEST
+
 static int replay_records(const unsigned char *records, size_t n)
 {
     struct tape tape = {0};
@@ -612,6 +631,7 @@ int main(void)
     tcase_add_test(tcase, cut_a_long_one);
     tcase_add_test(tcase, any_bit_flipped);
     tcase_add_test(tcase, chunks_out_of_order);
+    tcase_add_test(tcase, chunk_too_large);
     tcase_add_test(tcase, forged);
     tcase_add_test(tcase, disk_is_full);
     tcase_add_test(tcase, memory_fails);
