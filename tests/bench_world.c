@@ -5,7 +5,8 @@
  *
  *   bench_world [OPERATIONS]       per line; 20,000 unless told
  *
- * As in a replayed conversation: 24 blocks of 512 tokens an operation, one every 75 ms or so, so that some overlap.
+ * As in a replayed conversation: 24 blocks of 512 tokens an operation, at a rate that keeps the Redis processes busy
+ * 60 % of the time (one node: one operation every 3.5 s; ten: every 0.35 s, with up to ten flows each).
  */
 #include "../core/mix.h"
 #include "../sim/world.h"
@@ -105,7 +106,7 @@ static void must(int error)
 }
 
 static void measure(const char *name, struct sim_world *world, enum kvt_tier_kind tier,
-                    int (*op)(void *self, const struct kvt_transfer *t), uint32_t n)
+                    int (*op)(void *self, const struct kvt_transfer *t), uint32_t n, kvt_ns gap_ns)
 {
     static struct kvt_block_ref blocks[BLOCKS];
     struct sim_world_stats before, after;
@@ -116,7 +117,7 @@ static void measure(const char *name, struct sim_world *world, enum kvt_tier_kin
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < BLOCKS; k++)
             blocks[k] =
-                (struct kvt_block_ref){.key = {1, kvt_mix64((uint64_t)(i % 4096) * BLOCKS + k)},
+                (struct kvt_block_ref){.key = {1, kvt_mix64((uint64_t)(i % 50) * BLOCKS + k)},
                                        .tokens = 512};
         const struct kvt_transfer t = {.op = {i},
                                        .engine = {i % ENGINES},
@@ -126,7 +127,7 @@ static void measure(const char *name, struct sim_world *world, enum kvt_tier_kin
                                        .tokens = 512 * BLOCKS,
                                        .ttl_ns = KVT_NEVER};
         must(op(world, &t));
-        now += kvt_mix64(i) % (150 * KVT_MILLISECOND);
+        now += kvt_mix64(i) % (2 * gap_ns);
         must(sim_world_ops()->advance(world, NULL, now));
     }
     must(sim_world_ops()->advance(world, NULL, now + 100 * KVT_SECOND));
@@ -166,15 +167,16 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4; i++) {
         struct sim_world *world = cluster(sizes[i]);
         const struct kvt_port_ops *ops = sim_world_port(world).ops;
+        const kvt_ns gap_ns = 3500 * KVT_MILLISECOND / sizes[i];
         printf("%u Redis nodes\n", sizes[i]);
-        measure("redis store", world, KVT_REDIS, ops->store, n);
-        measure("redis load", world, KVT_REDIS, ops->load, n);
-        measure("redis probe", world, KVT_REDIS, ops->probe, n);
+        measure("redis store", world, KVT_REDIS, ops->store, n, gap_ns);
+        measure("redis load", world, KVT_REDIS, ops->load, n, gap_ns);
+        measure("redis probe", world, KVT_REDIS, ops->probe, n, gap_ns);
         if (i == 0) {
-            measure("host store", world, KVT_HOST, ops->store, n);
-            measure("host load", world, KVT_HOST, ops->load, n);
-            measure("disk store", world, KVT_DISK, ops->store, n);
-            measure("disk load", world, KVT_DISK, ops->load, n);
+            measure("host store", world, KVT_HOST, ops->store, n, gap_ns);
+            measure("host load", world, KVT_HOST, ops->load, n, gap_ns);
+            measure("disk store", world, KVT_DISK, ops->store, n, gap_ns);
+            measure("disk load", world, KVT_DISK, ops->load, n, gap_ns);
             steps(world, n);
         }
         sim_world_free(world);
