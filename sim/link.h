@@ -55,6 +55,8 @@ struct sim_link_stats {
     uint32_t active; /* flows under way */
 };
 
+enum { SIM_LINKS_ARMED = 16 };
+
 /* All links of a world, and all flows over them. */
 struct sim_links {
     uint32_t n_links;
@@ -64,23 +66,27 @@ struct sim_links {
     int error; /* not 0 (-ENOMEM): a change could not be settled, and nothing here is true any more */
     /* private: */
     kvt_ns now;
-    kvt_ns armed_ns;     /* time of the event that will look after us; KVT_NEVER: none */
-    uint64_t generation; /* of that event */
     struct sim_evq *events;
     const struct kvt_alloc *alloc;
+    kvt_ns armed_ns[SIM_LINKS_ARMED]; /* events of ours in the queue, the next one last */
+    uint32_t n_armed;
+    uint32_t link_room, flow_room;
     struct link *link;
     struct flow *flow;
-    uint32_t *heap; /* flows under way, by (end, start) */
-    uint32_t link_room, flow_room;
-    uint32_t flows_made;    /* flow slots from here on were never used */
-    uint32_t unused;        /* head of the list of unused flow slots */
-    uint32_t due, due_last; /* list of flows that ended and whose function was not called yet */
-    struct solver *solver;
+    struct link_end *heap; /* flows under way */
+    uint32_t flows_made;   /* flow slots from here on were never used */
+    uint32_t unused;       /* head of the list of unused flow slots */
+    uint32_t due; /* head of the list of flows that ended, their functions still to be called */
+    uint32_t n_dirty, n_touched;
+    uint32_t *dirty;    /* links whose flows or capacity changed */
+    uint32_t *touched;  /* flows whose bound is new */
+    uint32_t *set_flow; /* scratch of a settling */
+    struct link_share *share;
+    uint64_t mark;
 };
 
-/* No links yet. Events and allocator are borrowed until release. 0; -ENOMEM. */
-KVT_MUST_CHECK int sim_links_init(struct sim_links *l, struct sim_evq *events,
-                                  const struct kvt_alloc *alloc);
+/* No links yet, and no memory taken. Events and allocator are borrowed until release. */
+void sim_links_init(struct sim_links *l, struct sim_evq *events, const struct kvt_alloc *alloc);
 
 /* Gives the memory back; flows under way are forgotten, and events still in the queue must not run any more.
  * Harmless on released or zeroed links. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * link_impl.h - what link.c (flows come and go) and link_fill.c (what rates they get) share.
+ *
+ * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does in one nanosecond, so
+ * a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
+ *
+ * A flow's bound is the least of its own cap and its links' capacities. A link whose flows' bounds add up to no more
+ * than its capacity can hold nobody back: it is loose. The others are tight, and only they tie flows together.
+ *
+ * Invariants, after link_settle:
+ *
+ *   (L1) used is the sum of the rates of the flows on a link, demand that of their bounds; used <= capacity.
+ *   (L2) Each flow has its bound as rate, or is on a tight link where no flow is faster and where what is left over is
+ *        less than one unit for each of the flows that are as fast.
+ *   (L3) Each flow under way is in the heap once, at `place`; so is its end, if its rate stays as it is.
+ *   (L4) The event queue holds an event of ours at the top of `armed`, and that is not later than the least end.
+ *   (L5) A flow under way is on each of its links once, at on[at[i]].
+ */
+#ifndef SIM_LINK_IMPL_H
+#define SIM_LINK_IMPL_H
+
+#include "link.h"
+
+__extension__ typedef unsigned __int128 link_work;
+
+#define RATE_UNIT     65536.0
+#define RATE_INFINITE UINT64_MAX
+#define BYTE_WORK     ((link_work)65536 * 1000000000)
+
+enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
+
+struct flow {
+    /* what filling looks at */
+    uint64_t next_rate; /* RATE_UNKNOWN while filling has not come to it */
+    uint64_t bound;
+    uint64_t set_mark; /* of the last settling that looked at it */
+    uint32_t links[SIM_FLOW_LINKS];
+    uint32_t n_links;
+    /* the rest */
+    uint64_t rate, cap;
+    kvt_ns since_ns; /* of left and rate */
+    link_work left;
+    uint64_t serial; /* number of the start */
+    uint64_t bytes;
+    uint32_t at[SIM_FLOW_LINKS]; /* L5 */
+    uint32_t place;              /* in the heap */
+    uint32_t touched_at;         /* in touched, or KVT_NONE */
+    uint32_t next;               /* unused: next unused. due: next due */
+    uint32_t generation;
+    enum flow_state state;
+    sim_event_fn *fn;
+    void *self;
+    uint64_t arg;
+};
+
+struct on_link {
+    uint32_t flow, nth; /* this is the flow's nth link */
+};
+
+struct link {
+    uint64_t capacity;
+    uint64_t used;
+    link_work demand;
+    struct on_link *on;
+    uint32_t n_on, on_room;
+    bool dirty; /* flows or capacity changed since the last settling */
+    bool tight; /* as of the last settling */
+    uint64_t set_mark;
+    uint32_t open;   /* filling: flows without a rate yet */
+    uint64_t left;   /* filling: capacity for those */
+    kvt_ns since_ns; /* of busy_ns */
+    struct sim_link_stats stats;
+};
+
+/* In the heap of flows: by (end, serial). */
+struct link_end {
+    kvt_ns end_ns;
+    uint64_t serial;
+    uint32_t flow;
+};
+
+/* In the heap of links: by (share, link). */
+struct link_share {
+    uint64_t share;
+    uint32_t link;
+};
+
+/* Finds new rates for the flows that the changes since the last settling can touch. */
+void link_settle(struct sim_links *l, kvt_ns now);
+
+/* Counts what a link carried up to now; before any change of used or capacity. */
+void link_meter(struct link *k, kvt_ns now);
+
+/* Does a flow's work up to now; before any change of its rate. */
+void flow_progress(struct flow *flow, kvt_ns now);
+
+/* Puts a flow where it belongs in the heap after its end changed. */
+void link_refile(struct sim_links *l, uint32_t f, kvt_ns end_ns);
+
+#endif
