@@ -35,7 +35,7 @@ void sim_keytab_release(struct sim_keytab *table)
     const struct kvt_alloc *a = table->alloc;
     for (uint32_t i = 0; i < table->n_segments; i++)
         a->put(a->self, table->segments[i], SIM_KEYTAB_SEGMENT * sizeof(struct sim_key));
-    a->put(a->self, table->segments, table->room_segments * sizeof(*table->segments));
+    a->put(a->self, table->segments, table->room_segments * sizeof(struct sim_key *));
     a->put(a->self, table->slots, table->n_slots * sizeof(*table->slots));
     sim_keytab_init(table, a);
 }
@@ -102,12 +102,12 @@ static bool grow_segments(struct sim_keytab *table)
     const struct kvt_alloc *a = table->alloc;
     if (table->n_segments == table->room_segments) {
         uint32_t room = table->room_segments ? table->room_segments * 2 : 8;
-        struct sim_key **segments = a->get(a->self, room * sizeof(*segments));
+        struct sim_key **segments = a->get(a->self, room * sizeof(struct sim_key *));
         if (!segments)
             return false;
         if (table->n_segments)
-            memcpy(segments, table->segments, table->n_segments * sizeof(*segments));
-        a->put(a->self, table->segments, table->room_segments * sizeof(*segments));
+            memcpy(segments, table->segments, table->n_segments * sizeof(struct sim_key *));
+        a->put(a->self, table->segments, table->room_segments * sizeof(struct sim_key *));
         table->segments = segments;
         table->room_segments = room;
     }
@@ -169,5 +169,5 @@ void sim_keytab_remove(struct sim_keytab *table, uint32_t number)
 size_t sim_keytab_memory_b(const struct sim_keytab *table)
 {
     return (size_t)table->n_segments * SIM_KEYTAB_SEGMENT * sizeof(struct sim_key) +
-           table->room_segments * sizeof(*table->segments) + table->n_slots * sizeof(*table->slots);
+           table->room_segments * sizeof(struct sim_key *) + table->n_slots * sizeof(*table->slots);
 }
