@@ -30,9 +30,9 @@ enum wl_kind { WL_CHAT, WL_AGENT, WL_RAG, WL_ZIPF_TREE, WL_KINDS };
 
 /* Times between arrivals, all with the same mean. */
 enum wl_arrival_kind {
-    WL_POISSON,  /* exponential: cv 1 */
-    WL_GAMMA,    /* gamma(cv=2): bursty above 1, regular below */
-    WL_DIURNAL,  /* diurnal(amplitude=0.8,period=24h): Poisson at rate * (1 + amplitude * sin(2 pi t / period)) */
+    WL_POISSON, /* exponential: cv 1 */
+    WL_GAMMA,   /* gamma(cv=2): bursty above 1, regular below */
+    WL_DIURNAL, /* diurnal(amplitude=0.8,period=24h): Poisson at rate * (1 + amplitude * sin(2 pi t / period)) */
     WL_CONSTANT, /* always the mean */
     WL_ARRIVALS
 };

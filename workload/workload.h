@@ -115,7 +115,7 @@ struct wl_info {
     bool trace_partial;          /* the last id of a prompt may stand for a partial block */
     bool exact;                  /* requests and keys are exact, not estimates */
     uint64_t requests, keys;     /* from the start to the end */
-    uint64_t distinct_keys;      /* an estimate from above, as good as it is cheap: for sizing tables */
+    uint64_t distinct_keys; /* an estimate from above, as good as it is cheap: for sizing tables */
 };
 
 struct wl_source;
