@@ -169,7 +169,7 @@ static void on_event(void *self, uint64_t arg, kvt_ns now);
 /* Sees to it that we are called at that time, or before. */
 static int arm(struct sim_links *l, kvt_ns at)
 {
-    if (at == KVT_NEVER || (l->n_armed > 0 && l->armed_ns[l->n_armed - 1] <= at))
+    if (at == KVT_NEVER || l->inside || (l->n_armed > 0 && l->armed_ns[l->n_armed - 1] <= at))
         return 0;
     int r = sim_evq_push(l->events, at, on_event, l, 0);
     if (r)
@@ -307,9 +307,7 @@ static void on_event(void *self, uint64_t arg, kvt_ns now)
         l->n_armed--;
     link_settle(l, now);
     collect(l, now);
-    link_settle(l, now); /* those that stay move up at once */
-    if (l->n_flows > 0)
-        must_arm(l, l->heap[0].end_ns);
+    l->inside = true;
     while (l->due != KVT_NONE) {
         const uint32_t f = l->due;
         const struct flow flow = l->flow[f];
@@ -318,6 +316,10 @@ static void on_event(void *self, uint64_t arg, kvt_ns now)
         if (flow.state == FLOW_DUE)
             flow.fn(flow.self, flow.arg, now);
     }
+    l->inside = false;
+    link_settle(l, now); /* those that stay move up, and those that the functions started get going */
+    if (l->n_flows > 0)
+        must_arm(l, l->heap[0].end_ns);
 }
 
 /* ---- What the world calls ------------------------------------------------------------------------ */

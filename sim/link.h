@@ -70,6 +70,7 @@ struct sim_links {
     const struct kvt_alloc *alloc;
     kvt_ns armed_ns[SIM_LINKS_ARMED]; /* events of ours in the queue, the next one last */
     uint32_t n_armed;
+    bool inside; /* our event is under way, and will settle before it returns */
     uint32_t link_room, flow_room;
     struct link *link;
     struct flow *flow;
