@@ -70,6 +70,16 @@ uint32_t sim_keytab_find(const struct sim_keytab *table, kvt_key key)
     return slot == table->n_slots ? KVT_NONE : table->slots[slot];
 }
 
+/* The slot that names a record which is there: no other record has to be looked at. */
+static uint32_t slot_naming(const struct sim_keytab *table, uint32_t number)
+{
+    uint32_t slot = home_of(sim_keytab_at(table, number)->key, table->n_slots);
+    while (table->slots[slot] != number)
+        if (++slot == table->n_slots)
+            slot = 0;
+    return slot;
+}
+
 static void name(uint32_t *slots, uint32_t n_slots, kvt_key key, uint32_t number)
 {
     uint32_t slot = home_of(key, n_slots);
@@ -158,9 +168,9 @@ void sim_keytab_remove(struct sim_keytab *table, uint32_t number)
 {
     assert(number < table->count);
     const uint32_t last = table->count - 1;
-    empty_slot(table, slot_of(table, sim_keytab_at(table, number)->key));
+    empty_slot(table, slot_naming(table, number));
     if (number != last) {
-        table->slots[slot_of(table, sim_keytab_at(table, last)->key)] = number;
+        table->slots[slot_naming(table, last)] = number;
         *sim_keytab_at(table, number) = *sim_keytab_at(table, last);
     }
     table->count = last;

@@ -233,7 +233,8 @@ static bool make_room(struct sim_redis_node *node, kvt_ns now, kvt_key key, uint
             return true;
         if (!node->config.evicts || !evict_one(node, now))
             return false;
-        *number = sim_keytab_find(&node->keys, key);
+        if (*number != KVT_NONE) /* records move */
+            *number = sim_keytab_find(&node->keys, key);
     }
 }
 
