@@ -92,13 +92,13 @@ uint64_t kvt_core_unfinished(const struct kvt_core *core)
 
 size_t kvt_core_memory_b(const struct kvt_core *core)
 {
-    size_t pages = 0;
-    if (core->config.gpu_pages != UINT64_MAX)
-        pages = (size_t)core->config.gpu_pages * sizeof(uint32_t) * core->config.engines;
+    size_t pagers = 0;
+    for (uint32_t e = 0; e < core->config.engines; e++)
+        pagers += kvt_pager_memory_b(&gpu_place(core, e)->pager);
     return core->self_b + kvt_blocks_memory_b(&core->blocks) + kvt_room_memory_b(&core->room) +
            kvt_pool_memory_b(&core->requests) + kvt_pool_memory_b(&core->ops) +
            core->slab.memory_b + core->refs_room * sizeof *core->refs +
-           core->config.max_batch_requests * sizeof *core->chunks + pages;
+           core->config.max_batch_requests * sizeof *core->chunks + pagers;
 }
 
 uint64_t kvt_core_tracked_blocks(const struct kvt_core *core)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * pager.c - see pager.h. A run is cut from the free list, and from the fresh pages where that ends;
- * giving back hangs the whole chain in front of the list, so that the pages used last, and warm in
- * the processor's cache, are the next to go out.
+ * pager.c - see pager.h. A run is made of whole chains from the stack, then a part of one, then fresh pages.
  */
 #include "pager.h"
 
@@ -19,9 +17,9 @@ int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc, uint64_t 
     if (pages != UINT64_MAX) {
         if (pages >= KVT_NONE)
             return -EINVAL;
-        /* One word too many, so that no pages at all is not mistaken for unlimited. */
-        p->next = alloc->get(alloc->self, ((size_t)pages + 1) * sizeof *p->next);
-        if (!p->next)
+        /* One page too many, so that no pages at all is not mistaken for unlimited. */
+        p->page = alloc->get(alloc->self, ((size_t)pages + 1) * sizeof *p->page);
+        if (!p->page)
             return -ENOMEM;
     }
     p->total = pages;
@@ -30,9 +28,61 @@ int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc, uint64_t 
 
 void kvt_pager_release(struct kvt_pager *p)
 {
-    if (p->next)
-        p->alloc->put(p->alloc->self, p->next, ((size_t)p->total + 1) * sizeof *p->next);
-    p->next = NULL;
+    if (p->page)
+        p->alloc->put(p->alloc->self, p->page, kvt_pager_memory_b(p));
+    p->page = NULL;
+}
+
+size_t kvt_pager_memory_b(const struct kvt_pager *p)
+{
+    return p->page ? ((size_t)p->total + 1) * sizeof *p->page : 0;
+}
+
+/* The first page tells about its chain (G3). */
+static void describe(struct kvt_pager *p, const struct kvt_page_run *run)
+{
+    p->page[run->last].next = KVT_NONE;
+    p->page[run->first].last = run->last;
+    p->page[run->first].n = run->n;
+}
+
+/* Cuts the first n pages, fewer than it has, off a run whose pages are linked. O(n). */
+static void cut(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
+                struct kvt_page_run *head)
+{
+    *head = (struct kvt_page_run){run->first, run->first, n};
+    for (uint32_t i = 1; i < n; i++)
+        head->last = p->page[head->last].next;
+    run->first = p->page[head->last].next;
+    run->n -= n;
+    describe(p, head);
+    describe(p, run);
+}
+
+/* At most n pages from the top of the stack, which is not empty. */
+static struct kvt_page_run pop(struct kvt_pager *p, uint32_t n)
+{
+    const uint32_t first = p->free_head;
+    struct kvt_page_run chain = {first, p->page[first].last, p->page[first].n};
+    const uint32_t under = p->page[first].under;
+    p->free_head = under;
+    if (chain.n <= n)
+        return chain;
+    struct kvt_page_run head;
+    cut(p, &chain, n, &head);
+    p->page[chain.first].under = under;
+    p->free_head = chain.first;
+    return head;
+}
+
+static struct kvt_page_run take_fresh(struct kvt_pager *p, uint32_t n)
+{
+    const struct kvt_page_run run = {p->fresh, p->fresh + n - 1, n};
+    for (; p->fresh < run.last; p->fresh++)
+        p->page[p->fresh].next = p->fresh + 1;
+    p->fresh++;
+    describe(p, &run);
+    return run;
 }
 
 bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
@@ -41,22 +91,14 @@ bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
     if (kvt_pager_free(p) < n)
         return false;
     p->used += n;
-    run->n = n;
-    if (!p->next || !n)
-        return true;
-    uint32_t *link = &run->first; /* where the next page's number goes */
-    uint32_t page = p->free_head;
-    for (; n && page != KVT_NONE; n--) {
-        *link = run->last = page;
-        link = &p->next[page];
-        page = *link;
+    if (!p->page)
+        run->n = n;
+    while (p->page && run->n < n) {
+        const uint32_t left = n - run->n;
+        const struct kvt_page_run more =
+            p->free_head != KVT_NONE ? pop(p, left) : take_fresh(p, left);
+        kvt_pager_append(p, run, &more);
     }
-    p->free_head = page;
-    for (; n; n--) {
-        *link = run->last = p->fresh++;
-        link = &p->next[run->last];
-    }
-    *link = KVT_NONE;
     return true;
 }
 
@@ -66,12 +108,14 @@ void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
     assert(more->n <= UINT32_MAX - run->n);
     if (!more->n)
         return;
-    if (p->next && run->n)
-        p->next[run->last] = more->first;
+    if (p->page && run->n)
+        p->page[run->last].next = more->first;
     else
         run->first = more->first;
     run->last = more->last;
     run->n += more->n;
+    if (p->page)
+        describe(p, run);
 }
 
 void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
@@ -81,45 +125,51 @@ void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
     *head = empty;
     if (!n)
         return;
-    *head = *run;
     if (n == run->n) {
+        *head = *run;
         *run = empty;
-        return;
+    } else if (p->page) {
+        cut(p, run, n, head);
+    } else {
+        head->n = n;
+        run->n -= n;
     }
-    head->n = n;
-    run->n -= n;
-    if (!p->next)
-        return;
-    head->last = head->first;
-    for (uint32_t i = 1; i < n; i++)
-        head->last = p->next[head->last];
-    run->first = p->next[head->last];
-    p->next[head->last] = KVT_NONE;
 }
 
 void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n)
 {
     assert(n <= p->used);
     p->used -= n;
-    if (!p->next || !n)
+    if (!p->page || !n)
         return;
-    uint32_t last = first;
-    for (uint32_t i = 1; i < n; i++)
-        last = kvt_pager_next(p, last);
-    assert(kvt_pager_next(p, last) == KVT_NONE); /* the whole chain */
-    p->next[last] = p->free_head;
+    assert(p->page[first].n == n); /* the whole chain */
+    p->page[first].under = p->free_head;
     p->free_head = first;
+}
+
+/* Walks one chain of the stack; counts its pages down from *left. */
+static bool check_chain(const struct kvt_pager *p, uint32_t first, uint64_t *left)
+{
+    uint32_t last = KVT_NONE, n = 0;
+    for (uint32_t page = first; page != KVT_NONE; page = p->page[page].next) {
+        if (page >= p->fresh || *left == 0)
+            return false;
+        --*left;
+        n++;
+        last = page;
+    }
+    return p->page[first].last == last && p->page[first].n == n;
 }
 
 bool kvt_pager_check(const struct kvt_pager *p)
 {
-    if (!p->next)
+    if (!p->page)
         return p->total == UINT64_MAX;
     if (p->fresh > p->total || p->used > p->fresh) /* (G1) */
         return false;
     uint64_t left = p->fresh - p->used; /* (G2); a circle would not end, so it is counted down */
-    for (uint32_t page = p->free_head; page != KVT_NONE; page = p->next[page])
-        if (page >= p->fresh || left-- == 0)
+    for (uint32_t first = p->free_head; first != KVT_NONE; first = p->page[first].under)
+        if (first >= p->fresh || !check_chain(p, first, &left))
             return false;
     return left == 0;
 }

@@ -7,8 +7,8 @@
  *   hash-affinity   rendezvous hashing of the first block: highest mix(key, engine) wins (Thaler and
  *                   Ravishankar, IEEE/ACM ToN 1998), so that equal beginnings meet, whatever the load
  *   prefix-aware    least predicted time until the prompt is done: what already waits there plus what of this
- *                   prompt is not in that engine's GPU or host memory. The shared tiers serve all engines alike
- *                   and so do not enter. Same idea as the cost of NVIDIA Dynamo's KV router.
+ *                   prompt is not in that engine's own tiers (GPU, host, disk). The shared tier serves all
+ *                   engines alike and so does not enter. Same idea as the cost of NVIDIA Dynamo's KV router.
  *
  * Engines that are down are passed over. Ties go to the lower load, then to the lower number.
  */
@@ -52,8 +52,8 @@ static uint32_t hash_affinity(const struct kvt_core *core, kvt_key first)
     return best;
 }
 
-/* Fills match_length[e] with the leading blocks that engine e holds in GPU or host memory. Walks the copies of
- * each block once for all engines, and stops where no engine goes on. */
+/* Fills match_length[e] with the leading blocks that engine e holds in its own tiers. Walks the copies of each block
+ * once for all engines, and stops where no engine goes on. */
 static void match_engines(struct kvt_core *core, const struct req *q)
 {
     uint32_t *length = core->match_length;
@@ -64,8 +64,7 @@ static void match_engines(struct kvt_core *core, const struct req *q)
         while (copy != KVT_NONE) {
             const struct kvt_copy *c = kvt_copy_at(&core->room, copy);
             const struct kvt_place *place = &core->room.places[c->place];
-            if ((place->tier == KVT_GPU || (place->tier == KVT_HOST && place->up)) &&
-                length[place->engine.v] == i) {
+            if (place->tier != KVT_REDIS && place->up && length[place->engine.v] == i) {
                 length[place->engine.v] = i + 1;
                 grew = true;
             }

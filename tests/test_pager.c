@@ -230,13 +230,18 @@ START_TEST(check_can_fail)
     ck_assert(!kvt_pager_check(&p));
     p.fresh -= 6;
     p.used -= 6;
-    p.next[a.last] = a.first; /* a circle */
+    p.page[a.last].next = a.first; /* a circle */
     ck_assert(!kvt_pager_check(&p));
-    p.next[a.last] = b.first; /* a page that somebody owns */
+    p.page[a.last].next = b.first; /* a page that somebody owns */
     ck_assert(!kvt_pager_check(&p));
-    p.next[a.last] = 9; /* a fresh one */
+    p.page[a.last].next = 9; /* a fresh one */
     ck_assert(!kvt_pager_check(&p));
-    p.next[a.first] = KVT_NONE; /* lost ones */
+    p.page[a.first].next = KVT_NONE; /* lost ones */
+    ck_assert(!kvt_pager_check(&p));
+    p.page[a.first].next = a.first + 1; /* whole again */
+    p.page[a.last].next = KVT_NONE;
+    ck_assert(kvt_pager_check(&p));
+    p.page[a.first].last = a.first; /* a first page that tells a wrong last one */
     ck_assert(!kvt_pager_check(&p));
     kvt_pager_release(&p);
 }
