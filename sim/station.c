@@ -66,9 +66,15 @@ static void sift_down(kvt_ns *heap, uint32_t n, uint32_t i, kvt_ns at)
     heap[i] = at;
 }
 
-/* Sorts n times, ascending. Heapsort with a min-heap gives them backwards. */
+/* Sorts n times, ascending, if they are not: after a large job they are. Heapsort with a min-heap gives them
+ * backwards. */
 static void sort(kvt_ns *at, uint32_t n)
 {
+    uint32_t ascending = 1;
+    while (ascending < n && at[ascending - 1] <= at[ascending])
+        ascending++;
+    if (ascending >= n)
+        return;
     for (uint32_t i = n / 2; i-- > 0;)
         sift_down(at, n, i, at[i]);
     for (uint32_t left = n; left > 1; left--) {
@@ -129,6 +135,16 @@ static uint32_t level(kvt_ns *free_ns, uint32_t servers, uint64_t *n, kvt_ns ite
     return m;
 }
 
+/* All servers idle: they are level at once, and nothing needs sorting. */
+static kvt_ns serve_idle(kvt_ns *free_ns, uint32_t servers, kvt_ns now, uint64_t n, kvt_ns item_ns)
+{
+    const kvt_ns before_last = now + n / servers * item_ns;
+    const uint32_t singles = (uint32_t)(n % servers);
+    for (uint32_t i = 0; i < servers; i++)
+        free_ns[i] = i < servers - singles ? before_last : before_last + item_ns;
+    return singles ? before_last + item_ns : before_last;
+}
+
 /* A job of at least as many items as servers. Returns its end. */
 static kvt_ns serve_rounds(kvt_ns *free_ns, uint32_t servers, kvt_ns now, uint64_t n,
                            kvt_ns item_ns)
@@ -179,8 +195,11 @@ struct sim_service sim_station_submit(struct sim_station *s, kvt_ns now, uint64_
     } else if (items >= (KVT_NEVER - later_of(s->end_ns, now)) / item_ns) {
         job.end_ns = stop(s, now);
     } else {
-        job.end_ns = (items < s->servers ? serve_singly : serve_rounds)(s->free_ns, s->servers, now,
-                                                                        items, item_ns);
+        kvt_ns (*const serve)(kvt_ns *, uint32_t, kvt_ns, uint64_t, kvt_ns) =
+            items < s->servers ? serve_singly
+            : s->end_ns <= now ? serve_idle
+                               : serve_rounds;
+        job.end_ns = serve(s->free_ns, s->servers, now, items, item_ns);
         s->busy_ns += (sim_ns_sum)items * item_ns;
     }
     s->last_ns = now;
