@@ -317,7 +317,8 @@ static void on_event(void *self, uint64_t arg, kvt_ns now)
             flow.fn(flow.self, flow.arg, now);
     }
     l->inside = false;
-    link_settle(l, now); /* those that stay move up, and those that the functions started get going */
+    link_settle(l,
+                now); /* those that stay move up, and those that the functions started get going */
     if (l->n_flows > 0)
         must_arm(l, l->heap[0].end_ns);
 }
