@@ -8,8 +8,9 @@
  *
  * What may go wrong, and what follows (never a wrong answer):
  *
- *   missing, corrupt, down, timeout, busy   the prefix ends at the first such block; it and what follows is
- *                                           computed, booked under the cause
+ *   missing, corrupt, down, timeout, busy   what lies on disk too is taken from there. The prefix ends at the first
+ *                                           block that does not; it and what follows is computed, booked under the
+ *                                           cause
  *   the load takes longer than patience     abandoned: the blocks are computed in pages of the request's own. The
  *     times the predicted recompute         load still ends some day, and its blocks are then found by a chunk
  *                                           that comes to them (step.c), or stay as cached blocks
@@ -32,10 +33,10 @@ static struct kvt_block_ref ref_of(const struct kvt_core *core, const struct req
 
 /* Blocks of the usable prefix that `tier` is to serve and that are still to come. */
 static uint32_t count_blocks(const struct kvt_core *core, const struct req *q,
-                             enum kvt_tier_kind tier)
+                             enum kvt_tier_kind tier, uint32_t begin)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < q->usable; i++)
+    for (uint32_t i = begin; i < q->usable; i++)
         n += q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i]));
     return n;
 }
@@ -53,10 +54,11 @@ static void compute_instead(struct kvt_core *core, struct req *q, uint32_t first
         q->usable = first;
 }
 
-static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind)
+static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind,
+                  uint32_t begin)
 {
     struct req *q = req_at(core, r);
-    const uint32_t n = count_blocks(core, q, tier);
+    const uint32_t n = count_blocks(core, q, tier, begin);
     if (!n)
         return true;
     const uint32_t o = op_new(core, kind, n);
@@ -70,7 +72,7 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
     const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
     uint32_t k = 0;
     uint64_t tokens = 0;
-    for (uint32_t i = 0; i < q->usable; i++) {
+    for (uint32_t i = begin; i < q->usable; i++) {
         if (q->src[i] != KVT_HIT_GPU + (int)tier || kvt_copy_filled(copy_at(core, q->copies[i])))
             continue;
         core->refs[k] = ref_of(core, q, i);
@@ -90,8 +92,8 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
         core->engines[q->engine].inflight_load_ns[tier] += op->predicted_ns;
     }
     q->ops++;
-    if (kind == OP_PROBE)
-        q->probing = (uint8_t)(q->probing | 1u << tier);
+    uint8_t *under_way = kind == OP_PROBE ? &q->probing : &q->loading;
+    *under_way = (uint8_t)(*under_way | 1u << tier);
     if (emit_transfer(core, o, core->refs, n, 0))
         return true;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
@@ -101,9 +103,9 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
 
 /* A tier that cannot even be asked, because memory for the operation lacks, counts as late. */
 static void start_or_compute(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier,
-                             enum op_kind kind)
+                             enum op_kind kind, uint32_t begin)
 {
-    if (start(core, r, tier, kind))
+    if (start(core, r, tier, kind, begin))
         return;
     struct req *q = req_at(core, r);
     for (uint32_t i = 0; i < q->usable; i++)
@@ -117,13 +119,13 @@ void fetch_start(struct kvt_core *core, uint32_t r)
     static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
     q->fetch_begin_ns = core->now;
     q->probe_ns = 0;
-    q->probing = 0;
+    q->probing = q->loading = 0;
     q->abandoned = q->replan = false;
     memset(q->last_load_ns, 0, sizeof q->last_load_ns);
     for (int t = 0; t < 3; t++)
         if (core->config.tiers[order[t]].present)
             start_or_compute(core, r, order[t],
-                             core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD);
+                             core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD, 0);
     if (q->ops && core->config.load_patience > 0) {
         const double patience_ns = core->config.load_patience * prefill_ns(core, 0, q->target);
         emit_arm(core, (uint64_t)q->generation << 32 | r,
@@ -189,6 +191,32 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
     }
 }
 
+/* A tier failed from the op's block `good` on. What of it lies on the node's disk as well is taken from there, if that
+ * is predicted to be faster than computing. Returns the first block that has to be computed. */
+static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op *op, uint32_t good)
+{
+    const uint32_t first = op->index[good];
+    const uint32_t place = kvt_room_place(&core->room, KVT_DISK, q->engine);
+    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up ||
+        q->loading >> KVT_DISK & 1u)
+        return first;
+    uint32_t k = good;
+    for (; k < op->n && op->index[k] < q->usable; k++) {
+        const uint32_t copy = kvt_copy_find(&core->room, q->blocks[op->index[k]], place, core->now);
+        if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
+            break;
+    }
+    const struct kvt_tier_config *disk = &core->config.tiers[KVT_DISK];
+    const uint64_t tokens = (uint64_t)(k - good) * core->config.block_tokens;
+    const double load_ns = disk->load_fixed_ns + (double)tokens * disk->load_ns_per_token;
+    const double compute_ns = prefill_ns(core, (uint64_t)first * core->config.block_tokens, tokens);
+    if (core->config.load_choice == KVT_LOAD_ADAPTIVE && load_ns > compute_ns)
+        return first;
+    for (uint32_t j = good; j < k; j++)
+        q->src[op->index[j]] = KVT_HIT_DISK;
+    return k < op->n ? op->index[k] : q->usable;
+}
+
 void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
@@ -207,17 +235,20 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
-        q->probing = (uint8_t)(q->probing & ~(1u << op->tier));
+        uint8_t *under_way = is_load ? &q->loading : &q->probing;
+        *under_way = (uint8_t)(*under_way & ~(1u << op->tier));
         if (is_load)
             memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
         else
             q->probe_ns = core->now - op->begin_ns;
         if (good < op->n) {
-            const uint32_t i = op->index[good];
-            compute_instead(core, q, i, class_of_status(core, done->status, q->blocks[i], past));
+            const uint32_t first = op->index[good];
+            const uint8_t cause = class_of_status(core, done->status, q->blocks[first], past);
+            compute_instead(core, q, fall_back(core, q, op, good), cause);
+            start_or_compute(core, op->req, KVT_DISK, OP_LOAD, first);
         }
         if (!is_load && good)
-            start_or_compute(core, op->req, op->tier, OP_LOAD);
+            start_or_compute(core, op->req, op->tier, OP_LOAD, 0);
     }
     op_free(core, o);
 }

@@ -63,7 +63,9 @@ struct req {
     uint32_t generated;
     uint32_t stepped; /* tokens computed by prefill steps of the first pass, for (C7) */
     uint32_t chunk;   /* new tokens in the step under way; 0: not in it as prefill */
-    uint8_t probing;  /* bit per tier: a probe is under way, so no load fills its blocks yet */
+    uint8_t probing,
+        loading; /* bit per tier: a probe, or a load, is under way. (Until a probe has ended no load fills
+                                  its blocks.) */
     bool decoding_in_step, abandoned, replan, first_done;
     uint32_t preemptions, recomputed_tokens;
     uint32_t hit_blocks;

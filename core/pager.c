@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * pager.c - see pager.h. A run is made of whole chains from the stack, then a part of one, then fresh pages.
+ * pager.c - see pager.h. A run is made of whole chains from the stacks, then a part of one, then fresh pages.
  */
 #include "pager.h"
 
@@ -13,7 +13,7 @@ int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc, uint64_t 
 {
     memset(p, 0, sizeof *p);
     p->alloc = alloc;
-    p->free_head = KVT_NONE;
+    p->stacks[0] = p->stacks[1] = KVT_NONE;
     if (pages != UINT64_MAX) {
         if (pages >= KVT_NONE)
             return -EINVAL;
@@ -59,20 +59,33 @@ static void cut(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
     describe(p, run);
 }
 
-/* At most n pages from the top of the stack, which is not empty. */
+static void push(struct kvt_pager *p, uint32_t first, uint32_t n)
+{
+    uint32_t *stack = &p->stacks[n == p->quantum];
+    p->page[first].under = *stack;
+    *stack = first;
+}
+
+/* At most n pages from the top of a stack, one of which is not empty. A quantum comes whole if there is one; all
+ * else comes from odd chains as long as there are any. */
 static struct kvt_page_run pop(struct kvt_pager *p, uint32_t n)
 {
-    const uint32_t first = p->free_head;
+    const bool whole = n == p->quantum && p->stacks[1] != KVT_NONE;
+    uint32_t *stack = &p->stacks[whole || p->stacks[0] == KVT_NONE];
+    const uint32_t first = *stack;
     struct kvt_page_run chain = {first, p->page[first].last, p->page[first].n};
-    const uint32_t under = p->page[first].under;
-    p->free_head = under;
+    *stack = p->page[first].under;
     if (chain.n <= n)
         return chain;
     struct kvt_page_run head;
     cut(p, &chain, n, &head);
-    p->page[chain.first].under = under;
-    p->free_head = chain.first;
+    push(p, chain.first, chain.n);
     return head;
+}
+
+static bool any_given_back(const struct kvt_pager *p)
+{
+    return p->stacks[0] != KVT_NONE || p->stacks[1] != KVT_NONE;
 }
 
 static struct kvt_page_run take_fresh(struct kvt_pager *p, uint32_t n)
@@ -95,8 +108,7 @@ bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
         run->n = n;
     while (p->page && run->n < n) {
         const uint32_t left = n - run->n;
-        const struct kvt_page_run more =
-            p->free_head != KVT_NONE ? pop(p, left) : take_fresh(p, left);
+        const struct kvt_page_run more = any_given_back(p) ? pop(p, left) : take_fresh(p, left);
         kvt_pager_append(p, run, &more);
     }
     return true;
@@ -143,8 +155,7 @@ void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n)
     if (!p->page || !n)
         return;
     assert(p->page[first].n == n); /* the whole chain */
-    p->page[first].under = p->free_head;
-    p->free_head = first;
+    push(p, first, n);
 }
 
 /* Walks one chain of the stack; counts its pages down from *left. */
@@ -168,8 +179,10 @@ bool kvt_pager_check(const struct kvt_pager *p)
     if (p->fresh > p->total || p->used > p->fresh) /* (G1) */
         return false;
     uint64_t left = p->fresh - p->used; /* (G2); a circle would not end, so it is counted down */
-    for (uint32_t first = p->free_head; first != KVT_NONE; first = p->page[first].under)
-        if (first >= p->fresh || !check_chain(p, first, &left))
-            return false;
+    for (int s = 0; s < 2; s++)
+        for (uint32_t first = p->stacks[s]; first != KVT_NONE; first = p->page[first].under)
+            if (first >= p->fresh || !check_chain(p, first, &left) ||
+                (p->page[first].n == p->quantum) != (s == 1))
+                return false;
     return left == 0;
 }

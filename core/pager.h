@@ -8,7 +8,7 @@
  * pages.
  *
  * A page knows the page after it in its chain. The first page of a chain also knows the last one and how many
- * there are. Chains that were given back lie on a stack, whole:
+ * there are. Chains that were given back lie on stacks, whole:
  *
  *      free   [7 -> 3 -> 4 -> .]            run   0 -> 1 -> 6 -> .   {first 0, last 6, n 3}
  *             [2 -> 5 -> .]
@@ -19,7 +19,7 @@
  * touched, hence a large pager costs nothing until it is used.
  *
  *   (G1) fresh <= total; pages [fresh, total) were never taken.
- *   (G2) used + pages on the stack = fresh.
+ *   (G2) used + pages on the stacks = fresh.
  *   (G3) Every chain ends in KVT_NONE, and its first page tells its last and its length.
  *
  * An unlimited pager only counts: its pages have no identity, first and last are KVT_NONE.
@@ -51,8 +51,17 @@ struct kvt_pager {
     const struct kvt_alloc *alloc;
     struct kvt_page *page; /* NULL: unlimited */
     uint64_t total, used;
-    uint32_t fresh, free_head;
+    uint32_t fresh;
+    uint32_t quantum;   /* chains of this size have a stack of their own */
+    uint32_t stacks[2]; /* first pages of the topmost chains: any size, quantum */
 };
+
+/* Tells the size that runs will have most often, so that chains of that size are kept whole for them: cutting a chain
+ * is the only thing that walks it. To be called before the first page is taken. */
+static inline void kvt_pager_expect(struct kvt_pager *p, uint32_t quantum)
+{
+    p->quantum = quantum;
+}
 
 /* `pages` free pages; UINT64_MAX: unlimited. Returns 0, -ENOMEM, or -EINVAL when there are more
  * than 32 bits can name. */
@@ -76,8 +85,8 @@ static inline uint64_t kvt_pager_free(const struct kvt_pager *p)
     return p->total == UINT64_MAX ? UINT64_MAX : p->total - p->used;
 }
 
-/* Takes n pages as a run. False, and *run empty, when fewer are free. n may be 0. O(1) if the chain on top of
- * the stack has n pages, O(n) at most. */
+/* Takes n pages as a run. False, and *run empty, when fewer are free. n may be 0. O(1) for a quantum
+ * that was given back, O(n) at most. */
 KVT_MUST_CHECK bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run);
 
 /* Appends *more to *run; the caller forgets *more. O(1). */

@@ -67,6 +67,7 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
         const int error = kvt_pager_init(&room->places[e].pager, alloc, config->gpu_pages);
         if (error)
             return error;
+        kvt_pager_expect(&room->places[e].pager, room->pages_per_block);
     }
     return 0;
 }

@@ -242,6 +242,31 @@ START_TEST(probe_comes_before_load)
 }
 END_TEST
 
+START_TEST(what_redis_lost_comes_from_disk)
+{
+    struct kvt_core_config c = small();
+    with_tier(&c, KVT_REDIS);
+    with_tier(&c, KVT_DISK);
+    c.tiers[KVT_REDIS].probe = true;
+    c.tiers[KVT_REDIS].manager = KVT_MANAGED_BY_SERVER;
+    c.tiers[KVT_GPU].capacity_blocks = 4;
+    struct hand w;
+    hand_open(&w, &c);
+    hand_request(&w, 100, 13, 0, B);
+    hand_drain(&w);
+    hand_request(&w, 500, 17, 0, B); /* off the GPU */
+    hand_drain(&w);
+    hand_request(&w, 100, 13, 0, B);
+    hand_end(&w, hand_find(&w, HAND_PROBE), KVT_MISSING, 1);
+    const struct hand_op *disk = hand_find(&w, HAND_LOAD);
+    ck_assert(disk && disk->tier == KVT_DISK && disk->n_blocks == 2);
+    hand_drain(&w);
+    ck_assert_uint_eq(hand_last(&w)->ledger_tokens[KVT_HIT_REDIS], 4);
+    ck_assert_uint_eq(hand_last(&w)->ledger_tokens[KVT_HIT_DISK], 8);
+    hand_close(&w);
+}
+END_TEST
+
 START_TEST(load_or_compute_takes_the_faster)
 {
     for (int dear = 0; dear < 2; dear++) {
@@ -493,6 +518,7 @@ int main(void)
     tcase_add_test(cases, every_status_has_a_next_step);
     tcase_add_test(cases, failed_store_is_never_found);
     tcase_add_test(cases, probe_comes_before_load);
+    tcase_add_test(cases, what_redis_lost_comes_from_disk);
     tcase_add_test(cases, load_or_compute_takes_the_faster);
     tcase_add_test(cases, ttl_ends_a_copy);
     tcase_add_test(cases, decode_repeats_until_something_changes);

@@ -93,6 +93,7 @@ START_TEST(random_operations)
     struct failing_alloc memory;
     struct kvt_pager p;
     ck_assert_int_eq(kvt_pager_init(&p, failing_alloc_init(&memory, 0), PAGES), 0);
+    kvt_pager_expect(&p, (uint32_t)_i * 2);
     ck_assert(kvt_pager_check(&p));
     for (int i = 0; i < RUNS; i++)
         runs[i].run = (struct kvt_page_run){KVT_NONE, KVT_NONE, 0};
