@@ -122,6 +122,12 @@ void fetch_start(struct kvt_core *core, uint32_t r)
     q->probing = q->loading = 0;
     q->abandoned = q->replan = false;
     memset(q->last_load_ns, 0, sizeof q->last_load_ns);
+    for (uint32_t i = 0; i < q->usable; i++) {
+        if (q->src[i] == KVT_HIT_GPU && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING) {
+            core->stats.single_flight_waits++;
+            break;
+        }
+    }
     for (int t = 0; t < 3; t++)
         if (core->config.tiers[order[t]].present)
             start_or_compute(core, r, order[t],

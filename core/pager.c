@@ -46,15 +46,23 @@ static void describe(struct kvt_pager *p, const struct kvt_page_run *run)
     p->page[run->first].n = run->n;
 }
 
-/* Cuts the first n pages, fewer than it has, off a run whose pages are linked. O(n). */
+/* Cuts the first n pages, fewer than it has, off a run whose pages are linked. Walks the shorter of the two parts: what
+ * was one request's is mostly cut for another of like length. */
 static void cut(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                 struct kvt_page_run *head)
 {
     *head = (struct kvt_page_run){run->first, run->first, n};
-    for (uint32_t i = 1; i < n; i++)
-        head->last = p->page[head->last].next;
-    run->first = p->page[head->last].next;
     run->n -= n;
+    if (n <= run->n) {
+        for (uint32_t i = 1; i < n; i++)
+            head->last = p->page[head->last].next;
+        run->first = p->page[head->last].next;
+    } else {
+        run->first = run->last;
+        for (uint32_t i = 1; i < run->n; i++)
+            run->first = p->page[run->first].prev;
+        head->last = p->page[run->first].prev;
+    }
     describe(p, head);
     describe(p, run);
 }
@@ -91,8 +99,10 @@ static bool any_given_back(const struct kvt_pager *p)
 static struct kvt_page_run take_fresh(struct kvt_pager *p, uint32_t n)
 {
     const struct kvt_page_run run = {p->fresh, p->fresh + n - 1, n};
-    for (; p->fresh < run.last; p->fresh++)
+    for (; p->fresh < run.last; p->fresh++) {
         p->page[p->fresh].next = p->fresh + 1;
+        p->page[p->fresh + 1].prev = p->fresh;
+    }
     p->fresh++;
     describe(p, &run);
     return run;
@@ -120,10 +130,12 @@ void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
     assert(more->n <= UINT32_MAX - run->n);
     if (!more->n)
         return;
-    if (p->page && run->n)
+    if (p->page && run->n) {
         p->page[run->last].next = more->first;
-    else
+        p->page[more->first].prev = run->last;
+    } else {
         run->first = more->first;
+    }
     run->last = more->last;
     run->n += more->n;
     if (p->page)
@@ -164,6 +176,8 @@ static bool check_chain(const struct kvt_pager *p, uint32_t first, uint64_t *lef
     uint32_t last = KVT_NONE, n = 0;
     for (uint32_t page = first; page != KVT_NONE; page = p->page[page].next) {
         if (page >= p->fresh || *left == 0)
+            return false;
+        if (n && p->page[page].prev != last)
             return false;
         --*left;
         n++;

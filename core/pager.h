@@ -7,14 +7,14 @@
  * only the unused end of a last page. contig.h shows what the same requests would lose without
  * pages.
  *
- * A page knows the page after it in its chain. The first page of a chain also knows the last one and how many
+ * A page knows the pages next to it in its chain. The first page of a chain also knows the last one and how many
  * there are. Chains that were given back lie on stacks, whole:
  *
  *      free   [7 -> 3 -> 4 -> .]            run   0 -> 1 -> 6 -> .   {first 0, last 6, n 3}
  *             [2 -> 5 -> .]
  *
  * so giving back is O(1), and so is taking what was given back in the same size, which is what blocks of equal
- * size do all the time. 16 bytes per page. Chains used last, and warm in the processor's cache, go out first; then
+ * size do all the time. 20 bytes per page. Chains used last, and warm in the processor's cache, go out first; then
  * come fresh pages in ascending order, so that the first runs lie contiguously in memory. Fresh pages are not
  * touched, hence a large pager costs nothing until it is used.
  *
@@ -40,7 +40,7 @@ struct kvt_page_run {
 };
 
 struct kvt_page {
-    uint32_t next;
+    uint32_t next, prev; /* prev is void for the first page of a chain */
     /* of the first page of a chain: */
     uint32_t last, n;
     uint32_t under; /* on the stack: the first page of the chain below */
@@ -93,7 +93,7 @@ KVT_MUST_CHECK bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_p
 void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
                       const struct kvt_page_run *more);
 
-/* Moves the first n <= run->n pages to *head; *run keeps the rest. O(n). */
+/* Moves the first n <= run->n pages to *head; *run keeps the rest. O(the shorter part). */
 void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                      struct kvt_page_run *head);
 

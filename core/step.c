@@ -239,7 +239,7 @@ void step_start(struct kvt_core *core, uint32_t engine)
     }
 }
 
-/* Blocks that the tokens [.., computed) now complete become READY, and go to the write-through tiers. */
+/* Blocks that the tokens [.., computed) now complete become READY. */
 static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
 {
     struct req *q = req_at(core, r);
@@ -253,7 +253,6 @@ static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
         else if (c->state == KVT_COPY_PRIVATE)
             kvt_copy_publish(&core->room, q->copies[i], core->now);
     }
-    write_through(core, r, i < q->n_held ? i : q->n_held);
 }
 
 static void chunk_done(struct kvt_core *core, uint32_t r, kvt_ns begin_ns)
@@ -290,6 +289,7 @@ static void decode_done(struct kvt_core *core, uint32_t r, uint32_t iterations)
 bool prefill_complete(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
+    write_through(core, r, q->n_held);
     if (!q->first_done) {
         book_ledger(core, q);
         q->first_done = true;

@@ -2,8 +2,8 @@
  *
  * write.c - blocks on their way down: write-through, and blocks made by decoding.
  *
- * A block is offered to each write-through tier once, when its last token was computed. It is not offered where it
- * already is or is on its way. Room in a tier that core manages is made by evicting its oldest unused blocks
+ * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in one operation a tier;
+ * blocks of the output when the request ends or is preempted. None is offered where it already is or is on its way. Room in a tier that core manages is made by evicting its oldest unused blocks
  * first; if none can go, this block and those after it are not stored, because what lies behind a hole cannot be
  * used. A copy counts as present only after the store ended well: the commit comes last.
  */
