@@ -187,6 +187,7 @@ static int resolve_core(struct resolved *r, const struct scenario *s, const stru
     const struct scenario_cache *cache = &s->cache;
     struct kvt_core_config *core = &r->core;
     kvt_core_config_init(core);
+    core->page_numbers = false; /* no world here has memory behind its pages */
     core->engines = (uint32_t)s->cluster.engines;
     core->block_tokens = cache->block_tokens ? (uint32_t)cache->block_tokens : block_tokens;
     core->page_tokens = cache->page_tokens ? (uint32_t)cache->page_tokens : core->block_tokens;

@@ -13,6 +13,7 @@ void kvt_core_config_init(struct kvt_core_config *config)
     config->block_tokens = 16;
     config->page_tokens = 16;
     config->gpu_pages = UINT64_MAX;
+    config->page_numbers = true;
     config->max_batch_tokens = 8192;
     config->max_batch_requests = 256;
     config->cache = true;

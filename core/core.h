@@ -74,6 +74,8 @@ struct kvt_core_config {
     uint32_t engines;      /* >= 1 */
     uint32_t block_tokens; /* identity and transfer unit */
     uint32_t page_tokens;  /* GPU allocation unit; divides block_tokens */
+    bool page_numbers;     /* pages are told apart, as real memory wants it. false: they are only
+                          counted; the decisions are the same, and faster */
     uint64_t gpu_pages;    /* per engine; UINT64_MAX: unlimited, pages then have no identity */
     uint32_t
         pages_per_request;  /* held by each running request beside its tokens (sliding windows) */

@@ -67,9 +67,9 @@ uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_b
                         uint32_t *pages, uint32_t n)
 {
     const uint32_t copy = kvt_copy_peek(&core->room, block.v, engine.v, core->now);
-    if (copy == KVT_NONE || core->config.gpu_pages == UINT64_MAX)
-        return 0;
     const struct kvt_pager *pager = &gpu_place(core, engine.v)->pager;
+    if (copy == KVT_NONE || !pager->page)
+        return 0;
     uint32_t page = copy_at(core, copy)->page;
     for (uint32_t i = 0; i < core->room.pages_per_block && i < n; i++) {
         pages[i] = page;

@@ -26,6 +26,13 @@ int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc, uint64_t 
     return 0;
 }
 
+void kvt_pager_init_counting(struct kvt_pager *p, uint64_t pages)
+{
+    memset(p, 0, sizeof *p);
+    p->stacks[0] = p->stacks[1] = KVT_NONE;
+    p->total = pages;
+}
+
 void kvt_pager_release(struct kvt_pager *p)
 {
     if (p->page)
@@ -189,7 +196,7 @@ static bool check_chain(const struct kvt_pager *p, uint32_t first, uint64_t *lef
 bool kvt_pager_check(const struct kvt_pager *p)
 {
     if (!p->page)
-        return p->total == UINT64_MAX;
+        return p->used <= p->total;
     if (p->fresh > p->total || p->used > p->fresh) /* (G1) */
         return false;
     uint64_t left = p->fresh - p->used; /* (G2); a circle would not end, so it is counted down */

@@ -22,7 +22,8 @@
  *   (G2) used + pages on the stacks = fresh.
  *   (G3) Every chain ends in KVT_NONE, and its first page tells its last and its length.
  *
- * An unlimited pager only counts: its pages have no identity, first and last are KVT_NONE.
+ * A pager may also only count, within its total or, unlimited, without end: its pages then have no numbers, first
+ * and last are KVT_NONE, and everything is O(1). Worlds without memory need no more.
  * Reference counts are the copies' (place.h), not the pages'.
  */
 #ifndef KVT_PAGER_H
@@ -49,7 +50,7 @@ struct kvt_page {
 struct kvt_pager {
     /* private: */
     const struct kvt_alloc *alloc;
-    struct kvt_page *page; /* NULL: unlimited */
+    struct kvt_page *page; /* NULL: only counts */
     uint64_t total, used;
     uint32_t fresh;
     uint32_t quantum;   /* chains of this size have a stack of their own */
@@ -67,6 +68,9 @@ static inline void kvt_pager_expect(struct kvt_pager *p, uint32_t quantum)
  * than 32 bits can name. */
 KVT_MUST_CHECK int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *alloc,
                                   uint64_t pages);
+/* The same without numbers; cannot fail. */
+void kvt_pager_init_counting(struct kvt_pager *p, uint64_t pages);
+
 /* Also of one that is all zeroes. */
 void kvt_pager_release(struct kvt_pager *p);
 
@@ -97,11 +101,11 @@ void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
 void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                      struct kvt_page_run *head);
 
-/* Gives back the whole chain of n pages that starts at first (KVT_NONE when unlimited or n == 0).
+/* Gives back the whole chain of n pages that starts at first (KVT_NONE when pages have no numbers, or n == 0).
  * O(1). */
 void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n);
 
-/* The page after `page` in its chain; KVT_NONE after the last, and when unlimited. */
+/* The page after `page` in its chain; KVT_NONE after the last, and without numbers. */
 static inline uint32_t kvt_pager_next(const struct kvt_pager *p, uint32_t page)
 {
     assert(page == KVT_NONE || !p->page || page < p->fresh);

@@ -64,10 +64,15 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
                        tier == KVT_REDIS ? KVT_NONE : e);
     }
     for (uint32_t e = 0; e < config->engines; e++) {
-        const int error = kvt_pager_init(&room->places[e].pager, alloc, config->gpu_pages);
+        struct kvt_pager *pager = &room->places[e].pager;
+        if (!config->page_numbers) {
+            kvt_pager_init_counting(pager, config->gpu_pages);
+            continue;
+        }
+        const int error = kvt_pager_init(pager, alloc, config->gpu_pages);
         if (error)
             return error;
-        kvt_pager_expect(&room->places[e].pager, room->pages_per_block);
+        kvt_pager_expect(pager, room->pages_per_block);
     }
     return 0;
 }

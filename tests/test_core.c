@@ -14,6 +14,9 @@
 
 enum { ROUNDS = 250, REQUESTS = 60, KEYS = 64, PREFIXES = 6 };
 
+/* -1: as drawn */
+static int page_numbers = -1;
+
 static enum kvt_router_kind any_router(struct chaos *w)
 {
     return (enum kvt_router_kind)chaos_draw(w, 4);
@@ -45,6 +48,7 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     c->tiers[KVT_GPU].capacity_blocks = chaos_draw(w, 4) ? UINT64_MAX : 1 + chaos_draw(w, 40);
     c->tiers[KVT_GPU].ttl_ns =
         chaos_draw(w, 4) ? KVT_NEVER : (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND;
+    c->page_numbers = chaos_draw(w, 3) > 0;
     c->pages_per_request = (uint32_t)chaos_draw(w, 3);
     c->window_tokens = chaos_draw(w, 2) ? 0 : 1 + (uint32_t)chaos_draw(w, 40);
     c->max_batch_requests = 1 + (uint32_t)chaos_draw(w, 8);
@@ -129,6 +133,8 @@ static void live(uint64_t seed, char digest[33])
     chaos_init(&w, seed, seed % 3 ? 15 : 0);
     struct kvt_core_config c;
     any_config(&w, &c);
+    if (page_numbers >= 0)
+        c.page_numbers = page_numbers;
     ck_assert_msg(!kvt_core_config_check(&c), "%s", kvt_core_config_check(&c));
     const struct kvt_port port = chaos_port(&w);
     struct plain_alloc memory = {0};
@@ -192,6 +198,21 @@ START_TEST(same_inputs_same_decisions)
     live(4243, other);
     ck_assert_str_eq(first, second);
     ck_assert_str_ne(first, other);
+}
+END_TEST
+
+/* Numbers of pages decide nothing. */
+START_TEST(counted_pages_decide_the_same)
+{
+    for (uint64_t seed = 5000; seed < 5040; seed++) {
+        char numbered[33], counted[33];
+        page_numbers = 1;
+        live(seed, numbered);
+        page_numbers = 0;
+        live(seed, counted);
+        page_numbers = -1;
+        ck_assert_str_eq(numbered, counted);
+    }
 }
 END_TEST
 
@@ -279,6 +300,7 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, survives_anything);
     tcase_add_test(cases, same_inputs_same_decisions);
+    tcase_add_test(cases, counted_pages_decide_the_same);
     tcase_add_test(cases, refuses_nonsense);
     tcase_add_test(cases, bears_allocation_failure);
     suite_add_tcase(suite, cases);
