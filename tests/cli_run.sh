@@ -121,11 +121,11 @@ code=$?
 report $? 'Ctrl-C leaves complete results so far, says so, and ends with 1'
 
 # A disk that is full.
-if [ "$(id -u)" = 0 ] && mkdir -p "$scratch/full" && mount -t tmpfs -o size=64k none "$scratch/full" 2>/dev/null; then
+if [ "$(id -u)" = 0 ] && mkdir -p "$scratch/full" && mount -t tmpfs -o size=1m none "$scratch/full" 2>/dev/null; then
     "$kvtwin" run "$scratch/small.yaml" --out "$scratch/full/r" --world null --set workload.generate.requests=20 \
         >/dev/null 2>&1
     before=$(cat "$scratch/full/r/summary.json" 2>/dev/null | cksum)
-    "$kvtwin" run "$scratch/small.yaml" --out "$scratch/full/r" --set workload.generate.requests=3000 \
+    "$kvtwin" run "$scratch/small.yaml" --out "$scratch/full/r" --set workload.generate.requests=20000 \
         >/dev/null 2>"$scratch/stderr"
     code=$?
     [ $code = 1 ] && [ "$(wc -l <"$scratch/stderr")" = 1 ] &&
