@@ -34,43 +34,41 @@
 
 enum req_state { REQ_WAITING, REQ_GATHERING, REQ_RUNNING };
 
+/* What every step looks at comes first and lies together: batches are walked several times a step. */
 struct req {
+    uint32_t next, prev; /* in its engine's list for `state` */
+    uint32_t computed;   /* tokens whose KV is in place */
+    uint32_t target; /* tokens to have before decoding goes on: prompt + generated at admission */
+    uint32_t generated, prompt_tokens, output_tokens;
+    uint32_t chunk; /* new tokens in the step under way; 0: not in it as prefill */
+    /* blocks: n_keys numbers; n_match of them may be looked up (prompt blocks) */
+    uint32_t n_keys, n_match, n_held; /* n_held: blocks [0, n_held) have a copy while admitted */
+    struct kvt_page_run tail; /* pages behind the last held block: tail of the prompt and output */
+    uint32_t stepped;         /* tokens computed by prefill steps of the first pass, for (C7) */
+    bool decoding_in_step, abandoned, replan, first_done;
+    uint8_t probing, loading; /* bit per tier: a probe, or a load, is under way. (Until a probe has
+                                 ended no load fills its blocks.) */
+    enum req_state state;
+    uint32_t *blocks;    /* slab, n_keys */
+    uint32_t *copies;    /* slab, n_keys: GPU copy used by this request, while admitted */
+    uint8_t *src;        /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
+    uint32_t gathered;   /* blocks [0, gathered) have arrived */
+    uint32_t usable;     /* blocks [0, usable) need not be computed, as far as is known */
+    uint32_t ops;        /* probes and loads of its own under way */
+    uint32_t stored;     /* blocks [0, stored) were offered to the write-through tiers */
+    uint32_t generation; /* tells timers and operations of former lives apart */
+    uint32_t tenant, session, engine;
+    struct kvt_page_run fixed; /* pages_per_request */
+    uint32_t pending;          /* prefill tokens booked with the engine for the router */
+    uint32_t preemptions, recomputed_tokens, hit_blocks;
+    enum kvt_tier_kind source;
+    uint32_t ledger[KVT_LEDGER];
     uint64_t id;
+    uint64_t contig_at, contig_tokens;
     kvt_ns arrive_ns, deliver_ns, start_ns, first_token_ns;
     kvt_ns fetch_begin_ns, probe_ns;
     kvt_ns last_load_ns[KVT_SPANS]; /* spans of the load that ended last in this gathering */
     kvt_ns span_ns[KVT_SPANS];      /* settled so far */
-    uint32_t generation;            /* tells timers of former lives apart */
-    uint32_t tenant, session, engine;
-    uint32_t prompt_tokens, output_tokens;
-    uint32_t next, prev; /* in its engine's list for `state` */
-    enum req_state state;
-    /* blocks: n_keys numbers; n_match of them may be looked up (prompt blocks) */
-    uint32_t n_keys, n_match, n_held; /* n_held: blocks [0, n_held) have a copy while admitted */
-    uint32_t *blocks;                 /* slab, n_keys */
-    uint32_t *copies;          /* slab, n_keys: GPU copy used by this request, while admitted */
-    uint8_t *src;              /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
-    uint32_t gathered;         /* blocks [0, gathered) are READY */
-    uint32_t usable;           /* blocks [0, usable) need not be computed, as far as is known */
-    uint32_t ops;              /* probes and loads of its own under way */
-    uint32_t stored;           /* blocks [0, stored) were offered to the write-through tiers */
-    struct kvt_page_run tail;  /* pages behind the last held block: tail of the prompt and output */
-    struct kvt_page_run fixed; /* pages_per_request */
-    uint64_t contig_at, contig_tokens;
-    uint32_t pending;  /* prefill tokens booked with the engine for the router */
-    uint32_t computed; /* tokens whose KV is in place */
-    uint32_t target;   /* tokens to have before decoding goes on: prompt + generated at admission */
-    uint32_t generated;
-    uint32_t stepped; /* tokens computed by prefill steps of the first pass, for (C7) */
-    uint32_t chunk;   /* new tokens in the step under way; 0: not in it as prefill */
-    uint8_t probing,
-        loading; /* bit per tier: a probe, or a load, is under way. (Until a probe has ended no load fills
-                                  its blocks.) */
-    bool decoding_in_step, abandoned, replan, first_done;
-    uint32_t preemptions, recomputed_tokens;
-    uint32_t hit_blocks;
-    uint32_t ledger[KVT_LEDGER];
-    enum kvt_tier_kind source;
 };
 
 enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP };
