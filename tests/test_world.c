@@ -389,6 +389,9 @@ START_TEST(interrupt_ends_the_iteration_under_way)
         ck_assert_uint_eq(fixture_find(5)->done.iterations, j);
         ck_assert_uint_eq(fixture_find(5)->at, last);
         ck_assert_uint_eq(fixture.n, 1);
+        struct sim_world_stats stats;
+        sim_world_stats(fixture.world, &stats);
+        ck_assert_uint_eq(stats.interrupts, j < 1000); /* those that cut something short */
         fixture_end();
     }
 }
@@ -404,7 +407,7 @@ START_TEST(a_later_interrupt_does_not_lengthen)
     fixture_interrupt(0);
     fixture_advance(decode_ns(10) - 1);
     fixture_interrupt(0);
-    fixture_drain();
+    fixture_advance(decode_ns(10));
     ck_assert_uint_eq(fixture_find(5)->done.iterations, 10);
     /* The event of the step's planned end is still in the queue when the next step runs. */
     kvt_ns begin = fixture.now;
@@ -611,8 +614,10 @@ START_TEST(down_ends_what_is_under_way)
     ck_assert_uint_eq(fixture_find(2)->done.status, KVT_DOWN);
     ck_assert_int_eq(fixture_issue(PROBE, 7, 0, KVT_REDIS, 0, 4, 1000, 0), 0);
     sim_world_set_down(fixture.world, KVT_GPU, (kvt_engine_id){0}, true);
+    ck_assert_int_eq(fixture_issue(LOAD, 10, 0, KVT_HOST, 0, 4, 1000, 0), 0);
     fixture_advance(20);
     ck_assert_uint_eq(fixture_find(7)->done.status, KVT_DOWN);
+    ck_assert_uint_eq(fixture_find(10)->done.status, KVT_DOWN);
     ck_assert_uint_eq(fixture_find(5)->done.status, KVT_DOWN);
     ck_assert_uint_eq(fixture_find(5)->at, 10);
     fixture_drain();
@@ -629,7 +634,7 @@ START_TEST(down_ends_what_is_under_way)
     struct sim_world_stats s;
     sim_world_stats(fixture.world, &s);
     ck_assert_uint_eq(s.under_way, 0);
-    ck_assert_uint_eq(s.ended[KVT_DOWN], 4);
+    ck_assert_uint_eq(s.ended[KVT_DOWN], 5);
     fixture_end();
 }
 END_TEST
