@@ -215,6 +215,7 @@ static void put_memory(struct object *o, const struct results *r)
     put_per_tier(o, "stored_blocks_", s->stored_blocks);
     put_per_tier(o, "loaded_blocks_", s->loaded_blocks);
     put_per_tier(o, "store_failures_", s->store_failures);
+    put_per_tier(o, "store_shed_blocks_", s->store_shed_blocks);
     put_per_tier(o, "bytes_read_", s->bytes_read);
     put_per_tier(o, "bytes_written_", s->bytes_written);
     put_per_tier(o, "orphan_bytes_", r->orphan_b);

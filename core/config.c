@@ -24,6 +24,7 @@ void kvt_core_config_init(struct kvt_core_config *config)
     config->router = KVT_ROUTE_PREFIX_AWARE;
     config->load_choice = KVT_LOAD_ADAPTIVE;
     config->load_patience = 2;
+    config->store_pages_ratio = 0.125;
     config->history_blocks = UINT64_MAX;
     for (int t = 0; t < KVT_TIERS; t++) {
         struct kvt_tier_config *tier = &config->tiers[t];
@@ -65,6 +66,8 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
         return "max_batch_tokens must be larger than max_batch_requests";
     if (!(c->load_patience >= 0))
         return "load_patience must not be negative";
+    if (!(c->store_pages_ratio >= 0 && c->store_pages_ratio <= 1))
+        return "store_pages_ratio must lie between 0 and 1";
     if (!c->tiers[KVT_GPU].present)
         return "the gpu tier cannot be left out";
     if (c->tiers[KVT_PEER].present)

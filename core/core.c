@@ -93,6 +93,12 @@ static int build(struct kvt_core *core)
         if (kvt_contig_init(&core->contigs[e], alloc, tokens))
             return -ENOMEM;
     }
+    const double share = core->config.store_pages_ratio;
+    const bool bounded = core->config.gpu_pages != UINT64_MAX && share > 0;
+    core->store_quota_blocks = UINT64_MAX;
+    if (bounded)
+        core->store_quota_blocks =
+            1 + (uint64_t)(share * (double)core->config.gpu_pages / core->room.pages_per_block);
     XXH3_128bits_reset(&core->digest);
     return 0;
 }

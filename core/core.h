@@ -95,6 +95,9 @@ struct kvt_core_config {
     enum kvt_load_choice load_choice;
     double load_patience; /* a load may take this many times the predicted recompute before it is
                              abandoned; 0: forever */
+    double
+        store_pages_ratio; /* of an engine's pages, stores to one tier may hold at most this share
+                                    at one time; what is beyond is not stored. 0: no bound */
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER must not (yet) */
     uint64_t
@@ -140,6 +143,7 @@ struct kvt_core_stats {
     uint64_t evicted_blocks[KVT_TIERS], expired_blocks[KVT_TIERS], dropped_blocks[KVT_TIERS];
     uint64_t bytes_read[KVT_TIERS], bytes_written[KVT_TIERS];
     uint64_t stored_blocks[KVT_TIERS], loaded_blocks[KVT_TIERS], store_failures[KVT_TIERS];
+    uint64_t store_shed_blocks[KVT_TIERS]; /* not offered: too many stores under way already */
     uint64_t preemptions, recomputed_tokens, abandoned_loads, single_flight_waits, replans;
     uint64_t
         late_adopted_tokens; /* computed by nobody after all: found ready when a chunk was due */

@@ -101,6 +101,7 @@ struct engine {
     bool blocked;                           /* the head of the queue found too few pages: */
     uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
     uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
+    uint32_t storing_blocks[KVT_TIERS];     /* held by stores under way */
     uint64_t pending_prefill_tokens; /* of unfinished requests, as the router predicts them */
     uint64_t load_tokens;            /* prompt tokens of unfinished requests */
 };
@@ -123,7 +124,8 @@ struct kvt_core {
     uint32_t refs_room;
     struct kvt_chunk *chunks; /* scratch for one step */
     struct kvt_core_stats stats;
-    uint64_t next_engine; /* round robin */
+    uint64_t next_engine;        /* round robin */
+    uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
     kvt_ns now;
     struct {

@@ -5,7 +5,8 @@
  * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in one operation a tier;
  * blocks of the output when the request ends or is preempted. None is offered where it already is or is on its way. Room in a tier that core manages is made by evicting its oldest unused blocks
  * first; if none can go, this block and those after it are not stored, because what lies behind a hole cannot be
- * used. A copy counts as present only after the store ended well: the commit comes last.
+ * used. The same goes for a tier that cannot keep up: stores hold the pages they read, so a slow tier would take the
+ * GPU's memory away; beyond its quota nothing is offered to it. A copy counts as present only after the store ended well: the commit comes last.
  */
 #include "internal.h"
 
@@ -40,6 +41,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
     if (!any_wanted(core, q, end, place))
         return;
+    uint32_t *storing = &core->engines[q->engine].storing_blocks[tier];
     const uint32_t most = end - q->stored;
     const uint32_t o = op_new(core, OP_STORE, most);
     if (o == KVT_NONE) {
@@ -53,6 +55,10 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     for (uint32_t i = q->stored; i < end; i++) {
         if (!wants(core, q, i, place))
             continue;
+        if (*storing >= core->store_quota_blocks) {
+            core->stats.store_shed_blocks[tier] += end - i;
+            break;
+        }
         const uint32_t copy = reserve(core, q->blocks[i], place);
         if (copy == KVT_NONE) {
             core->stats.store_failures[tier]++;
@@ -61,6 +67,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
         op->gpu[n] = q->copies[i];
         op->lower[n] = copy;
         kvt_copy_use(&core->room, op->gpu[n]);
+        ++*storing;
         const struct kvt_block *b = kvt_block_at(&core->blocks, q->blocks[i]);
         core->refs[n++] = (struct kvt_block_ref){.key = kvt_block_key(b),
                                                  .block = {q->blocks[i]},
@@ -99,6 +106,7 @@ void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
     struct op *op = op_at(core, o);
     const uint32_t n = op->index[0];
     const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
+    core->engines[op->engine].storing_blocks[op->tier] -= n;
     core->stats.bytes_written[op->tier] += done->bytes;
     core->stats.stored_blocks[op->tier] += good;
     core->stats.store_failures[op->tier] += n - good;

@@ -63,6 +63,7 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     c->router = any_router(w);
     c->load_choice = (enum kvt_load_choice)chaos_draw(w, 3);
     c->load_patience = chaos_draw(w, 3) ? 2 : 0.01;
+    c->store_pages_ratio = chaos_draw(w, 3) ? 0.125 : 0;
     c->prefill = (struct kvt_prefill_cost){1e6, (double)chaos_draw(w, 3000), 1};
     c->history_blocks = chaos_draw(w, 3) ? UINT64_MAX : chaos_draw(w, 20);
     any_tier(w, &c->tiers[KVT_HOST], false);

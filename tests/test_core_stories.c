@@ -218,6 +218,33 @@ START_TEST(failed_store_is_never_found)
 }
 END_TEST
 
+/* A tier that does not answer may hold an eighth of the pages, not more. */
+START_TEST(slow_stores_do_not_take_the_gpu)
+{
+    struct kvt_core_config c = small();
+    with_tier(&c, KVT_REDIS);
+    c.gpu_pages = 80;
+    struct hand w;
+    hand_open(&w, &c);
+    for (uint64_t name = 1000; name < 11000; name += 1000) {
+        hand_request(&w, name, 16, 0, B);
+        hand_end(&w, hand_find(&w, HAND_STEP), KVT_OK, 1);
+    }
+    struct kvt_core_stats s;
+    kvt_core_stats(w.core, &s);
+    ck_assert_uint_eq(s.store_shed_blocks[KVT_REDIS], 40 - 11);
+    struct kvt_core_gauges g;
+    kvt_core_gauges(w.core, KVT_NONE, &g);
+    ck_assert_uint_eq(g.pages_free + g.pages_cached, 80 - 11);
+    hand_drain(&w);
+    hand_request(&w, 900, 16, 0, B); /* it keeps up again */
+    hand_end(&w, hand_find(&w, HAND_STEP), KVT_OK, 1);
+    ck_assert_uint_eq(hand_find(&w, HAND_STORE)->n_blocks, 4);
+    hand_drain(&w);
+    hand_close(&w);
+}
+END_TEST
+
 START_TEST(probe_comes_before_load)
 {
     struct kvt_core_config c = small();
@@ -517,6 +544,7 @@ int main(void)
     tcase_add_test(cases, same_prefix_is_computed_once);
     tcase_add_test(cases, every_status_has_a_next_step);
     tcase_add_test(cases, failed_store_is_never_found);
+    tcase_add_test(cases, slow_stores_do_not_take_the_gpu);
     tcase_add_test(cases, probe_comes_before_load);
     tcase_add_test(cases, what_redis_lost_comes_from_disk);
     tcase_add_test(cases, load_or_compute_takes_the_faster);
