@@ -4,10 +4,10 @@
  *
  * Records lie densely in fixed segments, so that a number below `count` drawn at random is a key drawn at
  * random; a hash table of 32-bit record numbers leads from key to record. It is open addressing with
- * linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at most 7/8 full.
+ * linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at most 5/8 full.
  * Taking a record away moves the last record into its place.
  *
- * 32 bytes a record, 4.6 to 9.2 bytes of hash table, and at most one segment of slack.
+ * 32 bytes a record, 6.4 to 12.8 bytes of hash table, and at most one segment of slack.
  */
 #ifndef SIM_KEYTAB_H
 #define SIM_KEYTAB_H
