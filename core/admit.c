@@ -8,16 +8,16 @@
  *      src        GPU   GPU   HOST  REDIS REDIS EVICT EVICT COLD | tail
  *                 <-------- usable --------->  <--- computed ---------->
  *
- * The first block that is nowhere ends the usable prefix: KV depends on all tokens before it. A block behind
- * that hole that is held all the same is booked under the hole's cause.
+ * The first block that is nowhere ends the usable prefix: KV depends on all tokens before it. A
+ * block behind that hole that is held all the same is booked under the hole's cause.
  *
- * Decide cuts the usable prefix where loading further is predicted to take longer than computing the rest. The
- * time to load is linear in tokens and the time to compute grows faster than linearly with position, so the best
- * cut lies at the end of a run of blocks from one tier; only those are compared. Loads of different tiers run
- * side by side: the slowest counts.
+ * Decide cuts the usable prefix where loading further is predicted to take longer than computing
+ * the rest. The time to load is linear in tokens and the time to compute grows faster than linearly
+ * with position, so the best cut lies at the end of a run of blocks from one tier; only those are
+ * compared. Loads of different tiers run side by side: the slowest counts.
  *
- * Then all pages for the prompt are taken at once, evicting unused cached blocks. If they cannot be had the
- * request waits at the head of the queue, and nobody overtakes it.
+ * Then all pages for the prompt are taken at once, evicting unused cached blocks. If they cannot be
+ * had the request waits at the head of the queue, and nobody overtakes it.
  */
 #include "internal.h"
 
@@ -87,7 +87,8 @@ static void match(struct kvt_core *core, struct req *q)
     q->usable = i;
     for (; i < q->n_held; i++) {
         const uint32_t copy = look_gpu(core, q, i);
-        /* Behind the hole only what is ready is of use; what is in flight would be waited for in vain. */
+        /* Behind the hole only what is ready is of use; what is in flight would be waited for in
+         * vain. */
         const bool ready = copy != KVT_NONE && copy_at(core, copy)->state == KVT_COPY_READY;
         q->copies[i] = ready ? copy : KVT_NONE;
         const uint8_t src = ready ? KVT_HIT_GPU : look_below(core, q, i);
@@ -258,9 +259,9 @@ static void first_admission(struct kvt_core *core, struct req *q)
     }
 }
 
-/* Pages that shall be left over after an admission, so that it is not undone by the next tokens: one to grow, and
- * beside others a hundredth of all (vLLM's watermark). Never more than the request can come to need when it is
- * alone, or it might wait for ever. */
+/* Pages that shall be left over after an admission, so that it is not undone by the next tokens:
+ * one to grow, and beside others a hundredth of all (vLLM's watermark). Never more than the
+ * request can come to need when it is alone, or it might wait for ever. */
 static uint64_t headroom(const struct kvt_core *core, const struct req *q, bool others)
 {
     if (core->config.gpu_pages == UINT64_MAX)
@@ -282,7 +283,8 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
     q->n_held = full < q->n_keys ? full : q->n_keys;
     if (q->n_held < q->n_match)
         q->n_held = q->n_match;
-    /* The prompt's blocks fit (core.c saw to that); of the output's, what is beyond capacity lies in the tail. */
+    /* The prompt's blocks fit (core.c saw to that); of the output's, what is beyond capacity
+     * lies in the tail. */
     const uint64_t most = core->config.tiers[KVT_GPU].capacity_blocks;
     if (q->n_held > most)
         q->n_held = (uint32_t)most;

@@ -2,8 +2,9 @@
  *
  * alloc.h - where core gets its memory from.
  *
- * Core calls neither malloc nor free: the world hands it this table. Core asks for large segments only
- * (arena.h), most of them at start-up; a test can refuse the Nth request and see that nothing breaks.
+ * Core calls neither malloc nor free: the world hands it this table. Core asks for large segments
+ * only (arena.h), most of them at start-up; a test can refuse the Nth request and see that nothing
+ * breaks.
  */
 #ifndef KVT_ALLOC_H
 #define KVT_ALLOC_H

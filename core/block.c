@@ -2,13 +2,13 @@
  *
  * block.c - see block.h.
  *
- * Interning a chain costs one index line per unknown block and usually none per known one: the block
- * after the one just found is compared first. Bucket lines are fetched ahead of use, because each is a
- * miss in every cache level once the table is large.
+ * Interning a chain costs one index line per unknown block and usually none per known one: the
+ * block after the one just found is compared first. Bucket lines are fetched ahead of use, because
+ * each is a miss in every cache level once the table is large.
  *
  * Forgetting goes round the table like a clock's hand and takes the next block that nobody names or
- * holds. Numbers are given in order of arrival, so that is roughly the oldest. A freed record is marked by
- * refs == GONE until it is used again.
+ * holds. Numbers are given in order of arrival, so that is roughly the oldest. A freed record is
+ * marked by refs == GONE until it is used again.
  */
 #include "block.h"
 
@@ -97,8 +97,8 @@ int kvt_blocks_intern(struct kvt_blocks *blocks, const kvt_key *keys, uint32_t n
     return 0;
 }
 
-/* At most one block is forgotten per call, after looking at a bounded number: the history may exceed its
- * bound for a while when most blocks are in use. */
+/* At most one block is forgotten per call, after looking at a bounded number: the history may
+ * exceed its bound for a while when most blocks are in use. */
 static void forget_one(struct kvt_blocks *blocks)
 {
     const uint32_t end = blocks->pool.fresh;

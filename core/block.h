@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * block.h - the block table: every KV block that the core knows, held somewhere or merely remembered.
+ * block.h - the block table: every KV block that the core knows, held somewhere or merely
+ * remembered.
  *
- * A block is 28 bytes and has a dense number (kvt_block_id). It lists its copies (place.h), counts the
- * requests that name it, and remembers how its last copy went, so that a later miss can be told apart:
- * never seen (cold), evicted, or expired. Blocks that arrive together get adjacent numbers, so walking a
- * known chain is a sequential walk, and the successor's number is a good guess before the index is asked.
+ * A block is 28 bytes and has a dense number (kvt_block_id). It lists its copies (place.h), counts
+ * the requests that name it, and remembers how its last copy went, so that a later miss can be told
+ * apart: never seen (cold), evicted, or expired. Blocks that arrive together get adjacent numbers,
+ * so walking a known chain is a sequential walk, and the successor's number is a good guess before
+ * the index is asked.
  *
  *   (B1) A block with copies or requests is never forgotten.
  *   (B2) Blocks without either form the history, oldest first out, at most `history` of them.
@@ -49,16 +51,16 @@ static inline struct kvt_block *kvt_block_at(const struct kvt_blocks *blocks, ui
 }
 kvt_key kvt_block_key(const struct kvt_block *block);
 
-/* Finds or adds the n blocks of a chain, in order, and counts one more request on each. numbers has room
- * for n. 0, or -ENOMEM with nothing changed but the room. */
+/* Finds or adds the n blocks of a chain, in order, and counts one more request on each. numbers
+ * has room for n. 0, or -ENOMEM with nothing changed but the room. */
 KVT_MUST_CHECK int kvt_blocks_intern(struct kvt_blocks *blocks, const kvt_key *keys, uint32_t n,
                                      uint32_t *numbers);
 
 /* One request less on each. */
 void kvt_blocks_unref(struct kvt_blocks *blocks, const uint32_t *numbers, uint32_t n);
 
-/* A block lost a copy: remembers how, unless fate is KVT_FATE_NONE. Called after unlinking the copy; a
- * block without any copy left may be forgotten. */
+/* A block lost a copy: remembers how, unless fate is KVT_FATE_NONE. Called after unlinking the
+ * copy; a block without any copy left may be forgotten. */
 void kvt_blocks_lost(struct kvt_blocks *blocks, uint32_t number, enum kvt_fate fate);
 
 /* To be called before a block gets its first copy. */
@@ -68,7 +70,8 @@ static inline void kvt_blocks_gains(struct kvt_blocks *blocks, uint32_t number)
     blocks->idle -= b->refs == 0 && b->copies == KVT_NONE;
 }
 
-/* Number of blocks known; numbers run from 0 to kvt_blocks_end, with holes where blocks were forgotten. */
+/* Number of blocks known; numbers run from 0 to kvt_blocks_end, with holes where blocks were
+ * forgotten. */
 static inline uint64_t kvt_blocks_count(const struct kvt_blocks *blocks)
 {
     return blocks->pool.in_use;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * check.c - walks everything and holds it against the numbered invariants of core.h, place.h and block.h.
+ * check.c - walks everything and holds it against the numbered invariants of core.h, place.h and
+ * block.h.
  *
- * For assert() and tests: it costs time in proportion to all that is tracked. Nothing here has a side effect, and
- * no scratch memory is needed: what must agree is counted twice from two directions.
+ * For assert() and tests: it costs time in proportion to all that is tracked. Nothing here has a
+ * side effect, and no scratch memory is needed: what must agree is counted twice from two
+ * directions.
  */
 #include "internal.h"
 
 #include <string.h>
 
-/* What walking the blocks says about the places. The sums over all places are enough: a copy counted for the wrong
- * one is caught by the check of its own place number. */
+/* What walking the blocks says about the places. The sums over all places are enough: a copy
+ * counted for the wrong one is caught by the check of its own place number. */
 struct census {
     uint64_t copies, filling, unused;
     uint64_t idle;
@@ -82,8 +84,9 @@ static const char *check_place(const struct kvt_core *core, uint32_t p, struct c
     return NULL;
 }
 
-/* (C4): pages in copies are those of copies that some request or list knows; the pager counts the rest. Copies
- * outside the table (private, void) are found through their users only, so pages are counted from the pool. */
+/* (C4): pages in copies are those of copies that some request or list knows; the pager counts
+ * the rest. Copies outside the table (private, void) are found through their users only, so
+ * pages are counted from the pool. */
 static const char *check_pages(const struct kvt_core *core)
 {
     if (core->config.gpu_pages == UINT64_MAX)
@@ -102,7 +105,8 @@ static const char *check_pages(const struct kvt_core *core)
     uint64_t lower = 0;
     for (uint32_t p = core->config.engines; p < core->room.n_places; p++)
         lower += core->room.places[p].held_blocks;
-    /* lower copies that a failed store voided are freed at once, so every other record is a GPU copy */
+    /* lower copies that a failed store voided are freed at once, so every other record is a GPU
+     * copy */
     const uint64_t gpu_copies = core->room.copies.in_use - lower;
     if (used != in_requests + gpu_copies * core->room.pages_per_block)
         return "(C4) pages of copies and requests do not add up to those in use";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * core.c - construction, and the inputs: each takes note of the time, does its part, and lets the engine that
- * is concerned do whatever it now can (pump).
+ * core.c - construction, and the inputs: each takes note of the time, does its part, and lets the
+ * engine that is concerned do whatever it now can (pump).
  */
 #include "internal.h"
 
@@ -12,7 +12,8 @@
 
 enum { REQUESTS_SHIFT = 8, OPS_SHIFT = 8, LINE_B = 64 };
 
-/* ---- Lists of requests ------------------------------------------------------------------------- */
+/* ---- Lists of requests
+ * ------------------------------------------------------------------------- */
 
 static struct list *list_of(struct kvt_core *core, const struct req *q)
 {
@@ -52,7 +53,8 @@ void list_pull(struct kvt_core *core, uint32_t r)
     l->n--;
 }
 
-/* ---- Construction ------------------------------------------------------------------------------ */
+/* ---- Construction
+ * ------------------------------------------------------------------------------ */
 
 static void *take(const struct kvt_alloc *alloc, size_t n, size_t record_b)
 {
@@ -164,7 +166,8 @@ void kvt_core_tap(struct kvt_core *core, const struct kvt_tap *tap)
     core->tap = tap;
 }
 
-/* ---- What an engine can do next ----------------------------------------------------------------- */
+/* ---- What an engine can do next
+ * ----------------------------------------------------------------- */
 
 /* The batch changes when something joined it that the step under way does not hold. */
 static bool joined(const struct kvt_core *core, const struct engine *e)
@@ -196,7 +199,8 @@ void pump(struct kvt_core *core, uint32_t engine)
     flush_gone(core);
 }
 
-/* ---- Inputs ------------------------------------------------------------------------------------- */
+/* ---- Inputs
+ * ------------------------------------------------------------------------------------- */
 
 static void enter(struct kvt_core *core, kvt_ns now)
 {
@@ -301,7 +305,8 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
         return -EINVAL;
     const bool partial = core->config.partial_blocks;
     const uint32_t in_prompt = partial ? (in->prompt_tokens + b - 1) / b : in->prompt_tokens / b;
-    /* A key beyond the prompt names a block that decoding completes; the last, incomplete one has no use. */
+    /* A key beyond the prompt names a block that decoding completes; the last, incomplete one
+     * has no use. */
     const uint32_t most = partial ? in_prompt : (uint32_t)(tokens / b);
     const uint32_t n_keys = !core->config.cache ? 0 : in->n_keys < most ? in->n_keys : most;
     if (core->tap)
@@ -362,7 +367,8 @@ void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
     pump(core, req_at(core, r)->engine);
 }
 
-/* Everything on the engine is lost: its cached blocks, and the work on its requests, which go elsewhere. */
+/* Everything on the engine is lost: its cached blocks, and the work on its requests, which go
+ * elsewhere. */
 static void engine_down(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];

@@ -2,9 +2,10 @@
  *
  * core.h - the shared cache core: every decision, no I/O, no clock, no threads, no randomness.
  *
- * One core serves a cluster: E engines (each a group of GPUs holding one copy of the model), each with
- * its own gpu tier and, where configured, host and disk tiers; and one shared redis tier. Requests come
- * in, operations go out through the port (port.h), and each request ends in exactly one report.
+ * One core serves a cluster: E engines (each a group of GPUs holding one copy of the model), each
+ * with its own gpu tier and, where configured, host and disk tiers; and one shared redis tier.
+ * Requests come in, operations go out through the port (port.h), and each request ends in exactly
+ * one report.
  *
  * Invariants, asserted by kvt_core_check():
  *   (C1) Every accepted request ends in exactly one report.
@@ -39,27 +40,31 @@ enum kvt_match_kind {
     KVT_MATCH_EXACT  /* the whole prefix or nothing: one look at its last block */
 };
 
-/* Which end of a finished prompt is touched first, and so evicted first. LEAF keeps chains whole. */
+/* Which end of a finished prompt is touched first, and so evicted first. LEAF keeps chains
+ * whole. */
 enum kvt_touch_order { KVT_TOUCH_HEAD, KVT_TOUCH_LEAF };
 
-/* Who decides what leaves a tier. A server-managed tier (redis with maxmemory) evicts by itself: core
- * keeps a directory of what it stored there, as a hint, and learns by probe what is left. */
+/* Who decides what leaves a tier. A server-managed tier (redis with maxmemory) evicts by itself:
+ * core keeps a directory of what it stored there, as a hint, and learns by probe what is left. */
 enum kvt_manager { KVT_MANAGED_BY_CORE, KVT_MANAGED_BY_SERVER };
 
 struct kvt_tier_config {
     bool present;
-    uint64_t
-        capacity_blocks; /* per place (engine, or the shared one); UINT64_MAX: infinite. On the gpu tier it
-                                 bounds whole blocks; tails and output take pages beside them, so that a
-                                 count of blocks means the same as in a flat cache simulator */
-    uint64_t capacity_b;         /* as well; UINT64_MAX: infinite. Ignored for gpu */
+
+    /* Per place (engine, or the shared one); UINT64_MAX: infinite. On the gpu tier capacity_blocks
+     * bounds whole blocks only; tails and output take pages beside them, so that a count of blocks
+     * means the same as in a flat cache simulator. capacity_b is ignored there. */
+    uint64_t capacity_blocks;
+    uint64_t capacity_b;
     double stored_b_per_token;   /* after coding */
     uint32_t stored_b_per_block; /* header and key on top */
-    kvt_ns ttl_ns;               /* KVT_NEVER: none */
-    bool ttl_refresh;            /* a hit starts the TTL anew */
-    bool write_through;          /* new blocks are stored here as soon as they are computed */
-    bool probe;                  /* ask before loading */
+
+    kvt_ns ttl_ns;      /* KVT_NEVER: none */
+    bool ttl_refresh;   /* a hit starts the TTL anew */
+    bool write_through; /* computed blocks are stored here when their prompt is complete */
+    bool probe;         /* ask before loading */
     enum kvt_manager manager;
+
     /* Predicted cost of a load, for load-or-compute: fixed + tokens * per_token. */
     double load_fixed_ns, load_ns_per_token;
 };
@@ -71,54 +76,67 @@ struct kvt_prefill_cost {
 };
 
 struct kvt_core_config {
-    uint32_t engines;      /* >= 1 */
+    uint32_t engines;      /* 1 .. 2048 */
     uint32_t block_tokens; /* identity and transfer unit */
     uint32_t page_tokens;  /* GPU allocation unit; divides block_tokens */
-    bool page_numbers;     /* pages are told apart, as real memory wants it. false: they are only
-                          counted; the decisions are the same, and faster */
-    uint64_t gpu_pages;    /* per engine; UINT64_MAX: unlimited, pages then have no identity */
-    uint32_t
-        pages_per_request;  /* held by each running request beside its tokens (sliding windows) */
-    uint32_t window_tokens; /* sliding window of the model's local layers; 0: none */
+
+    /* Pages per engine; UINT64_MAX: unlimited. With page_numbers pages are told apart, as real
+     * memory wants it; without, they are only counted, which decides the same and is faster. */
+    uint64_t gpu_pages;
+    bool page_numbers;
+    uint32_t pages_per_request; /* held by a running request beside its tokens (sliding windows) */
+    uint32_t window_tokens;     /* sliding window of the model's local layers; 0: none */
+
     uint32_t max_batch_tokens;   /* per iteration: prefill chunk tokens + decode tokens */
     uint32_t max_batch_requests; /* running or loading at one time, per engine */
-    uint32_t
-        contiguous_tokens; /* what a contiguous allocator reserves per request: the model's context
-                                    length; 0: prompt + output as if known in advance */
-    bool cache;            /* false: nothing is ever matched or kept (the baseline) */
-    bool single_flight;    /* requests wait for blocks that another one is producing */
-    bool partial_blocks;   /* a partial last prompt block has a key and is kept */
+
+    /* What a contiguous allocator reserves per request: the model's context length. 0: prompt +
+     * output, as if known in advance. */
+    uint32_t contiguous_tokens;
+
+    bool cache;                /* false: nothing is ever matched or kept (the baseline) */
+    bool single_flight;        /* requests wait for blocks that another one is producing */
+    bool partial_blocks;       /* a partial last prompt block has a key and is kept */
     bool recompute_last_token; /* a full hit still computes one token, for its logits */
     enum kvt_match_kind match;
     enum kvt_touch_order touch;
     enum kvt_router_kind router;
     enum kvt_load_choice load_choice;
-    double load_patience; /* a load may take this many times the predicted recompute before it is
-                             abandoned; 0: forever */
-    double
-        store_pages_ratio; /* of an engine's pages, stores to one tier may hold at most this share
-                                    at one time; what is beyond is not stored. 0: no bound */
+
+    /* A load may take this many times the predicted recompute before it is abandoned; 0: for
+     * ever. */
+    double load_patience;
+
+    /* Stores to one tier may hold at most this share of an engine's pages at one time; what is
+     * beyond is not stored. 0: no bound. */
+    double store_pages_ratio;
+
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER must not (yet) */
-    uint64_t
-        history_blocks; /* forgotten blocks remembered, to tell evicted from cold; UINT64_MAX: all */
+
+    /* Blocks that no tier holds and no request names are remembered, to tell evicted from cold:
+     * at most so many; UINT64_MAX: all. */
+    uint64_t history_blocks;
     uint64_t expected_blocks; /* sizing hint: distinct blocks; 0: none */
 };
 
-/* Sets every field to what a practitioner would call sane (one engine, gpu tier only, unlimited). */
+/* Sets every field to what a practitioner would call sane (one engine, gpu tier only,
+ * unlimited). */
 void kvt_core_config_init(struct kvt_core_config *config);
 
-/* Returns NULL when the configuration is usable, else one sentence (static) that says what is not. */
+/* Returns NULL when the configuration is usable, else one sentence (static) that says what is
+ * not. */
 const char *kvt_core_config_check(const struct kvt_core_config *config);
 
-/* Builds a core. config is copied; port and alloc are borrowed until kvt_core_free. Returns NULL with
- * errno-style *error (-EINVAL, -ENOMEM). */
+/* Builds a core. config is copied; port and alloc are borrowed until kvt_core_free. Returns NULL
+ * with errno-style *error (-EINVAL, -ENOMEM). */
 KVT_MUST_CHECK struct kvt_core *kvt_core_new(const struct kvt_core_config *config,
                                              const struct kvt_port *port,
                                              const struct kvt_alloc *alloc, int *error);
 void kvt_core_free(struct kvt_core *core);
 
-/* ---- Inputs. `now` never decreases from one call to the next. ------------------------------------- */
+/* ---- Inputs. `now` never decreases from one call to the next.
+ * ------------------------------------- */
 
 /* A prompt arrives. Returns 0 (a report will follow), -EINVAL (nonsense: no tokens, more keys than
  * blocks), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
@@ -132,7 +150,8 @@ void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier,
                    kvt_engine_id engine);
 void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine);
 
-/* ---- Looking, without touching. ---------------------------------------------------------------- */
+/* ---- Looking, without touching.
+ * ---------------------------------------------------------------- */
 
 /* Counters since the start; all only grow. Per tier where indexed. */
 struct kvt_core_stats {
@@ -163,28 +182,29 @@ struct kvt_core_gauges {
 void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats);
 void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *gauges);
 
-/* Bytes per tier held by blocks behind a hole (their predecessor is in no tier): no lookup can reach
- * them. Walks every block: for the end of a run, not for its middle. */
+/* Bytes per tier held by blocks behind a hole (their predecessor is in no tier): no lookup can
+ * reach them. Walks every block: for the end of a run, not for its middle. */
 void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS]);
 
-/* GPU pages of a block on an engine, first page first: at most n into pages[]. Returns how many the block
- * has; 0 when it is not there or the pager is unlimited. */
+/* GPU pages of a block on an engine, first page first: at most n into pages[]. Returns how many
+ * the block has; 0 when it is not there or the pager is unlimited. */
 uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_block_id block,
                         uint32_t *pages, uint32_t n);
 
-/* XXH3-128 over every operation issued so far: two runs that decided the same have the same digest. */
+/* XXH3-128 over every operation issued so far: two runs that decided the same have the same
+ * digest. */
 void kvt_core_digest(const struct kvt_core *core, char hex[33]);
 
 /* Requests that were accepted and have no report yet. */
 uint64_t kvt_core_unfinished(const struct kvt_core *core);
 
-/* Memory in use, in bytes, and how many blocks the block table knows. The first divided by the second
- * is the figure in BENCHMARKS.md. */
+/* Memory in use, in bytes, and how many blocks the block table knows. The first divided by the
+ * second is the figure in BENCHMARKS.md. */
 size_t kvt_core_memory_b(const struct kvt_core *core);
 uint64_t kvt_core_tracked_blocks(const struct kvt_core *core);
 
-/* Walks everything and checks the invariants above. True, or false with one sentence in why[size]. Slow:
- * use inside assert() and in tests. */
+/* Walks everything and checks the invariants above. True, or false with one sentence in
+ * why[size]. Slow: use inside assert() and in tests. */
 bool kvt_core_check(const struct kvt_core *core, char *why, size_t size);
 
 #endif

@@ -2,12 +2,12 @@
  *
  * emit.c - operations on their way out, and the digest of all that was decided.
  *
- * Every operation, accepted or not, is first written into the digest: its kind, where it goes, what it names.
- * Two runs with the same digest took the same decisions in the same order; times do not enter, except where
- * core decided on one (timers).
+ * Every operation, accepted or not, is first written into the digest: its kind, where it goes, what
+ * it names. Two runs with the same digest took the same decisions in the same order; times do not
+ * enter, except where core decided on one (timers).
  *
- * Copies that leave a host, disk or core-managed redis place are collected and go out as one drop, before
- * anything is stored to that place again: the world frees first, then fills.
+ * Copies that leave a host, disk or core-managed redis place are collected and go out as one drop,
+ * before anything is stored to that place again: the world frees first, then fills.
  */
 #include "internal.h"
 

@@ -2,9 +2,9 @@
  *
  * fetch.c - bringing blocks to the GPU: probes, loads, waiting for others, giving up.
  *
- * Right after admission a request starts one load per tier that serves some of its blocks (after a probe, where
- * the tier wants one). It is ready to run when its own operations have ended and every block of its usable prefix
- * is READY, the ones that other requests are filling included.
+ * Right after admission a request starts one load per tier that serves some of its blocks (after a
+ * probe, where the tier wants one). It is ready to run when its own operations have ended and every
+ * block of its usable prefix is READY, the ones that other requests are filling included.
  *
  * What may go wrong, and what follows (never a wrong answer):
  *
@@ -41,8 +41,8 @@ static uint32_t count_blocks(const struct kvt_core *core, const struct req *q,
     return n;
 }
 
-/* From `first` on, the prompt is computed after all, booked under `cause`. A copy that another request is filling
- * cannot be computed into: having to skip over one means starting over. */
+/* From `first` on, the prompt is computed after all, booked under `cause`. A copy that another
+ * request is filling cannot be computed into: having to skip over one means starting over. */
 static void compute_instead(struct kvt_core *core, struct req *q, uint32_t first, uint8_t cause)
 {
     for (uint32_t i = first; i < q->usable; i++) {
@@ -169,8 +169,8 @@ static void forget_lower(struct kvt_core *core, uint32_t copy, enum kvt_status s
     }
 }
 
-/* Ends the operation's use of what it read and wrote; good blocks become READY, failed ones stay with the
- * request that wants to compute them, or go. */
+/* Ends the operation's use of what it read and wrote; good blocks become READY, failed ones stay
+ * with the request that wants to compute them, or go. */
 static void settle(struct kvt_core *core, const struct op *op, const struct kvt_done *done,
                    bool wanted)
 {
@@ -197,8 +197,9 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
     }
 }
 
-/* A tier failed from the op's block `good` on. What of it lies on the node's disk as well is taken from there, if that
- * is predicted to be faster than computing. Returns the first block that has to be computed. */
+/* A tier failed from the op's block `good` on. What of it lies on the node's disk as well is
+ * taken from there, if that is predicted to be faster than computing. Returns the first block
+ * that has to be computed. */
 static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op *op, uint32_t good)
 {
     const uint32_t first = op->index[good];
@@ -259,7 +260,8 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
     op_free(core, o);
 }
 
-/* ---- Gathering --------------------------------------------------------------------------------- */
+/* ---- Gathering
+ * --------------------------------------------------------------------------------- */
 
 /* Swaps what is still on its way for pages of the request's own. False when pages lack. */
 static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
@@ -313,8 +315,9 @@ void send_back(struct kvt_core *core, uint32_t r)
     list_push(core, r, REQ_WAITING, true);
 }
 
-/* Where the time went between admission and now: the probe, and the load that ended last. Loads run side by
- * side, so a probe may lie under a longer load of another tier; then only what sticks out counts. */
+/* Where the time went between admission and now: the probe, and the load that ended last. Loads
+ * run side by side, so a probe may lie under a longer load of another tier; then only what
+ * sticks out counts. */
 static void settle_spans(const struct kvt_core *core, struct req *q)
 {
     const kvt_ns whole = core->now - q->fetch_begin_ns;

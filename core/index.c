@@ -3,7 +3,8 @@
  * index.c - see index.h.
  *
  * (X1) A key lies in the first bucket from its home on that had room when it was added.
- * (X2) overflow of a bucket = keys whose home is at or before it (cyclically) and that lie behind it.
+ * (X2) overflow of a bucket = keys whose home is at or before it (cyclically) and that lie behind
+ * it.
  *      A lookup may therefore stop at the first bucket whose overflow is zero.
  * (X3) overflow saturates at 65,535 and then stays: lookups get longer, never wrong.
  */
@@ -129,7 +130,8 @@ int kvt_index_reserve(struct kvt_index *index, uint64_t n)
         *index = old;
         return -ENOMEM;
     }
-    /* Buckets come in order of hash in both tables, so only the keys' records are fetched at random. */
+    /* Buckets come in order of hash in both tables, so only the keys' records are fetched at
+     * random. */
     enum { AHEAD = 4 };
     for (uint64_t i = 0; i < old.n_buckets; i++) {
         const struct kvt_index_bucket *b = &old.buckets[i];

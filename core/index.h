@@ -2,17 +2,19 @@
  *
  * index.h - hash index from block key to block number, one cache line per lookup.
  *
- * A bucket is one 64-byte line of 12 entries: a byte of hash (tag) and a 32-bit block number each, a mask
- * of used entries, and a count of keys that wanted this bucket and found it full:
+ * A bucket is one 64-byte line of 12 entries: a byte of hash (tag) and a 32-bit block number each,
+ * a mask of used entries, and a count of keys that wanted this bucket and found it full:
  *
  *      | tag 0 .. 11 (12 B) | used (2 B) | overflow (2 B) | number 0 .. 11 (48 B) |
  *
- * A lookup compares all tags at once, then the few keys whose tags agree; it goes on to the next bucket
- * only while overflow is not zero. Absent keys so cost one line, mostly. The idea of tags beside entries
- * and of overflow counts instead of tombstones is that of F14 (Bronson and Shi, Facebook, 2019).
+ * A lookup compares all tags at once, then the few keys whose tags agree; it goes on to the next
+ * bucket only while overflow is not zero. Absent keys so cost one line, mostly. The idea of tags
+ * beside entries and of overflow counts instead of tombstones is that of F14 (Bronson and Shi,
+ * Facebook, 2019).
  *
- * Buckets are chosen by the upper half of a 64x64 multiplication, so their number need not be a power of
- * two and the table can grow by half. Load stays at or under 0.8: 6.7 to 10 bytes per block.
+ * Buckets are chosen by the upper half of a 64x64 multiplication, so their number need not be a
+ * power of two and the table can grow by half. Load stays at or under 0.8: 6.7 to 10 bytes per
+ * block.
  *
  * Keys live in the block table (block.h); the index asks for them through kvt_blocks_key.
  */
@@ -39,8 +41,8 @@ struct kvt_index {
     uint64_t n_buckets, count, limit;
 };
 
-/* An index for `expected` keys without growing. 0 or -ENOMEM. blocks is borrowed; its records begin with a
- * kvt_key (any alignment). */
+/* An index for `expected` keys without growing. 0 or -ENOMEM. blocks is borrowed; its records
+ * begin with a kvt_key (any alignment). */
 KVT_MUST_CHECK int kvt_index_init(struct kvt_index *index, const struct kvt_alloc *alloc,
                                   const struct kvt_pool *blocks, uint64_t expected);
 void kvt_index_release(struct kvt_index *index);

@@ -14,11 +14,12 @@
  *         ^                     |                                        |
  *         +----- replan --------+----------------- preempt --------------+
  *
- * While GATHERING it waits for its own probes and loads, and for blocks that others are filling (single
- * flight). While RUNNING it first prefills [computed, target), then decodes.
+ * While GATHERING it waits for its own probes and loads, and for blocks that others are filling
+ * (single flight). While RUNNING it first prefills [computed, target), then decodes.
  *
- * Each prompt block carries in `src` the ledger class its tokens will be booked under; so the ledger adds up
- * by construction, and whatever happens on the way (a load fails, a block turns up) rewrites src.
+ * Each prompt block carries in `src` the ledger class its tokens will be booked under; so the
+ * ledger adds up by construction, and whatever happens on the way (a load fails, a block turns up)
+ * rewrites src.
  */
 #ifndef KVT_INTERNAL_H
 #define KVT_INTERNAL_H
@@ -34,7 +35,8 @@
 
 enum req_state { REQ_WAITING, REQ_GATHERING, REQ_RUNNING };
 
-/* What every step looks at comes first and lies together: batches are walked several times a step. */
+/* What every step looks at comes first and lies together: batches are walked several times a
+ * step. */
 struct req {
     uint32_t next, prev; /* in its engine's list for `state` */
     uint32_t computed;   /* tokens whose KV is in place */
@@ -182,8 +184,8 @@ static inline bool is_hit(uint8_t src)
     return src <= KVT_HIT_DISK;
 }
 
-/* True when somebody else is writing into the copy that the request holds for block i: its load, or the request
- * that it follows. Before a load has begun the copy is the request's own to fill. */
+/* True when somebody else is writing into the copy that the request holds for block i: its load,
+ * or the request that it follows. Before a load has begun the copy is the request's own to fill. */
 static inline bool filled_elsewhere(const struct kvt_core *core, const struct req *q, uint32_t i)
 {
     const bool probing = q->probing >> (q->src[i] - KVT_HIT_GPU) & 1u;
@@ -201,8 +203,8 @@ uint32_t route(struct kvt_core *core, const struct req *q);
 void admit(struct kvt_core *core, uint32_t engine);
 /* Gives back every page and copy a request holds; blocks it finished stay cached. */
 void release_memory(struct kvt_core *core, struct req *q);
-/* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs included). False,
- * and nothing freed, when that cannot be reached. */
+/* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs
+ * included). False, and nothing freed, when that cannot be reached. */
 bool make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
 
 /* fetch.c */
@@ -211,7 +213,8 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
 void fetch_timer(struct kvt_core *core, uint32_t r);
 /* Moves requests of the engine whose blocks have all arrived into the running list. */
 void gather(struct kvt_core *core, uint32_t engine);
-/* To the head of the queue, holding nothing: its place in the table is void for those who followed it. */
+/* To the head of the queue, holding nothing: its place in the table is void for those who
+ * followed it. */
 void send_back(struct kvt_core *core, uint32_t r);
 double prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n);
 
@@ -230,7 +233,8 @@ void keep_output_blocks(struct kvt_core *core, uint32_t r);
 void book_ledger(struct kvt_core *core, struct req *q);
 void finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome);
 
-/* emit.c: each fills in the op's number. False when the world did not accept; the op then is gone. */
+/* emit.c: each fills in the op's number. False when the world did not accept; the op then is
+ * gone. */
 uint32_t op_new(struct kvt_core *core, enum op_kind kind, uint32_t n);
 void op_free(struct kvt_core *core, uint32_t o);
 bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs, uint32_t n,

@@ -6,15 +6,15 @@
  *
  *      key_0 = H(namespace || tokens_0)          key_i = H(key_{i-1} || tokens_i)
  *
- * with H = the leading 128 bits of SHA-256. The namespace is SHA-256 over tenant salt, model epoch and
- * layout, so that two tenants, two weight versions or two page layouts never share a key, and no tenant
- * can craft a collision with another (cf. NVIDIA TensorRT-LLM's note on cache salts: isolation by
- * digest needs a cryptographic digest).
+ * with H = the leading 128 bits of SHA-256. The namespace is SHA-256 over tenant salt, model epoch
+ * and layout, so that two tenants, two weight versions or two page layouts never share a key, and
+ * no tenant can craft a collision with another (cf. NVIDIA TensorRT-LLM's note on cache salts:
+ * isolation by digest needs a cryptographic digest).
  *
- * A public trace has no tokens, only prefix ids: equal id means equal prefix. Such an id maps into the
- * same key space without hashing: hi = 64 bits of the namespace, lo = a bijection of the id. Within a
- * namespace the map is injective, so it adds no collision; between namespaces it is as strong as 64
- * bits of SHA-256.
+ * A public trace has no tokens, only prefix ids: equal id means equal prefix. Such an id maps into
+ * the same key space without hashing: hi = 64 bits of the namespace, lo = a bijection of the id.
+ * Within a namespace the map is injective, so it adds no collision; between namespaces it is as
+ * strong as 64 bits of SHA-256.
  */
 #ifndef KVT_KEY_H
 #define KVT_KEY_H
@@ -31,9 +31,9 @@ struct kvt_namespace {
 KVT_MUST_CHECK int kvt_namespace_init(struct kvt_namespace *ns, const char *tenant_salt,
                                       const char *model_epoch, const char *layout);
 
-/* Hashes n_tokens tokens (32-bit little endian) in blocks of block_tokens into the chain keys[], full
- * blocks first and, if with_tail, one key more for the partial block at the end. keys has room for
- * ceil(n_tokens / block_tokens). Returns the number of keys, or -EIO. block_tokens > 0. */
+/* Hashes n_tokens tokens (32-bit little endian) in blocks of block_tokens into the chain keys[],
+ * full blocks first and, if with_tail, one key more for the partial block at the end. keys has
+ * room for ceil(n_tokens / block_tokens). Returns the number of keys, or -EIO. block_tokens > 0. */
 KVT_MUST_CHECK int64_t kvt_key_chain(const struct kvt_namespace *ns, const uint32_t *tokens,
                                      size_t n_tokens, uint32_t block_tokens, bool with_tail,
                                      kvt_key *keys);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * pager.c - see pager.h. A run is made of whole chains from the stacks, then a part of one, then fresh pages.
+ * pager.c - see pager.h. A run is made of whole chains from the stacks, then a part of one, then
+ * fresh pages.
  */
 #include "pager.h"
 
@@ -53,8 +54,8 @@ static void describe(struct kvt_pager *p, const struct kvt_page_run *run)
     p->page[run->first].n = run->n;
 }
 
-/* Cuts the first n pages, fewer than it has, off a run whose pages are linked. Walks the shorter of the two parts: what
- * was one request's is mostly cut for another of like length. */
+/* Cuts the first n pages, fewer than it has, off a run whose pages are linked. Walks the shorter
+ * of the two parts: what was one request's is mostly cut for another of like length. */
 static void cut(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                 struct kvt_page_run *head)
 {
@@ -81,8 +82,8 @@ static void push(struct kvt_pager *p, uint32_t first, uint32_t n)
     *stack = first;
 }
 
-/* At most n pages from the top of a stack, one of which is not empty. A quantum comes whole if there is one; all
- * else comes from odd chains as long as there are any. */
+/* At most n pages from the top of a stack, one of which is not empty. A quantum comes whole if
+ * there is one; all else comes from odd chains as long as there are any. */
 static struct kvt_page_run pop(struct kvt_pager *p, uint32_t n)
 {
     const bool whole = n == p->quantum && p->stacks[1] != KVT_NONE;

@@ -7,23 +7,24 @@
  * only the unused end of a last page. contig.h shows what the same requests would lose without
  * pages.
  *
- * A page knows the pages next to it in its chain. The first page of a chain also knows the last one and how many
- * there are. Chains that were given back lie on stacks, whole:
+ * A page knows the pages next to it in its chain. The first page of a chain also knows the last one
+ * and how many there are. Chains that were given back lie on stacks, whole:
  *
  *      free   [7 -> 3 -> 4 -> .]            run   0 -> 1 -> 6 -> .   {first 0, last 6, n 3}
  *             [2 -> 5 -> .]
  *
- * so giving back is O(1), and so is taking what was given back in the same size, which is what blocks of equal
- * size do all the time. 20 bytes per page. Chains used last, and warm in the processor's cache, go out first; then
- * come fresh pages in ascending order, so that the first runs lie contiguously in memory. Fresh pages are not
- * touched, hence a large pager costs nothing until it is used.
+ * so giving back is O(1), and so is taking what was given back in the same size, which is what
+ * blocks of equal size do all the time. 20 bytes per page. Chains used last, and warm in the
+ * processor's cache, go out first; then come fresh pages in ascending order, so that the first runs
+ * lie contiguously in memory. Fresh pages are not touched, hence a large pager costs nothing until
+ * it is used.
  *
  *   (G1) fresh <= total; pages [fresh, total) were never taken.
  *   (G2) used + pages on the stacks = fresh.
  *   (G3) Every chain ends in KVT_NONE, and its first page tells its last and its length.
  *
- * A pager may also only count, within its total or, unlimited, without end: its pages then have no numbers, first
- * and last are KVT_NONE, and everything is O(1). Worlds without memory need no more.
+ * A pager may also only count, within its total or, unlimited, without end: its pages then have no
+ * numbers, first and last are KVT_NONE, and everything is O(1). Worlds without memory need no more.
  * Reference counts are the copies' (place.h), not the pages'.
  */
 #ifndef KVT_PAGER_H
@@ -57,8 +58,9 @@ struct kvt_pager {
     uint32_t stacks[2]; /* first pages of the topmost chains: any size, quantum */
 };
 
-/* Tells the size that runs will have most often, so that chains of that size are kept whole for them: cutting a chain
- * is the only thing that walks it. To be called before the first page is taken. */
+/* Tells the size that runs will have most often, so that chains of that size are kept whole for
+ * them: cutting a chain is the only thing that walks it. To be called before the first page is
+ * taken. */
 static inline void kvt_pager_expect(struct kvt_pager *p, uint32_t quantum)
 {
     p->quantum = quantum;
@@ -89,8 +91,8 @@ static inline uint64_t kvt_pager_free(const struct kvt_pager *p)
     return p->total == UINT64_MAX ? UINT64_MAX : p->total - p->used;
 }
 
-/* Takes n pages as a run. False, and *run empty, when fewer are free. n may be 0. O(1) for a quantum
- * that was given back, O(n) at most. */
+/* Takes n pages as a run. False, and *run empty, when fewer are free. n may be 0. O(1) for a
+ * quantum that was given back, O(n) at most. */
 KVT_MUST_CHECK bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run);
 
 /* Appends *more to *run; the caller forgets *more. O(1). */
@@ -101,8 +103,8 @@ void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
 void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
                      struct kvt_page_run *head);
 
-/* Gives back the whole chain of n pages that starts at first (KVT_NONE when pages have no numbers, or n == 0).
- * O(1). */
+/* Gives back the whole chain of n pages that starts at first (KVT_NONE when pages have no
+ * numbers, or n == 0). O(1). */
 void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n);
 
 /* The page after `page` in its chain; KVT_NONE after the last, and without numbers. */

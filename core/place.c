@@ -2,8 +2,9 @@
  *
  * place.c - see place.h for the states of a copy and the invariants (L1) to (L4).
  *
- * A block's copies form a short list: at most one per tier and engine that holds it. Finding the copy of a
- * place walks that list; it is one or two long in practice, and its records lie near each other.
+ * A block's copies form a short list: at most one per tier and engine that holds it. Finding the
+ * copy of a place walks that list; it is one or two long in practice, and its records lie near each
+ * other.
  */
 #include "place.h"
 
@@ -143,7 +144,8 @@ static void lru_remove(struct kvt_store_room *room, struct kvt_place *place, uin
     place->cached--;
 }
 
-/* ---- The block's list of copies --------------------------------------------------------------- */
+/* ---- The block's list of copies
+ * --------------------------------------------------------------- */
 
 static void link_copy(struct kvt_store_room *room, uint32_t copy)
 {

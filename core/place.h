@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * place.h - where copies of blocks lie: one place per engine and tier (gpu, host, disk), one shared redis.
+ * place.h - where copies of blocks lie: one place per engine and tier (gpu, host, disk), one shared
+ * redis.
  *
- * A copy ties a block to a place. It is FILLING while its bytes are on their way, and READY when they can be
- * read. Outside the table, where nobody else finds them, are duplicates (PRIVATE until filled, then ALONE) and the
- * remains of a copy whose filler gave up (VOID). Users count in `users`: the requests that hold it, and every
- * operation that reads or writes it.
+ * A copy ties a block to a place. It is FILLING while its bytes are on their way, and READY when
+ * they can be read. Outside the table, where nobody else finds them, are duplicates (PRIVATE until
+ * filled, then ALONE) and the remains of a copy whose filler gave up (VOID). Users count in
+ * `users`: the requests that hold it, and every operation that reads or writes it.
  *
  *              new             arrived             last user leaves: on the LRU list
  *      nothing ----> FILLING ----> READY <--------------------------------------------+
@@ -21,9 +22,9 @@
  *   (L3) held_blocks <= capacity_blocks and held_b <= capacity_b, in a place that core manages.
  *   (L4) At most one copy of a block per place is in the block's list.
  *
- * GPU places own a pager: a copy's pages are a chain from `page` on. Elsewhere `page` is KVT_NONE. Every copy
- * takes the room of a whole block, so that a copy need not store its length; a partial last block (kept only
- * on request, for traces that name it) takes that room too.
+ * GPU places own a pager: a copy's pages are a chain from `page` on. Elsewhere `page` is KVT_NONE.
+ * Every copy takes the room of a whole block, so that a copy need not store its length; a partial
+ * last block (kept only on request, for traces that name it) takes that room too.
  */
 #ifndef KVT_PLACE_H
 #define KVT_PLACE_H
@@ -75,7 +76,8 @@ struct kvt_store_room {
     uint32_t engines, block_tokens, page_tokens, pages_per_block;
     uint64_t stored_b[KVT_TIERS]; /* per copy */
     struct kvt_core_stats *stats; /* evictions and expiries are counted here; borrowed */
-    /* Called when a copy leaves a host, disk or core-managed redis place, so that the world frees it. */
+    /* Called when a copy leaves a host, disk or core-managed redis place, so that the world
+     * frees it. */
     void (*gone)(void *self, uint32_t place, uint32_t block, kvt_key key);
     void *gone_self;
 };
@@ -103,17 +105,17 @@ static inline uint32_t kvt_pages_for(const struct kvt_store_room *room, uint64_t
     return (uint32_t)((tokens + room->page_tokens - 1) / room->page_tokens);
 }
 
-/* The copy of a block in a place that is in the block's list (FILLING or READY), else KVT_NONE. An expired
- * READY copy without users is freed on the way and counted, and is not found. */
+/* The copy of a block in a place that is in the block's list (FILLING or READY), else KVT_NONE.
+ * An expired READY copy without users is freed on the way and counted, and is not found. */
 uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place, kvt_ns now);
 
 /* The same without any change; expired copies are not found. */
 uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place,
                        kvt_ns now);
 
-/* A new copy with one user in a place, FILLING (in the block's list) or PRIVATE. The caller made room before.
- * gpu: takes a block of pages, or the chain `pages` if that is not NULL. KVT_NONE when pages or records
- * lack. */
+/* A new copy with one user in a place, FILLING (in the block's list) or PRIVATE. The caller made
+ * room before. gpu: takes a block of pages, or the chain `pages` if that is not NULL. KVT_NONE
+ * when pages or records lack. */
 uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t place,
                       enum kvt_copy_state state, const struct kvt_page_run *pages);
 
@@ -127,7 +129,8 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
 void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);
 
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy);
-/* The last user's leaving puts a READY copy at the newest end of the LRU list, and frees any other. */
+/* The last user's leaving puts a READY copy at the newest end of the LRU list, and frees any
+ * other. */
 void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy);
 
 /* Renews the TTL where the tier says so. */
@@ -139,14 +142,16 @@ bool kvt_place_evict(struct kvt_store_room *room, uint32_t place, kvt_ns now);
 /* Removes a READY copy without users, saying how it went. */
 void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);
 
-/* How many more copies the place could hold if every unused one were evicted; UINT64_MAX when unlimited. */
+/* How many more copies the place could hold if every unused one were evicted; UINT64_MAX when
+ * unlimited. */
 uint64_t kvt_place_available(const struct kvt_place *place);
 
 /* True when one more block fits without evicting. */
 bool kvt_place_fits(const struct kvt_store_room *room, const struct kvt_place *place);
 
-/* Sets up the places (gpu 0 .. E-1, then host, disk per engine where present, then redis) of a checked
- * config. 0 or -ENOMEM. kvt_room_place gives a tier's place as seen from an engine, KVT_NONE if absent. */
+/* Sets up the places (gpu 0 .. E-1, then host, disk per engine where present, then redis) of a
+ * checked config. 0 or -ENOMEM. kvt_room_place gives a tier's place as seen from an engine,
+ * KVT_NONE if absent. */
 KVT_MUST_CHECK int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *config,
                                  const struct kvt_alloc *alloc, struct kvt_blocks *blocks,
                                  struct kvt_core_stats *stats);

@@ -2,9 +2,9 @@
  *
  * pool.c - see pool.h.
  *
- * The directory of segments doubles; that is the only thing ever copied, one pointer per segment. Slab
- * classes hold 8 << c words; a freed array is linked through its first word into its class. Slab segments
- * are 256 KiB, or as large as one oversized array.
+ * The directory of segments doubles; that is the only thing ever copied, one pointer per segment.
+ * Slab classes hold 8 << c words; a freed array is linked through its first word into its class.
+ * Slab segments are 256 KiB, or as large as one oversized array.
  */
 #include "pool.h"
 

@@ -3,8 +3,9 @@
  * pool.h - records of one size, addressed by 32-bit index; and small arrays of words.
  *
  * A pool grows by whole segments that never move, so a pointer stays good until its record is given
- * back, and nothing is copied. Fresh records come in index order (chains of blocks that arrive together
- * lie together in memory); freed ones are reused last in, first out. Both orders are deterministic.
+ * back, and nothing is copied. Fresh records come in index order (chains of blocks that arrive
+ * together lie together in memory); freed ones are reused last in, first out. Both orders are
+ * deterministic.
  *
  * A slab hands out arrays of 32-bit words in power-of-two classes from the same kind of segments.
  *
@@ -60,8 +61,8 @@ struct kvt_slab {
 void kvt_slab_init(struct kvt_slab *slab, const struct kvt_alloc *alloc);
 void kvt_slab_release(struct kvt_slab *slab);
 
-/* Room for n words (n == 0 gives a valid, empty array), or NULL when memory is out. Give back with the
- * same n. */
+/* Room for n words (n == 0 gives a valid, empty array), or NULL when memory is out. Give back
+ * with the same n. */
 uint32_t *kvt_slab_take(struct kvt_slab *slab, uint32_t n);
 void kvt_slab_give(struct kvt_slab *slab, uint32_t *words, uint32_t n);
 

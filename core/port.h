@@ -2,8 +2,8 @@
  *
  * port.h - the one interface between the cache core and a world. A newcomer reads this first.
  *
- * Core is a state machine. A world calls in with an event and the time; core answers with operations.
- * Nothing else connects the two.
+ * Core is a state machine. A world calls in with an event and the time; core answers with
+ * operations. Nothing else connects the two.
  *
  *        into core  (core.h)                     out of core  (this file)
  *        ----------------------------            -----------------------------------------------
@@ -35,9 +35,9 @@
 
 struct kvt_core;
 
-/* A prompt to serve. keys[i] names tokens [i * block_tokens, (i + 1) * block_tokens) of prompt plus
- * output; the last may stand for a partial block when the core was told to keep partial blocks. There
- * may be fewer keys than blocks: what has no key is computed and never shared. */
+/* A prompt to serve. keys[i] names tokens [i * block_tokens, (i + 1) * block_tokens) of prompt
+ * plus output; the last may stand for a partial block when the core was told to keep partial
+ * blocks. There may be fewer keys than blocks: what has no key is computed and never shared. */
 struct kvt_request {
     uint64_t id;            /* the caller's own, reported back; ascending */
     kvt_ns arrive_ns;       /* planned arrival: latency counts from here, <= now */
@@ -76,14 +76,16 @@ struct kvt_chunk {
     uint32_t new_tokens;
 };
 
-/* One engine iteration, or `repeat` equal ones: every chunk is computed once and every decoding request
- * gets one token per iteration. repeat > 1 only with n_chunks == 0. Iteration i (from 0) sees
+/* One engine iteration, or `repeat` equal ones: every chunk is computed once and every decoding
+ * request gets one token per iteration. repeat > 1 only with n_chunks == 0. Iteration i (from 0)
+ * sees
  *
  *      decode context          decode_tokens + i * n_decode                        tokens
  *      with a sliding window   window_tokens + i * n_window_growing                tokens
  *
- * and core chooses repeat so that no request finishes, crosses the window or lacks a page inside it.
- * (decode_tokens counts the cached tokens each decoding request attends to, itself included.) */
+ * and core chooses repeat so that no request finishes, crosses the window or lacks a page inside
+ * it. (decode_tokens counts the cached tokens each decoding request attends to, itself
+ * included.) */
 struct kvt_step {
     kvt_op_id op;
     kvt_engine_id engine;
@@ -148,8 +150,9 @@ struct kvt_note {
     uint64_t prefill_tokens;
 };
 
-/* What a world provides. Operations return 0 (accepted, will complete exactly once) or a negative errno
- * (nothing was kept; core treats it as KVT_BUSY). All are required unless marked (optional). */
+/* What a world provides. Operations return 0 (accepted, will complete exactly once) or a
+ * negative errno (nothing was kept; core treats it as KVT_BUSY). All are required unless marked
+ * (optional). */
 struct kvt_port_ops {
     const char *name;
     int (*probe)(void *self, const struct kvt_transfer *t);
@@ -160,8 +163,8 @@ struct kvt_port_ops {
     /* The engine's repeated step shall complete at the end of the iteration now under way. No
      * completion of its own; harmless when the step is already ending. */
     void (*interrupt)(void *self, kvt_engine_id engine);
-    /* Call kvt_core_timer(core, at, timer) at that time. There is no disarm: core ignores a timer whose
-     * reason has gone. */
+    /* Call kvt_core_timer(core, at, timer) at that time. There is no disarm: core ignores a
+     * timer whose reason has gone. */
     void (*arm)(void *self, uint64_t timer, kvt_ns at);
     void (*note)(void *self, const struct kvt_note *note); /* (optional) */
 };
@@ -172,10 +175,11 @@ struct kvt_port {
     void *self;
 };
 
-/* A world as its driver sees it: it holds completions and delivers them into core when told to move on. */
+/* A world as its driver sees it: it holds completions and delivers them into core when told to
+ * move on. */
 struct kvt_world_ops {
-    /* Delivers every event up to and including `until`, in order, into core. Events that core's answers
-     * add are delivered too. Returns 0, or a negative errno when the world itself broke. */
+    /* Delivers every event up to and including `until`, in order, into core. Events that core's
+     * answers add are delivered too. Returns 0, or a negative errno when the world itself broke. */
     int (*advance)(void *self, struct kvt_core *core, kvt_ns until);
     /* Time of the next event; KVT_NEVER when there is none. */
     kvt_ns (*next)(void *self);

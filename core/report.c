@@ -2,12 +2,13 @@
  *
  * report.c - how a request ends: its ledger, its spans, its report.
  *
- * The ledger is booked once, when the prompt's KV is complete for the first time: each block under its `src`,
- * what lies behind the last block as tail. A prompt whose last token was found still computes it, for the logits, and
- * that token is tail too. What a preemption computes again later is counted apart.
+ * The ledger is booked once, when the prompt's KV is complete for the first time: each block under
+ * its `src`, what lies behind the last block as tail. A prompt whose last token was found still
+ * computes it, for the logits, and that token is tail too. What a preemption computes again later
+ * is counted apart.
  *
- * Spans: hash, probe, the load that ended last, and compute were measured; what remains of the time to first token
- * was spent waiting.
+ * Spans: hash, probe, the load that ended last, and compute were measured; what remains of the time
+ * to first token was spent waiting.
  */
 #include "internal.h"
 

@@ -52,8 +52,8 @@ static uint32_t hash_affinity(const struct kvt_core *core, kvt_key first)
     return best;
 }
 
-/* Fills match_length[e] with the leading blocks that engine e holds in its own tiers. Walks the copies of each block
- * once for all engines, and stops where no engine goes on. */
+/* Fills match_length[e] with the leading blocks that engine e holds in its own tiers. Walks the
+ * copies of each block once for all engines, and stops where no engine goes on. */
 static void match_engines(struct kvt_core *core, const struct req *q)
 {
     uint32_t *length = core->match_length;

@@ -2,19 +2,20 @@
  *
  * step.c - continuous batching with chunked prefill (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024).
  *
- * An engine runs one step at a time. A step holds one token of every decoding request, and fills the rest of the
- * token budget with chunks of prompts, first come first served. While no prompt is being prefilled nothing in the
- * batch changes until a request finishes, so the step is issued once with a repeat count; a request that becomes
- * ready meanwhile interrupts it at the next iteration.
+ * An engine runs one step at a time. A step holds one token of every decoding request, and fills
+ * the rest of the token budget with chunks of prompts, first come first served. While no prompt is
+ * being prefilled nothing in the batch changes until a request finishes, so the step is issued once
+ * with a repeat count; a request that becomes ready meanwhile interrupts it at the next iteration.
  *
- * Chunks are placed by absolute offset in the prompt: chunk boundaries never change a block's identity. Before
- * each chunk the cache is asked again for the block about to be computed; if it is there by now (a load that had
- * been given up arrived, another request computed it), the chunk skips it and the ledger says so.
+ * Chunks are placed by absolute offset in the prompt: chunk boundaries never change a block's
+ * identity. Before each chunk the cache is asked again for the block about to be computed; if it is
+ * there by now (a load that had been given up arrived, another request computed it), the chunk
+ * skips it and the ledger says so.
  *
- * Pages: every decoding request gets what it needs for all iterations before the step is issued. When they lack,
- * cached blocks are evicted, then repeat is lowered, then the request that came last into the batch is preempted:
- * it keeps no pages and starts over from the head of the queue. The request that came first always
- * goes on, so there is no livelock.
+ * Pages: every decoding request gets what it needs for all iterations before the step is issued.
+ * When they lack, cached blocks are evicted, then repeat is lowered, then the request that came
+ * last into the batch is preempted: it keeps no pages and starts over from the head of the queue.
+ * The request that came first always goes on, so there is no livelock.
  */
 #include "internal.h"
 
@@ -124,7 +125,8 @@ static void give_pages(struct kvt_core *core, uint32_t engine, struct batch *b)
     }
 }
 
-/* Skips blocks that are ready by now. True when the request ended because nothing was left to compute. */
+/* Skips blocks that are ready by now. True when the request ended because nothing was left to
+ * compute. */
 static bool consult(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
@@ -206,7 +208,8 @@ void step_start(struct kvt_core *core, uint32_t engine)
         n_chunks = b.prefill ? fill_chunks(core, engine, core->config.max_batch_tokens - b.n_decode,
                                            &prefill_tokens)
                              : 0;
-        /* A prompt that turned out to be complete may leave a batch of nothing but fresh decoders. */
+        /* A prompt that turned out to be complete may leave a batch of nothing but fresh
+         * decoders. */
     } while (!b.n_decode && !n_chunks && any_decoding(core, e));
     if (!b.n_decode && !n_chunks)
         return;

@@ -2,9 +2,9 @@
  *
  * types.h - the words that every folder shares: time, identity, tiers, status, spans.
  *
- * Units are in the names. A time is `kvt_ns`, nanoseconds since the start of the run; a size ends in
- * `_b` (bytes), a rate in `_bps` (bytes per second, never bits), a length in `_tokens` or `_blocks`.
- * Ids are one-member structs so that an engine cannot be passed where a block is meant.
+ * Units are in the names. A time is `kvt_ns`, nanoseconds since the start of the run; a size ends
+ * in `_b` (bytes), a rate in `_bps` (bytes per second, never bits), a length in `_tokens` or
+ * `_blocks`. Ids are one-member structs so that an engine cannot be passed where a block is meant.
  */
 #ifndef KVT_TYPES_H
 #define KVT_TYPES_H
@@ -16,7 +16,8 @@
 /* The caller has to look at the result. */
 #define KVT_MUST_CHECK __attribute__((warn_unused_result))
 
-/* Nanoseconds of the run's own clock (virtual in sim and null, monotonic in real). Lasts 584 years. */
+/* Nanoseconds of the run's own clock (virtual in sim and null, monotonic in real). Lasts 584
+ * years. */
 typedef uint64_t kvt_ns;
 #define KVT_NEVER       UINT64_MAX
 #define KVT_SECOND      ((kvt_ns)1000000000)
@@ -42,9 +43,9 @@ typedef struct {
     uint32_t v;
 } kvt_op_id; /* an operation under way; dense, reused after it completed */
 
-/* Identity of a KV block and of everything before it: the leading 128 bits of a SHA-256 chain, or an
- * injective map of a trace's prefix id (see key.h). Equal keys mean equal tokens, tenant, model
- * epoch and layout. */
+/* Identity of a KV block and of everything before it: the leading 128 bits of a SHA-256 chain,
+ * or an injective map of a trace's prefix id (see key.h). Equal keys mean equal tokens, tenant,
+ * model epoch and layout. */
 typedef struct {
     uint64_t hi, lo;
 } kvt_key;
@@ -98,11 +99,11 @@ enum kvt_ledger {
     KVT_HIT_HOST,
     KVT_HIT_REDIS,
     KVT_HIT_DISK,
-    KVT_COMPUTED_COLD,          /* never seen before (or forgotten by the history, see core.h) */
-    KVT_COMPUTED_EVICTED,       /* was held, gone for want of room */
-    KVT_COMPUTED_EXPIRED,       /* was held, gone by TTL */
-    KVT_COMPUTED_LATE,          /* held, but the load turned slower than computing */
-    KVT_COMPUTED_CORRUPT,       /* held, but failed its check */
+    KVT_COMPUTED_COLD,    /* never seen before (or forgotten by the history, see core.h) */
+    KVT_COMPUTED_EVICTED, /* was held, gone for want of room; or held by another engine only */
+    KVT_COMPUTED_EXPIRED, /* was held, gone by TTL */
+    KVT_COMPUTED_LATE,    /* held, but the load turned slower than computing */
+    KVT_COMPUTED_CORRUPT, /* held, but failed its check */
     KVT_COMPUTED_SHARD_MISSING, /* held in part */
     KVT_COMPUTED_TIER_DOWN,     /* held by a tier that is not reachable */
     KVT_COMPUTED_CHEAPER,       /* held, but computing was predicted to be faster */

@@ -2,11 +2,13 @@
  *
  * write.c - blocks on their way down: write-through, and blocks made by decoding.
  *
- * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in one operation a tier;
- * blocks of the output when the request ends or is preempted. None is offered where it already is or is on its way. Room in a tier that core manages is made by evicting its oldest unused blocks
- * first; if none can go, this block and those after it are not stored, because what lies behind a hole cannot be
- * used. The same goes for a tier that cannot keep up: stores hold the pages they read, so a slow tier would take the
- * GPU's memory away; beyond its quota nothing is offered to it. A copy counts as present only after the store ended well: the commit comes last.
+ * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in
+ * one operation a tier; blocks of the output when the request ends or is preempted. None is offered
+ * where it already is or is on its way. Room in a tier that core manages is made by evicting its
+ * oldest unused blocks first; if none can go, this block and those after it are not stored, because
+ * what lies behind a hole cannot be used. The same goes for a tier that cannot keep up: stores hold
+ * the pages they read, so a slow tier would take the GPU's memory away; beyond its quota nothing is
+ * offered to it. A copy counts as present only after the store ended well: the commit comes last.
  */
 #include "internal.h"
 
@@ -34,8 +36,8 @@ static bool any_wanted(struct kvt_core *core, const struct req *q, uint32_t end,
     return false;
 }
 
-/* Making room for one block may evict a later one of the same prompt, which is then stored anew: so the operation is
- * made for all that may come. */
+/* Making room for one block may evict a later one of the same prompt, which is then stored anew:
+ * so the operation is made for all that may come. */
 static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum kvt_tier_kind tier)
 {
     const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
@@ -100,7 +102,8 @@ void write_through(struct kvt_core *core, uint32_t r, uint32_t end)
     q->stored = end;
 }
 
-/* As many as the place holds come back to life in touch order: what is put back last is evicted last. */
+/* As many as the place holds come back to life in touch order: what is put back last is evicted
+ * last. */
 void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
@@ -122,8 +125,8 @@ void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
     op_free(core, o);
 }
 
-/* Full blocks of output that have a key become cached blocks like any other: the next turn of a chat begins with
- * them. Their pages move from the tail into the copy. */
+/* Full blocks of output that have a key become cached blocks like any other: the next turn of a
+ * chat begins with them. Their pages move from the tail into the copy. */
 void keep_output_blocks(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);

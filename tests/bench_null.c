@@ -2,10 +2,11 @@
  *
  * bench_null.c - pure cache speed: the null world on a real trace, cut into 16-token blocks.
  *
- * The conversation trace of Mooncake has 288,500 blocks of 512 tokens; cut, that is 9,055,233 lookups of 5,674,025
- * distinct blocks. One engine, LRU, infinite and 500,000 blocks. Timed is everything between a parsed trace and the last
- * completion: cutting, keys, core and the null world. Prints million blocks per second, best and median of five, and
- * core's bytes per tracked block.
+ * The conversation trace of Mooncake has 288,500 blocks of 512 tokens; cut, that is 9,055,233
+ * lookups of 5,674,025 distinct blocks. One engine, LRU, infinite and 500,000 blocks. Timed is
+ * everything between a parsed trace and the last completion: cutting, keys, core and the null
+ * world. Prints million blocks per second, best and median of five, and core's bytes per tracked
+ * block.
  */
 #include "../core/core.h"
 #include "../core/null.h"

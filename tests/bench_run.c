@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_run.c - whole runs of the program, as a user starts them: wall time, processor time, peak memory.
+ * bench_run.c - whole runs of the program, as a user starts them: wall time, processor time, peak
+ * memory.
  *
- * The conversation trace in the simulated world with all outputs and the baseline written (needs ../shared), and
- * generated chat of ten thousand and of a million requests, whose cost per request is compared. Each figure is the
- * median of several runs of a fresh process, by the operating system's own accounting (wait4).
+ * The conversation trace in the simulated world with all outputs and the baseline written (needs
+ * ../shared), and generated chat of ten thousand and of a million requests, whose cost per request
+ * is compared. Each figure is the median of several runs of a fresh process, by the operating
+ * system's own accounting (wait4).
  */
 #include <fcntl.h>
 #include <spawn.h>

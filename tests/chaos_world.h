@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * chaos_world.h - a world that keeps the port's rules and otherwise does what it likes, for tests of core.
+ * chaos_world.h - a world that keeps the port's rules and otherwise does what it likes, for tests
+ * of core.
  *
- * Operations complete in random order, with random results: all good, some leading blocks good, or a failure of any
- * kind; stores and loads are sometimes refused. A repeated step ends after any number of its iterations. Timers fire in
- * order. Time passes in random leaps. The next thing to happen is drawn from a seeded generator, so a failure repeats.
+ * Operations complete in random order, with random results: all good, some leading blocks good, or
+ * a failure of any kind; stores and loads are sometimes refused. A repeated step ends after any
+ * number of its iterations. Timers fire in order. Time passes in random leaps. The next thing to
+ * happen is drawn from a seeded generator, so a failure repeats.
  *
  * It counts what it was asked for, so that a test can tell that every operation ended exactly once.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * hand_world.h - a world worked by hand: every operation is kept as it came, and ends when the test says so.
+ * hand_world.h - a world worked by hand: every operation is kept as it came, and ends when the test
+ * says so.
  *
  * For tests that tell a story about core: this arrives, that was asked for, it ends so, and then.
  */
@@ -143,8 +144,8 @@ static inline void hand_close(struct hand *w)
     ck_assert_uint_eq(w->memory.live_b, 0);
 }
 
-/* A prompt of `prompt` tokens whose blocks are called name, name + 1, ...; keys for its full blocks and those of the
- * output. */
+/* A prompt of `prompt` tokens whose blocks are called name, name + 1, ...; keys for its full
+ * blocks and those of the output. */
 static inline void hand_request(struct hand *w, uint64_t name, uint32_t prompt, uint32_t output,
                                 uint32_t block_tokens)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * test_blocks.c - pool, slab, index and block table, each beside a naive model, over random operations.
+ * test_blocks.c - pool, slab, index and block table, each beside a naive model, over random
+ * operations.
  *
- * Also what the figures in BENCHMARKS.md rest on: bytes per tracked block, and that a chain that is known gets
- * adjacent numbers.
+ * Also what the figures in BENCHMARKS.md rest on: bytes per tracked block, and that a chain that is
+ * known gets adjacent numbers.
  */
 #include "../core/block.h"
 #include "../core/mix.h"

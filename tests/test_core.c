@@ -2,10 +2,11 @@
  *
  * test_core.c - core under a world that does whatever the port allows (chaos_world.h).
  *
- * Random small clusters: one to four engines, few pages, any subset of tiers, short TTLs, all routers, both touch
- * orders, chunks of a few tokens; random requests that share prefixes. After every event all invariants are checked
- * (kvt_core_check), and at the end that every request and every operation ended exactly once, that nothing leaked,
- * and that the run moved on by itself to its end: no livelock, no stall.
+ * Random small clusters: one to four engines, few pages, any subset of tiers, short TTLs, all
+ * routers, both touch orders, chunks of a few tokens; random requests that share prefixes. After
+ * every event all invariants are checked (kvt_core_check), and at the end that every request and
+ * every operation ended exactly once, that nothing leaked, and that the run moved on by itself to
+ * its end: no livelock, no stall.
  */
 #include "../core/core.h"
 #include "chaos_world.h"
@@ -71,8 +72,9 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     any_tier(w, &c->tiers[KVT_DISK], false);
 }
 
-/* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key stands for everything
- * before it, so the keys of the part that is its own are salted with the request's number. */
+/* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key
+ * stands for everything before it, so the keys of the part that is its own are salted with the
+ * request's number. */
 static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64_t id,
                         struct kvt_request *r, kvt_key keys[KEYS])
 {

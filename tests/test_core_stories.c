@@ -2,10 +2,11 @@
  *
  * test_core_stories.c - core's decisions, one story each, in a world worked by hand.
  *
- * Among them the pitfalls that simulators of this kind fell into: chunks that forget their offset or ask the cache only
- * once (ai-dynamo/dynamo#13188, inference-sim#196), hits that are counted and computed all the same
- * (inference-sim#1699), requests that load the same prefix twice (vllm#44882), a store that failed and is found
- * (LMCache#4991), and clusters too small to move (inference-sim#1057).
+ * Among them the pitfalls that simulators of this kind fell into: chunks that forget their offset
+ * or ask the cache only once (ai-dynamo/dynamo#13188, inference-sim#196), hits that are counted and
+ * computed all the same (inference-sim#1699), requests that load the same prefix twice
+ * (vllm#44882), a store that failed and is found (LMCache#4991), and clusters too small to move
+ * (inference-sim#1057).
  */
 #include "hand_world.h"
 
@@ -47,7 +48,8 @@ START_TEST(chunks_keep_their_offset)
         hand_end(&w, hand_find(&w, HAND_STEP), KVT_OK, 1);
     }
     ck_assert_uint_eq(past, 24);
-    /* chunks of 10, 10 and 4 tokens made the same six blocks: the next prompt finds them all but its last token */
+    /* chunks of 10, 10 and 4 tokens made the same six blocks: the next prompt finds them all but
+     * its last token */
     hand_request(&w, 100, 24, 1, B);
     ck_assert_uint_eq(hand_find(&w, HAND_STEP)->chunks[0].past_tokens, 23);
     hand_drain(&w);
@@ -58,8 +60,8 @@ START_TEST(chunks_keep_their_offset)
 }
 END_TEST
 
-/* The loads of a prompt are given up; while the first chunk runs they arrive all the same. The second chunk asks the
- * cache again, and finds them. */
+/* The loads of a prompt are given up; while the first chunk runs they arrive all the same. The
+ * second chunk asks the cache again, and finds them. */
 START_TEST(every_chunk_consults_the_cache)
 {
     struct kvt_core_config c = small();
@@ -83,7 +85,8 @@ START_TEST(every_chunk_consults_the_cache)
     ck_assert(first && first->chunks[0].past_tokens == 0 && first->chunks[0].new_tokens == 9);
     hand_end(&w, load, KVT_OK, 4);
     hand_end(&w, first, KVT_OK, 1);
-    /* token 9 lies inside a block: computed up to its end would be a chunk, so the third block is finished first */
+    /* token 9 lies inside a block: computed up to its end would be a chunk, so the third block
+     * is finished first */
     struct hand_op *second = hand_find(&w, HAND_STEP);
     ck_assert(second && second->chunks[0].past_tokens == 9);
     hand_drain(&w);
@@ -368,7 +371,8 @@ START_TEST(decode_repeats_until_something_changes)
 }
 END_TEST
 
-/* Two requests that fit one at a time, but not to their ends together: the later one yields and starts over. */
+/* Two requests that fit one at a time, but not to their ends together: the later one yields and
+ * starts over. */
 START_TEST(page_pressure_preempts_the_latest)
 {
     struct kvt_core_config c = small();
