@@ -42,11 +42,12 @@ name := $(notdir $(BUILD))
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
         -Wcast-qual $(if $(WERROR),-Werror)
 
-extra.release := -DNDEBUG
+# Link-time optimisation is worth an eighth of the cache's speed; clang would want another linker for it.
+extra.release := -DNDEBUG $(if $(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 extra.asan    := -fsanitize=address -fno-omit-frame-pointer
 extra.ubsan   := -fsanitize=undefined -fno-sanitize-recover=undefined
 extra.tsan    := -fsanitize=thread
-extra.fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
+extra.fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 ifeq ($(name),fuzz)
 CC := clang
 else ifeq ($(origin CC),default)
@@ -99,7 +100,7 @@ $(BUILD)/kvtwin: $(main) $(library)
 
 # Everything but main(), as a library: a program takes what it needs.
 $(library): $(filter-out $(main),$(objects))
-	$(call say,AR,$@)rm -f $@ && ar crs $@ $^
+	$(call say,AR,$@)rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)

@@ -87,7 +87,7 @@ void wl_decoder_chunk(struct wl_decoder *decoder, const unsigned char *bytes, si
                       uint32_t records)
 {
     decoder->at = bytes;
-    decoder->end = bytes + size_b;
+    decoder->end = size_b > 0 ? bytes + size_b : bytes; /* bytes may be NULL then */
     decoder->records = records;
 }
 

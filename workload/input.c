@@ -113,9 +113,8 @@ static int take(struct wl_input *in, char **text, size_t *size_b, struct wl_erro
 {
     size_t seen = 0;
     for (;;) {
-        char *from = in->buffer + in->begin;
         const size_t n = in->end - in->begin;
-        char *lf = n > seen ? memchr(from + seen, '\n', n - seen) : NULL;
+        char *lf = n > seen ? memchr(in->buffer + in->begin + seen, '\n', n - seen) : NULL;
         seen = n;
         size_t got_b = 0;
         if (lf == NULL) {
