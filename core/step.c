@@ -93,35 +93,39 @@ static uint64_t pages_for_repeat(const struct kvt_core *core, const struct engin
     return pages;
 }
 
+/* Lowers repeat to what the pages that can be had allow. False when not even one iteration fits. */
+static bool fit_repeat(const struct kvt_core *core, uint32_t engine, struct batch *b)
+{
+    const uint64_t available = pages_available(core, engine);
+    /* More than this no batch needs; when there is as much, nobody has to be asked. */
+    if (b->n_decode * ((uint64_t)b->repeat / core->config.page_tokens + 1) <= available)
+        return true;
+    const struct engine *e = &core->engines[engine];
+    while (b->repeat > 1 && pages_for_repeat(core, e, b->repeat) > available)
+        b->repeat /= 2;
+    return pages_for_repeat(core, e, b->repeat) <= available;
+}
+
 /* Chooses repeat, preempting if it must, and hands out the pages. */
 static void give_pages(struct kvt_core *core, uint32_t engine, struct batch *b)
 {
     struct engine *e = &core->engines[engine];
-    for (;;) {
-        survey(core, e, b);
-        if (!b->n_decode)
-            return;
-        uint64_t pages = pages_for_repeat(core, e, b->repeat);
-        while (b->repeat > 1 && pages > pages_available(core, engine)) {
-            b->repeat /= 2;
-            pages = pages_for_repeat(core, e, b->repeat);
-        }
-        if (make_room(core, engine, 0, pages))
-            break;
+    for (survey(core, e, b); b->n_decode && !fit_repeat(core, engine, b); survey(core, e, b))
         preempt(core, e->lists[REQ_RUNNING].last);
-    }
     struct kvt_pager *pager = &gpu_place(core, engine)->pager;
     for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = req_at(core, r)->next) {
         struct req *q = req_at(core, r);
         if (!decoding(q))
             continue;
+        q->decoding_in_step = true;
+        const uint32_t n = (uint32_t)pages_to_grow(core, q, (uint64_t)q->computed + b->repeat);
+        if (!n)
+            continue;
         struct kvt_page_run more;
-        const uint64_t n = pages_to_grow(core, q, (uint64_t)q->computed + b->repeat);
-        const bool got = kvt_pager_take(pager, (uint32_t)n, &more);
+        const bool got = make_room(core, engine, 0, n) && kvt_pager_take(pager, n, &more);
         assert(got);
         (void)got;
         kvt_pager_append(pager, &q->tail, &more);
-        q->decoding_in_step = true;
     }
 }
 
