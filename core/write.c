@@ -44,6 +44,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     if (!any_wanted(core, q, end, place))
         return;
     uint32_t *storing = &core->engines[q->engine].storing_blocks[tier];
+    const bool idle = *storing == 0; /* one prompt may go however long it is */
     const uint32_t most = end - q->stored;
     const uint32_t o = op_new(core, OP_STORE, most);
     if (o == KVT_NONE) {
@@ -57,7 +58,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     for (uint32_t i = q->stored; i < end; i++) {
         if (!wants(core, q, i, place))
             continue;
-        if (*storing >= core->store_quota_blocks) {
+        if (!idle && *storing >= core->store_quota_blocks) {
             core->stats.store_shed_blocks[tier] += end - i;
             break;
         }

@@ -251,7 +251,7 @@ START_TEST(chaos_and_its_twin)
         MUST(same(&silent, &recorded)); /* listening disturbs nothing */
         MUST(replay(&config, &tape, &twin) == 0);
         MUST(same(&recorded, &twin));
-        MUST(twin.stats.requests == REQUESTS && twin.stats.ops_issued > REQUESTS);
+        MUST(twin.stats.requests == REQUESTS && twin.stats.ops_issued > REQUESTS / 4);
         release(&silent);
         release(&recorded);
         release(&twin);
