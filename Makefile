@@ -174,7 +174,8 @@ format:
 	$(Q)clang-format -i $(readable)
 
 format-check:
-	$(Q)clang-format --dry-run --Werror $(readable)
+	$(Q)clang-format --dry-run --Werror $(readable) 2>&1 | awk -F: '/error:/ && !seen[$$1]++ { \
+	    print "not formatted (make format): " $$1; bad = 1 } END { exit bad }'
 
 tidy:
 	$(Q)command -v clang-tidy >/dev/null || { echo 'make tidy needs clang-tidy: apt-get install clang-tidy' >&2; exit 1; }
@@ -194,6 +195,10 @@ demo: setup-machine
 share := $(DESTDIR)$(DATADIR)
 
 install: all
+	$(Q)$(MAKE) --no-print-directory install-files
+
+# What is built, as it is: a test installs from a build that others are using.
+install-files:
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install $(BUILD)/kvtwin $(DESTDIR)$(PREFIX)/bin/kvtwin
 	$(Q)install -m 644 cli/kvtwin.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvtwin.1
@@ -207,4 +212,4 @@ clean:
 	$(Q)rm -rf build
 
 .PHONY: all tests check asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
-        setup-machine demo install uninstall clean FORCE
+        setup-machine demo install install-files uninstall clean FORCE
