@@ -2,50 +2,67 @@
  *
  * cmd_trace.c - kvtwin trace stats|convert|generate: know the traffic, change its format, make some.
  *
- * One table of options serves all three; generators' parameters come from workload/generate.h's table, a
- * dash for each underscore.
+ * This file reads the command line and says what was done; trace.h has the work. One table of options serves
+ * all three actions. Parameters of generators come from the table of workload/generate.h, with '-' or '_'.
+ *
+ * Ctrl-C ends a run with nothing written: exit 1. So does a disk that is full.
  */
+#include "trace.h"
+
 #include <errno.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "../workload/stats.h"
-#include "../workload/workload.h"
-#include "../workload/write.h"
 #include "commands.h"
 #include "near.h"
 #include "units.h"
 
-enum trace_verb { STATS = 1, CONVERT = 2, GENERATE = 4 };
+volatile sig_atomic_t trace_stop;
+
+enum action { STATS = 1, CONVERT = 2, GENERATE = 4 };
+
+static const char *const action_names[] = {"stats", "convert", "generate"};
 
 /* What the command line says. */
 struct trace_command {
-    enum trace_verb verb;
+    enum action action;
     struct wl_options options;
+    bool generator; /* a parameter of a generator was given */
     const char *files[2];
     int n_files;
-    bool json, help;
     const char *out;
+    bool json;
 };
 
-struct trace_option {
+/* ---- Options ----------------------------------------------------------------------------------------- */
+
+struct option {
     const char *name;
-    int verbs; /* enum trace_verb, or-ed */
-    const char *argument;
-    /* Returns NULL, or what was expected. text is NULL for options without argument. */
+    int actions;          /* enum action, or-ed */
+    const char *argument; /* NULL: takes none */
+    /* Returns NULL, or what was expected. text is "" for options without argument. */
     const char *(*set)(struct trace_command *c, const char *text);
     const char *help;
 };
 
-static const char *count_below(const char *text, uint64_t least, uint64_t most, uint64_t *value)
+/* A whole number from least to most into *value. */
+static bool whole(const char *text, uint64_t least, uint64_t most, uint64_t *value)
 {
-    const char *why = NULL;
-    if (units_count(text, value, &why) != 0)
-        return why;
-    return *value >= least && *value <= most ? NULL : "expected a number within its range";
+    const char *why;
+    uint64_t read;
+    if (units_count(text, &read, &why) != 0 || read < least || read > most)
+        return false;
+    *value = read;
+    return true;
+}
+
+static bool whole32(const char *text, uint32_t least, uint32_t most, uint32_t *value)
+{
+    uint64_t wide;
+    if (!whole(text, least, most, &wide))
+        return false;
+    *value = (uint32_t)wide;
+    return true;
 }
 
 static const char *set_json(struct trace_command *c, const char *text)
@@ -55,472 +72,458 @@ static const char *set_json(struct trace_command *c, const char *text)
     return NULL;
 }
 
+static const char *set_tenant_salts(struct trace_command *c, const char *text)
+{
+    (void)text;
+    c->options.tenant_salts = true;
+    return NULL;
+}
+
 static const char *set_format(struct trace_command *c, const char *text)
 {
     c->options.format = wl_format_named(text);
-    return c->options.format < WL_FORMATS
+    return c->options.format != WL_FORMATS
                ? NULL
                : "expected auto, mooncake, qwen, prompts, azure, burstgpt or binary";
 }
 
-static const char *set_block(struct trace_command *c, const char *text)
+static const char *set_block_tokens(struct trace_command *c, const char *text)
 {
-    uint64_t value = 0;
-    const char *why = count_below(text, 1, 1 << 20, &value);
-    c->options.block_tokens = (uint32_t)value;
-    return why != NULL ? "expected 1 to 1048576 tokens" : NULL;
+    return whole32(text, 1, 1 << 20, &c->options.block_tokens) ? NULL : "expected 1 to 1048576";
 }
 
-static const char *set_trace_block(struct trace_command *c, const char *text)
+static const char *set_trace_block_tokens(struct trace_command *c, const char *text)
 {
-    uint64_t value = 0;
-    const char *why = count_below(text, 1, 1 << 20, &value);
-    c->options.trace_block_tokens = (uint32_t)value;
-    return why != NULL ? "expected 1 to 1048576 tokens" : NULL;
+    return whole32(text, 1, 1 << 20, &c->options.trace_block_tokens) ? NULL
+                                                                     : "expected 1 to 1048576";
 }
 
 static const char *set_skip(struct trace_command *c, const char *text)
 {
-    return count_below(text, 0, UINT64_MAX, &c->options.skip);
+    return whole(text, 0, UINT64_MAX, &c->options.skip) ? NULL : "expected a whole number";
 }
 
 static const char *set_limit(struct trace_command *c, const char *text)
 {
-    return count_below(text, 1, UINT64_MAX, &c->options.limit) != NULL
-               ? "expected a whole number of at least 1"
-               : NULL;
+    return whole(text, 1, UINT64_MAX, &c->options.limit) ? NULL
+                                                         : "expected a whole number of at least 1";
 }
 
 static const char *set_rate_scale(struct trace_command *c, const char *text)
 {
-    const char *why = NULL;
-    if (units_number(text, &c->options.rate_scale, &why) != 0)
-        return why;
-    return c->options.rate_scale > 0 ? NULL : "expected a number above 0";
+    const char *why;
+    const int status = units_number(text, &c->options.rate_scale, &why);
+    return status == 0 && c->options.rate_scale > 0 ? NULL : "expected a number above 0";
 }
 
 static const char *set_seed(struct trace_command *c, const char *text)
 {
-    return count_below(text, 0, UINT64_MAX, &c->options.seed);
-}
-
-static const char *set_out(struct trace_command *c, const char *text)
-{
-    c->out = text;
-    return NULL;
+    return whole(text, 0, UINT64_MAX, &c->options.seed) ? NULL : "expected a whole number";
 }
 
 static const char *set_synth_system(struct trace_command *c, const char *text)
 {
-    uint64_t value = 0;
-    const char *why = count_below(text, 0, INT32_MAX, &value);
-    c->options.synth.system_tokens = (uint32_t)value;
-    return why;
+    return whole32(text, 0, INT32_MAX, &c->options.synth.system_tokens)
+               ? NULL
+               : "expected 0 to 2147483647 tokens";
 }
 
 static const char *set_synth_continues(struct trace_command *c, const char *text)
 {
-    const char *why = NULL;
-    if (units_ratio(text, &c->options.synth.continues, &why) != 0)
-        return why;
-    return c->options.synth.continues <= 1 ? NULL : "expected 0 to 1, or 0% to 100%";
+    const char *why;
+    const int status = units_ratio(text, &c->options.synth.continues, &why);
+    return status == 0 && c->options.synth.continues <= 1 ? NULL : "expected 0 to 1";
 }
 
 static const char *set_synth_idle(struct trace_command *c, const char *text)
 {
     const char *why = NULL;
-    return units_duration(text, &c->options.synth.idle_ns, &why) != 0 ? why : NULL;
+    return units_duration(text, &c->options.synth.idle_ns, &why) == 0 ? NULL : why;
 }
 
-static const struct trace_option trace_options[] = {
-    {"json", STATS, NULL, set_json, "print JSON"},
+static const char *set_out(struct trace_command *c, const char *text)
+{
+    c->out = text;
+    return *text != '\0' ? NULL : "expected a file";
+}
+
+static const struct option options[] = {
+    {"out", GENERATE, "FILE", set_out, "the trace to write: .kvt (or .kvtrace), .jsonl"},
+    {"json", STATS, NULL, set_json, "figures for machines"},
+    {"tenant-salts", STATS | CONVERT, NULL, set_tenant_salts, "tenants share no block"},
     {"format", STATS | CONVERT, "NAME", set_format,
-     "of the input; default: told by its first line"},
-    {"block", STATS | CONVERT | GENERATE, "TOKENS", set_block,
-     "blocks to count in (stats) or to name where the input names none; default 512"},
-    {"trace-block", STATS | CONVERT, "TOKENS", set_trace_block,
-     "what one hash id stands for; default: what fits all lines"},
-    {"skip", STATS | CONVERT | GENERATE, "N", set_skip, "leave out the first N requests"},
-    {"limit", STATS | CONVERT | GENERATE, "N", set_limit, "at most N requests"},
-    {"rate-scale", STATS | CONVERT | GENERATE, "X", set_rate_scale, "X times as many per second"},
-    {"seed", STATS | CONVERT | GENERATE, "N", set_seed, "of all that is drawn; default 1"},
-    {"synth-system", STATS | CONVERT, "TOKENS", set_synth_system,
-     "lengths only: the system prompt all share; default 256"},
-    {"synth-continues", STATS | CONVERT, "P", set_synth_continues,
-     "lengths only: chance that a request continues a conversation; default 0.5"},
+     "mooncake, qwen, prompts, azure, burstgpt, binary; default: found out"},
+    {"trace-block-tokens", STATS | CONVERT, "N", set_trace_block_tokens,
+     "tokens that an id of the trace stands for; default: found out"},
+    {"block-tokens", STATS | CONVERT | GENERATE, "N", set_block_tokens,
+     "blocks where the source has none of its own; default 512"},
+    {"skip", STATS | CONVERT | GENERATE, "N", set_skip, "leading requests left out"},
+    {"limit", STATS | CONVERT | GENERATE, "N", set_limit, "requests at most, after skip"},
+    {"rate-scale", STATS | CONVERT | GENERATE, "X", set_rate_scale,
+     "the same requests X times as fast"},
+    {"seed", STATS | CONVERT | GENERATE, "N", set_seed, "of what is drawn; default 1"},
+    {"synth-system-tokens", STATS | CONVERT, "N", set_synth_system,
+     "lengths only: system prompt shared by all; default 256"},
+    {"synth-continues", STATS | CONVERT, "RATIO", set_synth_continues,
+     "lengths only: chance to continue a conversation; default 0.5"},
     {"synth-idle", STATS | CONVERT, "TIME", set_synth_idle,
      "lengths only: a conversation idle for longer is over; default 300s"},
-    {"out", GENERATE, "FILE", set_out, "where to; .kvtrace or .jsonl"},
 };
 
-enum { OPTIONS = sizeof trace_options / sizeof trace_options[0] };
+enum { OPTIONS = sizeof options / sizeof options[0], NAME = 40 };
 
-/* ---- Help ------------------------------------------------------------------------------------------- */
+/* ---- Help -------------------------------------------------------------------------------------------- */
 
-static void print_options(int verb)
+static void print_option(const char *name, const char *argument, const char *help)
 {
-    for (int i = 0; i < OPTIONS; i++) {
-        const struct trace_option *o = &trace_options[i];
-        if (!(o->verbs & verb))
-            continue;
-        printf("  --%s %-*s %s\n", o->name, 22 - (int)strlen(o->name),
-               o->argument != NULL ? o->argument : "", o->help);
-    }
+    char both[64];
+    snprintf(both, sizeof both, "%s%s%s", name, argument ? " " : "", argument ? argument : "");
+    printf("  --%-26s %s", both, help);
 }
 
-static void print_parameters(void)
+static void print_parameter(const struct wl_generate_key *key)
 {
-    printf("\nParameters of generators (defaults: chat, agent, rag, zipf-tree):\n"
-           "  --kind KIND              chat, agent, rag, zipf-tree; default chat\n"
-           "  --arrivals PROCESS       poisson, gamma(cv=2), diurnal(amplitude=0.8,period=24h), "
-           "constant\n");
-    for (int i = 0; i < WL_PARAMS; i++) {
-        const struct wl_generate_key *k = &wl_generate_keys[i];
-        char name[40];
-        snprintf(name, sizeof name, "%s", k->name);
-        for (char *c = name; *c != '\0'; c++)
-            *c = *c == '_' ? '-' : *c;
-        printf("  --%-22s %s (", name, k->help);
-        for (int kind = 0; kind < WL_KINDS; kind++)
-            printf("%s%s", kind > 0 ? ", " : "",
-                   k->fallback[kind] != NULL ? k->fallback[kind] : "-");
-        puts(")");
+    char name[NAME];
+    snprintf(name, sizeof name, "%s", key->name);
+    for (char *c = name; *c != '\0'; c++)
+        *c = *c == '_' ? '-' : *c;
+    print_option(name, NULL, key->help);
+    fputs(" (", stdout);
+    const char *comma = "";
+    for (int kind = 0; kind < WL_KINDS; kind++) {
+        if (!key->fallback[kind])
+            continue;
+        printf("%s%s %s", comma, wl_kind_name((enum wl_kind)kind), key->fallback[kind]);
+        comma = ", ";
     }
+    puts(")");
 }
 
 static int print_help(void)
 {
-    puts("usage: kvtwin trace stats FILE [OPTIONS]       volume, lengths, burstiness, reuse\n"
-         "       kvtwin trace convert IN OUT [OPTIONS]   OUT ends in .kvtrace (binary) or .jsonl\n"
-         "       kvtwin trace generate --out FILE [OPTIONS]\n"
+    puts("usage: kvtwin trace stats FILE | --kind KIND [OPTIONS]\n"
+         "       kvtwin trace convert IN OUT [OPTIONS]\n"
+         "       kvtwin trace generate --kind KIND --out FILE [OPTIONS]\n"
          "\n"
-         "Reads Mooncake and Qwen JSON lines, prompts as JSON lines, Azure and BurstGPT CSV, and "
-         "its\n"
-         "own binary format.\n"
-         "\nOptions:");
-    print_options(STATS | CONVERT | GENERATE);
-    print_parameters();
+         "stats tells what a trace, or what a generator draws, is like, and how much any prefix\n"
+         "cache could find in it. convert writes a trace in another format, generate writes one\n"
+         "that it draws: .kvt is binary, compact and whole; .jsonl Mooncake's JSON lines, which\n"
+         "name blocks of prompts only. A file appears complete or not at all.\n");
+    for (int i = 0; i < OPTIONS; i++) {
+        print_option(options[i].name, options[i].argument, options[i].help);
+        putchar('\n');
+    }
+    puts("\nParameters of generators, with the default of each kind that has it:");
+    print_option("kind", "KIND", "chat, agent, rag, zipf-tree; default chat\n");
+    print_option("arrivals", "PROCESS",
+                 "poisson, gamma(cv=2), constant or diurnal(amplitude=0.8,period=24h)\n");
+    for (int i = 0; i < WL_PARAMS; i++)
+        print_parameter(&wl_generate_keys[i]);
     return EXIT_DONE;
 }
 
-/* ---- Command line ----------------------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------------------ */
 
+/* Prints "kvtwin trace: what: expected" as one line, whatever the words hold. */
 static int refuse(const char *what, const char *expected)
 {
-    fprintf(stderr, "kvtwin trace: %.200s: %s\n", what, expected);
+    char line[600];
+    snprintf(line, sizeof line, "kvtwin trace: %.200s%s%.300s", what, *what != '\0' ? ": " : "",
+             expected);
+    for (char *c = line; *c != '\0'; c++)
+        *c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c;
+    fprintf(stderr, "%s\n", line);
     return EXIT_BAD_INPUT;
 }
 
-static int unknown_option(const char *given)
+static int unknown(const char *given, const char *what, const char *const *words, size_t n)
 {
-    const char *names[OPTIONS + WL_PARAMS];
+    char text[200];
+    const char *near = near_word(given, words, n);
+    const char *dashes = words == action_names ? "" : "--";
+    if (near)
+        snprintf(text, sizeof text, "%s, did you mean %s%s?", what, dashes, near);
+    else
+        snprintf(text, sizeof text, "%s, see kvtwin trace --help", what);
+    char shown[220];
+    snprintf(shown, sizeof shown, "%s%.200s", dashes, given);
+    return refuse(shown, text);
+}
+
+/* Options of the action, and parameters where it takes them, with dashes. */
+static int unknown_option(const struct trace_command *c, const char *name)
+{
+    static char spelt[WL_PARAMS][NAME];
+    const char *words[OPTIONS + WL_PARAMS];
+    size_t n = 0;
     for (int i = 0; i < OPTIONS; i++)
-        names[i] = trace_options[i].name;
-    for (int i = 0; i < WL_PARAMS; i++)
-        names[OPTIONS + i] = wl_generate_keys[i].name;
-    const char *near = near_word(given + 2, names, OPTIONS + WL_PARAMS);
-    char text[120];
-    snprintf(text, sizeof text, "expected an option that --help lists%s%s%s",
-             near != NULL ? ", did you mean --" : "", near != NULL ? near : "",
-             near != NULL ? "?" : "");
-    return refuse(given, text);
+        if (options[i].actions & (int)c->action)
+            words[n++] = options[i].name;
+    for (int i = 0; i < WL_PARAMS && c->action != CONVERT; i++) {
+        snprintf(spelt[i], NAME, "%s", wl_generate_keys[i].name);
+        for (char *p = spelt[i]; *p != '\0'; p++)
+            *p = *p == '_' ? '-' : *p;
+        words[n++] = spelt[i];
+    }
+    return unknown(name, "unknown option", words, n);
 }
 
-/* A parameter of a generator, or not an option at all. */
-static int set_parameter(struct trace_command *c, const char *given, const char *name,
-                         const char *value)
+/* The key of a generator's parameter, or NULL. */
+static const char *parameter_named(const char *name)
 {
-    char key[40];
-    struct wl_error error;
-    bool known = strcmp(name, "kind") == 0 || strcmp(name, "arrivals") == 0;
-    snprintf(key, sizeof key, "%s", name);
-    for (char *p = key; *p != '\0'; p++)
-        *p = *p == '-' ? '_' : *p;
-    for (int i = 0; i < WL_PARAMS; i++)
-        known |= strcmp(key, wl_generate_keys[i].name) == 0;
-    if (!known || c->verb != GENERATE)
-        return unknown_option(given);
-    if (value == NULL)
-        return refuse(given, "expected a value behind it");
-    if (wl_generate_set(&c->options.generate, key, value, &error) == 0)
-        return EXIT_DONE;
-    fprintf(stderr, "kvtwin trace: --%s\n", error.text);
-    return EXIT_BAD_INPUT;
+    if (strcmp(name, "kind") == 0 || strcmp(name, "arrivals") == 0)
+        return name;
+    for (int i = 0; i < WL_PARAMS; i++) {
+        const char *key = wl_generate_keys[i].name;
+        size_t at = 0;
+        while (key[at] != '\0' && (name[at] == key[at] || (name[at] == '-' && key[at] == '_')))
+            at++;
+        if (key[at] == '\0' && name[at] == '\0')
+            return key;
+    }
+    return NULL;
 }
 
-/* argv[*i] is "--name", "--name=value" or "--name value"; *i moves to what was used. */
+static int set_parameter(struct trace_command *c, const char *key, const char *value)
+{
+    struct wl_error error;
+    c->generator = true;
+    return wl_generate_set(&c->options.generate, key, value, &error) == 0 ? EXIT_DONE
+                                                                          : refuse("", error.text);
+}
+
+/* argv[*i] is --name, --name=value, or --name with its value behind it; *i moves to what was used. */
 static int parse_option(struct trace_command *c, int argc, char **argv, int *i)
 {
-    const char *given = argv[*i];
-    const char *equals = strchr(given, '=');
-    char name[40];
-    const size_t n = equals != NULL ? (size_t)(equals - given) - 2 : strlen(given) - 2;
-    if (n >= sizeof name)
-        return unknown_option(given);
-    memcpy(name, given + 2, n);
-    name[n] = '\0';
-    const struct trace_option *o = NULL;
+    const char *given = argv[*i] + 2, *equals = strchr(given, '=');
+    const struct option *option = NULL;
+    char name[NAME];
+    snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - given) : NAME, given);
     for (int k = 0; k < OPTIONS; k++)
-        if (strcmp(name, trace_options[k].name) == 0 && (trace_options[k].verbs & (int)c->verb))
-            o = &trace_options[k];
-    const char *value = equals != NULL ? equals + 1 : NULL;
-    if ((o == NULL || o->argument != NULL) && value == NULL && *i + 1 < argc)
-        value = argv[++*i];
-    if (o == NULL)
-        return set_parameter(c, given, name, value);
-    if (o->argument != NULL && value == NULL)
-        return refuse(given, "expected a value behind it");
-    if (o->argument == NULL && value != NULL)
-        return refuse(given, "expected no value");
-    const char *wrong = o->set(c, value);
-    if (wrong == NULL)
-        return EXIT_DONE;
-    fprintf(stderr, "kvtwin trace: --%s: %s, found \"%.80s\"\n", name, wrong, value);
-    return EXIT_BAD_INPUT;
+        if (strcmp(name, options[k].name) == 0 && (options[k].actions & (int)c->action))
+            option = &options[k];
+    const char *key = option || c->action == CONVERT ? NULL : parameter_named(name);
+    if (!option && !key)
+        return unknown_option(c, name);
+    const char *value = equals ? equals + 1 : NULL;
+    if (option && !option->argument)
+        return value ? refuse(name, "expected no value") : (option->set(c, ""), EXIT_DONE);
+    if (!value && ++*i == argc)
+        return refuse(name, "expected a value");
+    value = value ? value : argv[*i];
+    if (key)
+        return set_parameter(c, key, value);
+    const char *wrong = option->set(c, value);
+    return wrong ? refuse(name, wrong) : EXIT_DONE;
 }
 
 static int parse(struct trace_command *c, int argc, char **argv)
 {
     for (int i = 2; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            c->help = true;
-            return EXIT_DONE;
-        }
-        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0') {
-            const int status = parse_option(c, argc, argv, &i);
-            if (status != EXIT_DONE)
-                return status;
-        } else if (c->n_files < 2) {
+        int status = EXIT_DONE;
+        if (argv[i][0] == '-' && argv[i][1] != '\0')
+            status = argv[i][1] == '-' ? parse_option(c, argc, argv, &i)
+                                       : refuse(argv[i], "unknown option, see kvtwin trace --help");
+        else if (c->n_files < 2)
             c->files[c->n_files++] = argv[i];
-        } else {
-            return refuse(argv[i], "expected no more arguments");
-        }
+        else
+            status = refuse(argv[i], "expected no more than two files");
+        if (status != EXIT_DONE)
+            return status;
     }
     return EXIT_DONE;
 }
 
+/* ---- Actions ----------------------------------------------------------------------------------------- */
+
+/* What can be put right by asking for something else is bad input; the rest is the machine's. */
 static int exit_of(int status)
 {
-    return status == -ENOMEM || status == -EIO ? EXIT_FAILED : EXIT_BAD_INPUT;
+    return status == -ENOMEM || status == -EIO || status == -ENOSPC || status == -EFBIG ||
+                   status == -EDQUOT || status == -EINTR
+               ? EXIT_FAILED
+               : EXIT_BAD_INPUT;
 }
 
-static int open_source(const struct trace_command *c, struct wl_source **source)
+static int fail(int status, const char *line)
 {
-    struct wl_error error;
-    const int status = wl_open(source, &c->options, &error);
-    if (status == 0)
-        return EXIT_DONE;
-    fprintf(stderr, "%s%s\n", c->options.path == NULL ? "kvtwin trace: --" : "", error.text);
+    fprintf(stderr, "%s%s\n", status == -EINTR ? "kvtwin trace: " : "", line);
     return exit_of(status);
 }
 
-/* ---- stats ------------------------------------------------------------------------------------------ */
-
-static double ratio(uint64_t part, uint64_t whole)
+static bool lengths_only(const struct wl_info *info)
 {
-    return whole > 0 ? (double)part / (double)whole : 0;
+    return info->format == WL_AZURE || info->format == WL_BURSTGPT;
 }
 
-static void print_spread(const char *name, uint64_t sum, const struct wl_spread *s)
+/* Opens c->files[0], or the generator. Records are wanted as the trace has them: with partial blocks, uncut. */
+static int open_source(struct trace_command *c, struct wl_source **source, struct wl_info *info)
 {
-    char total[32], p50[32], p90[32], p99[32], most[32];
-    printf("%-16s %s in all; mean %.1f, p50 %s, p90 %s, p99 %s, max %s\n", name,
-           units_show_count(total, sizeof total, sum), s->mean,
-           units_show_count(p50, sizeof p50, s->p50), units_show_count(p90, sizeof p90, s->p90),
-           units_show_count(p99, sizeof p99, s->p99), units_show_count(most, sizeof most, s->most));
-}
-
-/* A lengths-only trace has the prefixes that we gave it: say so beside every figure on reuse. */
-static void print_rule(const struct trace_command *c, const struct wl_info *info)
-{
-    const struct wl_synth *synth = &c->options.synth;
-    if (info->format != WL_AZURE && info->format != WL_BURSTGPT)
-        return;
-    printf(
-        "prefixes         made up: the trace has lengths only. All prompts share %u tokens; with\n"
-        "                 probability %g a request continues the longest conversation that\n"
-        "                 is shorter than its prompt and idle for at most %g s\n",
-        synth->system_tokens, synth->continues, (double)synth->idle_ns / 1e9);
-}
-
-static void print_stats(const struct trace_command *c, const struct wl_info *info,
-                        const struct wl_stats *s)
-{
-    char a[32], b[32], d[32];
-    printf("%s: %s, blocks of %u tokens", c->options.path, info->name, info->trace_block_tokens);
-    if (info->block_tokens != info->trace_block_tokens)
-        printf(", cut to %u", info->block_tokens);
-    printf("\n%-16s %s in %.3f s, %.4g/s, inter-arrival CV %.2f\n", "requests",
-           units_show_count(a, sizeof a, s->requests), s->duration_s, s->rate_per_s,
-           s->interarrival_cv);
-    print_spread("prompt tokens", s->prompt_tokens, &s->prompt);
-    print_spread("output tokens", s->output_tokens, &s->output);
-    printf("%-16s %s in prompts, %s different\n", "blocks",
-           units_show_count(a, sizeof a, s->blocks),
-           units_show_count(b, sizeof b, s->unique_blocks));
-    print_rule(c, info);
-    printf("%-16s %.1f %% of blocks (%s of %s)\n", "most to hit",
-           100 * ratio(s->hit_blocks, s->blocks), units_show_count(a, sizeof a, s->hit_blocks),
-           units_show_count(b, sizeof b, s->blocks));
-    printf("%-16s %.1f %% of tokens (%s of %s), %s prompts whole\n", "",
-           100 * ratio(s->hit_tokens, s->prompt_tokens),
-           units_show_count(a, sizeof a, s->hit_tokens),
-           units_show_count(b, sizeof b, s->prompt_tokens),
-           units_show_count(d, sizeof d, s->fully_hit));
-    printf("%-16s p50 %.3g s, p90 %.3g s, p99 %.3g s, max %.4g s\n", "reuse gap", s->gap_p50_s,
-           s->gap_p90_s, s->gap_p99_s, s->gap_max_s);
-    if (s->sessions > 0)
-        printf("%-16s %s\n", "sessions", units_show_count(a, sizeof a, s->sessions));
-    printf("%-16s %s\n", "tenants", units_show_count(a, sizeof a, s->tenants));
-}
-
-static void add_spread(json_t *root, const char *name, const struct wl_spread *s)
-{
-    static const char *const parts[] = {"p50", "p90", "p99", "max"};
-    const uint32_t values[] = {s->p50, s->p90, s->p99, s->most};
-    char key[40];
-    snprintf(key, sizeof key, "%s_mean", name);
-    json_object_set_new(root, key, json_real(s->mean));
-    for (int i = 0; i < 4; i++) {
-        snprintf(key, sizeof key, "%s_%s", name, parts[i]);
-        json_object_set_new(root, key, json_integer((json_int_t)values[i]));
-    }
-}
-
-static int print_json(const struct trace_command *c, const struct wl_info *info,
-                      const struct wl_stats *s)
-{
-    const struct {
-        const char *key;
-        uint64_t value;
-    } counts[] = {
-        {"requests", s->requests},           {"prompt_tokens", s->prompt_tokens},
-        {"output_tokens", s->output_tokens}, {"trace_block_tokens", info->trace_block_tokens},
-        {"block_tokens", s->block_tokens},   {"blocks", s->blocks},
-        {"unique_blocks", s->unique_blocks}, {"hit_blocks", s->hit_blocks},
-        {"hit_tokens", s->hit_tokens},       {"requests_fully_hit", s->fully_hit},
-        {"sessions", s->sessions},           {"tenants", s->tenants},
-    };
-    const struct {
-        const char *key;
-        double value;
-    } figures[] = {
-        {"duration_s", s->duration_s},
-        {"rate_per_s", s->rate_per_s},
-        {"interarrival_cv", s->interarrival_cv},
-        {"hit_block_ratio", ratio(s->hit_blocks, s->blocks)},
-        {"hit_token_ratio", ratio(s->hit_tokens, s->prompt_tokens)},
-        {"reuse_gap_p50_s", s->gap_p50_s},
-        {"reuse_gap_p90_s", s->gap_p90_s},
-        {"reuse_gap_p99_s", s->gap_p99_s},
-        {"reuse_gap_max_s", s->gap_max_s},
-    };
-    json_t *root = json_object();
-    json_object_set_new(root, "trace", json_string(c->options.path));
-    json_object_set_new(root, "format", json_string(info->name));
-    json_object_set_new(root, "prefixes_made_up",
-                        json_boolean(info->format == WL_AZURE || info->format == WL_BURSTGPT));
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        json_object_set_new(root, counts[i].key, json_integer((json_int_t)counts[i].value));
-    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
-        json_object_set_new(root, figures[i].key, json_real(figures[i].value));
-    add_spread(root, "prompt_tokens", &s->prompt);
-    add_spread(root, "output_tokens", &s->output);
-    const int status = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    json_decref(root);
-    puts("");
-    return status == 0 ? EXIT_DONE : EXIT_FAILED;
+    struct wl_error error;
+    c->options.path = c->n_files > 0 ? c->files[0] : NULL;
+    c->options.partial_blocks = true;
+    const int status = wl_open(source, &c->options, &error);
+    if (status != 0)
+        return c->options.path ? fail(status, error.text)
+                               : (refuse("", error.text), exit_of(status));
+    wl_source_info(*source, info);
+    if (info->block_tokens == info->trace_block_tokens)
+        return EXIT_DONE;
+    char text[80];
+    snprintf(text, sizeof text, "expected %u, the trace's own blocks, or nothing",
+             info->trace_block_tokens);
+    wl_close(*source);
+    return refuse("block-tokens", text);
 }
 
 static int run_stats(struct trace_command *c)
 {
     struct wl_source *source;
     struct wl_info info;
-    struct wl_stats stats;
-    struct wl_error error;
-    if (c->n_files != 1)
+    struct trace_stats stats;
+    char why[TRACE_ERROR], name[200], arrivals[80];
+    if (c->n_files == 0 && !c->generator)
+        return refuse("stats", "expected a trace, or --kind");
+    if (c->n_files > 1)
         return refuse("stats", "expected one file");
-    c->options.path = c->files[0];
-    c->options.partial_blocks = true;
-    int status = open_source(c, &source);
+    if (c->n_files == 1 && c->generator)
+        return refuse("stats", "expected a trace or a generator's parameters, not both");
+    int status = open_source(c, &source, &info);
     if (status != EXIT_DONE)
         return status;
-    wl_source_info(source, &info);
-    const int failed = wl_stats_of(source, &stats, &error);
-    if (failed != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        status = exit_of(failed);
-    } else if (c->json) {
-        status = print_json(c, &info, &stats);
-    } else {
-        print_stats(c, &info, &stats);
-    }
+    snprintf(name, sizeof name, "%s, arrivals %s, seed %llu", info.name,
+             wl_arrivals_show(&c->options.generate.arrivals, arrivals, sizeof arrivals),
+             (unsigned long long)c->options.seed);
+    const char *called = c->n_files == 1 ? c->files[0] : name;
+    const struct wl_synth *rule = lengths_only(&info) ? &c->options.synth : NULL;
+    const int failed = trace_stats(&stats, source, c->options.tenant_salts, why);
     wl_close(source);
-    return fflush(stdout) == 0 ? status : EXIT_FAILED;
+    if (failed != 0)
+        return fail(failed, why);
+    if (!c->json)
+        trace_print(&stats, called, rule);
+    else if (trace_print_json(&stats, called, rule) != 0)
+        return fail(-ENOMEM, "kvtwin trace: out of memory");
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_DONE;
+    fputs("kvtwin trace: the figures cannot be printed\n", stderr);
+    return EXIT_FAILED;
 }
 
-/* ---- convert, generate ------------------------------------------------------------------------------ */
+/* Does a reader find out the block size by itself? */
+static bool tells_its_blocks(const char *path, uint32_t block_tokens)
+{
+    struct wl_options o;
+    struct wl_source *source;
+    struct wl_info info;
+    struct wl_error error;
+    wl_options_init(&o);
+    o.path = path;
+    if (wl_open(&source, &o, &error) != 0)
+        return false;
+    wl_source_info(source, &info);
+    wl_close(source);
+    return info.trace_block_tokens == block_tokens;
+}
 
-static int write_all(struct trace_command *c, const char *out)
+/* What the format could not say, so that nobody finds out later. */
+static void print_losses(const struct trace_written *w, const struct wl_info *info,
+                         const char *path)
+{
+    char count[32];
+    if (info->format == WL_PROMPTS)
+        puts("  blocks of text or tokens became prefix ids, numbered as they appear");
+    if (lengths_only(info))
+        puts("  prefixes are made up: the trace has lengths only");
+    if (w->output_blocks_left_out > 0)
+        printf("  %s blocks of outputs are left out: JSON lines name those of prompts\n",
+               units_show_count(count, sizeof count, w->output_blocks_left_out));
+    if (w->partial_left_out > 0)
+        printf("  %s partial blocks are left out: not every prompt names its own\n",
+               units_show_count(count, sizeof count, w->partial_left_out));
+    if (trace_target_of(path) == TRACE_JSONL && !tells_its_blocks(path, info->trace_block_tokens))
+        printf("  the size of its blocks cannot be told from the lines: "
+               "set workload.trace_block_tokens %u\n",
+               info->trace_block_tokens);
+}
+
+static int write_out(struct trace_command *c, const char *out)
 {
     struct wl_source *source;
-    struct wl_error error;
-    uint64_t requests;
-    char text[32];
-    if (wl_write_format(out) == WL_FORMATS)
-        return refuse(out, "expected a name that ends in .jsonl or .kvtrace");
-    const int status = open_source(c, &source);
+    struct wl_info info;
+    struct trace_written written;
+    char why[TRACE_ERROR], count[32], size[32];
+    if (trace_target_of(out) == TRACE_TARGETS)
+        return refuse(out, "expected a name that ends in .kvt or .jsonl");
+    int status = open_source(c, &source, &info);
     if (status != EXIT_DONE)
         return status;
-    const int failed = wl_write(source, out, &requests, &error);
+    const int failed = trace_write(&written, source, out, why);
+    if (failed != 0)
+        status = fail(failed, why);
+    else
+        printf("%s: %s requests, blocks of %u tokens, %s\n", out,
+               units_show_count(count, sizeof count, written.requests), info.trace_block_tokens,
+               units_show_bytes(size, sizeof size, (double)written.size_b));
+    if (failed == 0)
+        print_losses(&written, &info, out);
     wl_close(source);
-    if (failed != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        return failed == -EINVAL ? EXIT_BAD_INPUT : EXIT_FAILED;
-    }
-    printf("%s: %s requests\n", out, units_show_count(text, sizeof text, requests));
-    return EXIT_DONE;
+    return status;
 }
 
 static int run_convert(struct trace_command *c)
 {
     if (c->n_files != 2)
         return refuse("convert", "expected two files, IN and OUT");
-    c->options.path = c->files[0];
-    c->options.partial_blocks = true;
-    return write_all(c, c->files[1]);
+    return write_out(c, c->files[1]);
 }
 
 static int run_generate(struct trace_command *c)
 {
     if (c->n_files != 0)
-        return refuse(c->files[0], "expected options only, the file comes with --out");
-    if (c->out == NULL)
-        return refuse("generate", "expected --out FILE");
-    return write_all(c, c->out);
+        return refuse(c->files[0], "expected options only");
+    if (!c->out)
+        return refuse("out", "expected a file");
+    return write_out(c, c->out);
+}
+
+/* ---- Process ----------------------------------------------------------------------------------------- */
+
+static void on_signal(int number)
+{
+    (void)number;
+    trace_stop = 1;
+}
+
+/* Ctrl-C ends a run in its own way, and a file that may not grow is an error like a full disk. */
+static void catch_signals(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 int cmd_trace(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        enum trace_verb verb;
-        int (*run)(struct trace_command *c);
-    } verbs[] = {{"stats", STATS, run_stats},
-                 {"convert", CONVERT, run_convert},
-                 {"generate", GENERATE, run_generate}};
+    static int (*const run[])(struct trace_command *) = {run_stats, run_convert, run_generate};
     struct trace_command c = {0};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return print_help();
     if (argc < 2)
-        return refuse("trace", "expected stats, convert or generate");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-        return print_help();
+        return refuse("", "expected stats, convert or generate");
     wl_options_init(&c.options);
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strcmp(argv[1], verbs[i].name) != 0)
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(argv[1], action_names[i]) != 0)
             continue;
-        c.verb = verbs[i].verb;
+        c.action = (enum action)(1 << i);
         const int status = parse(&c, argc, argv);
-        return status != EXIT_DONE ? status : c.help ? print_help() : verbs[i].run(&c);
+        if (status != EXIT_DONE)
+            return status;
+        catch_signals();
+        return run[i](&c);
     }
-    return refuse(argv[1], "expected stats, convert or generate");
+    return unknown(argv[1], "unknown action", action_names, 3);
 }

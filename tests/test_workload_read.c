@@ -5,7 +5,7 @@
  */
 #include "core/mix.h"
 #include "kvt_test.h"
-#include "workload/stats.h"
+#include "workload/intern.h"
 #include "workload_help.h"
 
 #include <errno.h>
@@ -504,59 +504,86 @@ END_TEST
 
 /* ---- Public traces ---------------------------------------------------------------------------------- */
 
-static bool stats_of(const char *path, uint32_t block_tokens, struct wl_stats *stats)
+/* What an infinite cache finds, counted key by key. */
+struct found {
+    uint64_t requests, prompt_tokens, keys, distinct, hit_keys, hit_tokens, block_tokens;
+};
+
+static bool found_in(const char *path, uint32_t block_tokens, struct found *f)
 {
     struct wl_source *s;
     struct wl_error error;
+    struct wl_info info;
+    struct wl_intern known = {0};
+    struct kvt_request r;
     if (access(path, R_OK) != 0) {
         kvt_test_skip(path);
         return false;
     }
+    *f = (struct found){0};
     options.path = path;
     options.block_tokens = block_tokens;
     options.partial_blocks = true;
     ck_assert_msg(wl_open(&s, &options, &error) == 0, "%s", error.text);
-    ck_assert_int_eq(wl_stats_of(s, stats, &error), 0);
+    wl_source_info(s, &info);
+    f->block_tokens = info.block_tokens;
+    while (wl_next(s, &r) == 1) {
+        uint64_t hit = 0;
+        for (uint32_t i = 0; i < r.n_keys; i++) {
+            uint32_t index;
+            bool fresh = true;
+            if (wl_intern(&known, r.keys[i], &index, &fresh) != 0)
+                ck_abort_msg("no memory");
+            hit += !fresh && hit == i;
+        }
+        f->requests++;
+        f->prompt_tokens += r.prompt_tokens;
+        f->keys += r.n_keys;
+        f->hit_keys += hit;
+        f->hit_tokens +=
+            hit * info.block_tokens < r.prompt_tokens ? hit * info.block_tokens : r.prompt_tokens;
+    }
+    f->distinct = known.n;
+    ck_assert_uint_eq(info.requests, f->requests);
+    ck_assert_uint_eq(info.keys, f->keys);
+    ck_assert_uint_ge(info.distinct_keys, f->distinct);
+    wl_intern_release(&known);
     wl_close(s);
     return true;
 }
 
 START_TEST(public_conversation)
 {
-    struct wl_stats a;
-    if (!stats_of("../shared/traces/conversation_trace.jsonl", 0, &a))
+    struct found f;
+    if (!found_in("../shared/traces/conversation_trace.jsonl", 0, &f))
         return;
-    ck_assert_uint_eq(a.requests, 12031);
-    ck_assert_uint_eq(a.blocks, 288500);
-    ck_assert_uint_eq(a.unique_blocks, 182790);
-    ck_assert_uint_eq(a.hit_blocks, 105710);
-    ck_assert_uint_eq(a.hit_tokens, 54098411);
-    ck_assert_uint_eq(a.prompt_tokens, 144793823);
-    ck_assert_uint_eq(a.fully_hit, 118);
-    ck_assert(stats_of("../shared/traces/conversation_trace.jsonl", 16, &a));
-    ck_assert_uint_eq(a.blocks, 9055233);
-    ck_assert_uint_eq(a.unique_blocks, 5674025);
-    ck_assert_uint_eq(a.hit_tokens, 54098411);
+    ck_assert_uint_eq(f.requests, 12031);
+    ck_assert_uint_eq(f.keys, 288500);
+    ck_assert_uint_eq(f.distinct, 182790);
+    ck_assert_uint_eq(f.hit_keys, 105710);
+    ck_assert_uint_eq(f.hit_tokens, 54098411);
+    ck_assert_uint_eq(f.prompt_tokens, 144793823);
+    ck_assert(found_in("../shared/traces/conversation_trace.jsonl", 16, &f));
+    ck_assert_uint_eq(f.keys, 9055233);
+    ck_assert_uint_eq(f.distinct, 5674025);
+    ck_assert_uint_eq(f.hit_tokens, 54098411);
 }
 END_TEST
 
 START_TEST(public_others)
 {
-    struct wl_stats a;
-    if (stats_of("../shared/traces/agentic_merged_60.jsonl", 0, &a)) {
-        ck_assert_uint_eq(a.block_tokens, 64);
-        ck_assert_uint_eq(a.blocks, 2410900);
-        ck_assert_uint_eq(a.unique_blocks, 99577);
-        ck_assert_uint_eq(a.hit_blocks, 2311323);
-        ck_assert_uint_eq(a.hit_tokens, 147924672);
-        ck_assert_uint_eq(a.sessions, 60);
+    struct found f;
+    if (found_in("../shared/traces/agentic_merged_60.jsonl", 0, &f)) {
+        ck_assert_uint_eq(f.block_tokens, 64);
+        ck_assert_uint_eq(f.keys, 2410900);
+        ck_assert_uint_eq(f.distinct, 99577);
+        ck_assert_uint_eq(f.hit_keys, 2311323);
+        ck_assert_uint_eq(f.hit_tokens, 147924672);
     }
-    if (stats_of("../shared/traces/AzureLLMInferenceTrace_code.csv", 0, &a)) {
-        ck_assert_uint_eq(a.requests, 8819);
-        ck_assert_double_eq_tol(a.interarrival_cv, 13.15, 0.01);
-    }
-    if (stats_of("../shared/traces/AzureLLMInferenceTrace_conv.csv", 0, &a))
-        ck_assert_uint_eq(a.requests, 19366);
+    if (found_in("../shared/traces/AzureLLMInferenceTrace_code.csv", 0, &f))
+        ck_assert_uint_eq(f.requests, 8819);
+    if (found_in("../shared/traces/AzureLLMInferenceTrace_conv.csv", 0, &f))
+        ck_assert_uint_eq(f.requests, 19366);
 }
 END_TEST
 

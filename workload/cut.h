@@ -35,7 +35,4 @@ uint64_t wl_cut_id_most(const struct wl_cut *cut);
 uint32_t wl_cut_keys(const struct wl_cut *cut, const struct wl_record *record,
                      const struct kvt_namespace *ns, kvt_key *keys);
 
-/* How a source cuts. For statistics. */
-void wl_source_cut(const struct wl_source *source, struct wl_cut *cut);
-
 #endif

@@ -447,11 +447,6 @@ void wl_source_info(const struct wl_source *source, struct wl_info *info)
     *info = source->info;
 }
 
-void wl_source_cut(const struct wl_source *source, struct wl_cut *cut)
-{
-    *cut = source->cut;
-}
-
 void wl_hint(const struct wl_source *source, uint64_t *requests, uint64_t *blocks)
 {
     *requests = source->info.requests;
