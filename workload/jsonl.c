@@ -30,7 +30,8 @@ int wl_json_line(struct wl_reading *reading, const char *text, size_t size_b, js
     json_error_t why;
     *root = json_loadb(text, size_b, 0, &why);
     if (*root == NULL) {
-        if (json_error_code(&why) == json_error_out_of_memory)
+        /* jansson has nothing to say, too, when memory runs out. */
+        if (why.text[0] == '\0' || json_error_code(&why) == json_error_out_of_memory)
             return wl_read_no_memory(reading);
         return wl_read_fail(reading, -EINVAL, NULL, "expected one complete JSON object: %s",
                             why.text);

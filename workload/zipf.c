@@ -10,27 +10,33 @@
 
 int wl_zipf_init(struct wl_zipf *zipf, uint32_t n, double s)
 {
-    zipf->table = NULL;
-    if (n == 1)
-        return 0;
-    double *weights = malloc(n * sizeof weights[0]);
-    if (weights == NULL)
+    zipf->n = n;
+    zipf->sums = malloc(n * sizeof zipf->sums[0]);
+    if (zipf->sums == NULL)
         return -ENOMEM;
+    double sum = 0;
     for (uint32_t k = 0; k < n; k++)
-        weights[k] = pow(k + 1.0, -s);
-    zipf->table = gsl_ran_discrete_preproc(n, weights);
-    free(weights);
-    return zipf->table != NULL ? 0 : -ENOMEM;
+        zipf->sums[k] = sum += pow(k + 1.0, -s);
+    return 0;
 }
 
+/* The first rank whose sum is above the draw. */
 uint32_t wl_zipf_draw(const struct wl_zipf *zipf, const gsl_rng *rng)
 {
-    return zipf->table != NULL ? (uint32_t)gsl_ran_discrete(rng, zipf->table) : 0;
+    const double draw = gsl_rng_uniform(rng) * zipf->sums[zipf->n - 1];
+    uint32_t low = 0, high = zipf->n - 1;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (zipf->sums[middle] > draw)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
 }
 
 void wl_zipf_release(struct wl_zipf *zipf)
 {
-    if (zipf->table != NULL)
-        gsl_ran_discrete_free(zipf->table);
-    zipf->table = NULL;
+    free(zipf->sums);
+    zipf->sums = NULL;
 }
