@@ -11,7 +11,7 @@
 #include "../core/core.h"
 #include "../core/null.h"
 #include "../workload/workload.h"
-#include "plain_alloc.h"
+#include "failing_alloc.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -35,8 +35,8 @@ static double seconds(void)
 
 static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
 {
-    struct plain_alloc memory = {0};
-    const struct kvt_alloc alloc = plain_alloc(&memory);
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
     struct kvt_core_config config;
     struct wl_info info;
     wl_source_info(source, &info);
@@ -48,10 +48,10 @@ static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
     config.max_batch_tokens = 1000000;
     config.tiers[KVT_GPU].capacity_blocks = capacity;
     config.expected_blocks = info.distinct_keys;
-    struct kvt_null *world = kvt_null_new(&alloc, NULL);
+    struct kvt_null *world = kvt_null_new(alloc, NULL);
     const struct kvt_port port = kvt_null_port(world);
     int error;
-    struct kvt_core *core = kvt_core_new(&config, &port, &alloc, &error);
+    struct kvt_core *core = kvt_core_new(&config, &port, alloc, &error);
     if (!core)
         return 1;
     struct kvt_request r;

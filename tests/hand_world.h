@@ -10,7 +10,7 @@
 
 #include "../core/core.h"
 #include "kvt_test.h"
-#include "plain_alloc.h"
+#include "failing_alloc.h"
 
 #include <string.h>
 
@@ -36,8 +36,7 @@ struct hand {
     uint64_t timers[HAND_OPS];
     kvt_ns timer_at[HAND_OPS];
     uint32_t n_timers;
-    struct plain_alloc memory;
-    struct kvt_alloc alloc;
+    struct failing_alloc memory;
     struct kvt_core *core;
     kvt_ns now;
 };
@@ -123,11 +122,11 @@ static inline void hand_open(struct hand *w, const struct kvt_core_config *confi
                                             .arm = hand_arm,
                                             .note = hand_note};
     memset(w, 0, sizeof *w);
-    w->alloc = plain_alloc(&w->memory);
+    const struct kvt_alloc *alloc = failing_alloc_init(&w->memory, 0);
     const struct kvt_port port = {&ops, w};
     int error;
     ck_assert_msg(!kvt_core_config_check(config), "%s", kvt_core_config_check(config));
-    w->core = kvt_core_new(config, &port, &w->alloc, &error);
+    w->core = kvt_core_new(config, &port, alloc, &error);
     ck_assert_ptr_nonnull(w->core);
 }
 
@@ -141,7 +140,7 @@ static inline void hand_close(struct hand *w)
 {
     hand_check(w);
     kvt_core_free(w->core);
-    ck_assert_uint_eq(w->memory.live_b, 0);
+    ck_assert(failing_alloc_clean(&w->memory));
 }
 
 /* A prompt of `prompt` tokens whose blocks are called name, name + 1, ...; keys for its full

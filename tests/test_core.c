@@ -11,7 +11,7 @@
 #include "../core/core.h"
 #include "chaos_world.h"
 #include "kvt_test.h"
-#include "plain_alloc.h"
+#include "failing_alloc.h"
 
 enum { ROUNDS = 250, REQUESTS = 60, KEYS = 64, PREFIXES = 6 };
 
@@ -140,10 +140,10 @@ static void live(uint64_t seed, char digest[33])
         c.page_numbers = page_numbers;
     ck_assert_msg(!kvt_core_config_check(&c), "%s", kvt_core_config_check(&c));
     const struct kvt_port port = chaos_port(&w);
-    struct plain_alloc memory = {0};
-    const struct kvt_alloc alloc = plain_alloc(&memory);
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
     int error;
-    struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+    struct kvt_core *core = kvt_core_new(&c, &port, alloc, &error);
     ck_assert_ptr_nonnull(core);
     const bool faults = seed % 4 == 1;
     kvt_key keys[KEYS];
@@ -181,7 +181,7 @@ static void live(uint64_t seed, char digest[33])
         ck_assert_uint_eq(g.pages_free + g.pages_cached, g.pages_total);
     kvt_core_digest(core, digest);
     kvt_core_free(core);
-    ck_assert_uint_eq(memory.live_b, 0);
+    ck_assert(failing_alloc_clean(&memory));
     chaos_release(&w);
 }
 
@@ -226,11 +226,11 @@ START_TEST(refuses_nonsense)
     w.inside = true;
     struct kvt_core_config c;
     kvt_core_config_init(&c);
-    struct plain_alloc memory = {0};
-    const struct kvt_alloc alloc = plain_alloc(&memory);
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
     const struct kvt_port port = chaos_port(&w);
     int error;
-    struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+    struct kvt_core *core = kvt_core_new(&c, &port, alloc, &error);
     kvt_key keys[4] = {{0, 1}, {0, 2}, {0, 3}, {0, 4}};
     struct kvt_request r = {.prompt_tokens = 0, .keys = keys};
     ck_assert_int_eq(kvt_core_request(core, 10, &r), -EINVAL);
@@ -247,7 +247,7 @@ START_TEST(refuses_nonsense)
     kvt_core_free(core);
     c.block_tokens = 24;
     ck_assert_ptr_nonnull(kvt_core_config_check(&c));
-    ck_assert_ptr_null(kvt_core_new(&c, &port, &alloc, &error));
+    ck_assert_ptr_null(kvt_core_new(&c, &port, alloc, &error));
     ck_assert_int_eq(error, -EINVAL);
     chaos_release(&w);
 }
@@ -264,11 +264,11 @@ START_TEST(bears_allocation_failure)
         c.gpu_pages = 100;
         c.block_tokens = c.page_tokens = 4;
         c.tiers[KVT_HOST].present = c.tiers[KVT_REDIS].present = true;
-        struct plain_alloc memory = {.fail_at = fail_at};
-        const struct kvt_alloc alloc = plain_alloc(&memory);
+        struct failing_alloc memory;
+        const struct kvt_alloc *alloc = failing_alloc_init(&memory, fail_at);
         const struct kvt_port port = chaos_port(&w);
         int error;
-        struct kvt_core *core = kvt_core_new(&c, &port, &alloc, &error);
+        struct kvt_core *core = kvt_core_new(&c, &port, alloc, &error);
         uint64_t accepted = 0;
         if (!core)
             ck_assert_int_eq(error, -ENOMEM);
@@ -288,9 +288,9 @@ START_TEST(bears_allocation_failure)
             check_all(core, &w, fail_at);
         ck_assert_uint_eq(w.reports, accepted);
         kvt_core_free(core);
-        ck_assert_uint_eq(memory.live_b, 0);
+        ck_assert(failing_alloc_clean(&memory));
         chaos_release(&w);
-        if (!memory.failed)
+        if (memory.gets < fail_at)
             break;
     }
 }
