@@ -104,7 +104,7 @@ static void match(struct kvt_core *core, struct req *q)
     }
 }
 
-double prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n)
+double kvt_prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n)
 {
     const struct kvt_prefill_cost *c = &core->config.prefill;
     const double tokens = (double)n;
@@ -121,7 +121,7 @@ static void decide(struct kvt_core *core, struct req *q)
         return;
     uint64_t tokens[KVT_TIERS] = {0};
     uint32_t best = 0;
-    double best_ns = prefill_ns(core, 0, q->target);
+    double best_ns = kvt_prefill_ns(core, 0, q->target);
     for (uint32_t i = 0; i < q->usable; i++) {
         const enum kvt_tier_kind tier = (enum kvt_tier_kind)(q->src[i] - KVT_HIT_GPU);
         tokens[tier] += b;
@@ -144,7 +144,7 @@ static void decide(struct kvt_core *core, struct req *q)
             load_ns = ns > load_ns ? ns : load_ns;
         }
         const uint64_t past = (uint64_t)(i + 1) * b < q->target ? (uint64_t)(i + 1) * b : q->target;
-        const double ns = load_ns + prefill_ns(core, past, q->target - past);
+        const double ns = load_ns + kvt_prefill_ns(core, past, q->target - past);
         if (ns <= best_ns) {
             best_ns = ns;
             best = i + 1;
@@ -158,7 +158,7 @@ static void decide(struct kvt_core *core, struct req *q)
     q->usable = best;
 }
 
-bool make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages)
+bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages)
 {
     const struct kvt_place *place = gpu_place(core, engine);
     if (pages_available(core, engine) < pages || kvt_place_available(place) < blocks)
@@ -198,7 +198,7 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)
             kvt_copy_use(&core->room, q->copies[i]);
-    const bool made = make_room(core, q->engine, need->blocks, need->pages);
+    const bool made = kvt_make_room(core, q->engine, need->blocks, need->pages);
     assert(made); /* the caller counted */
     (void)made;
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
@@ -221,7 +221,7 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
 }
 
 /* Puts one use of every held copy back. Order matters: the copy put back last is evicted last. */
-void release_memory(struct kvt_core *core, struct req *q)
+void kvt_release_memory(struct kvt_core *core, struct req *q)
 {
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
     for (uint32_t k = 0; k < q->n_held; k++) {
@@ -306,13 +306,13 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
         first_admission(core, q);
     q->gathered = 0;
     q->stored = 0;
-    list_pull(core, r);
-    list_push(core, r, REQ_GATHERING, false);
-    fetch_start(core, r);
+    kvt_list_pull(core, r);
+    kvt_list_push(core, r, REQ_GATHERING, false);
+    kvt_fetch_start(core, r);
     return true;
 }
 
-void admit(struct kvt_core *core, uint32_t engine)
+void kvt_admit(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     if (!e->up)

@@ -20,7 +20,7 @@ static struct list *list_of(struct kvt_core *core, const struct req *q)
     return &core->engines[q->engine].lists[q->state];
 }
 
-void list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front)
+void kvt_list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front)
 {
     struct req *q = req_at(core, r);
     q->state = state;
@@ -38,7 +38,7 @@ void list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool fro
     l->n++;
 }
 
-void list_pull(struct kvt_core *core, uint32_t r)
+void kvt_list_pull(struct kvt_core *core, uint32_t r)
 {
     const struct req *q = req_at(core, r);
     struct list *l = list_of(core, q);
@@ -75,7 +75,7 @@ static int build(struct kvt_core *core)
                         core->config.history_blocks) ||
         kvt_room_init(&core->room, &core->config, alloc, &core->blocks, &core->stats))
         return -ENOMEM;
-    core->room.gone = emit_gone;
+    core->room.gone = kvt_emit_gone;
     core->room.gone_self = core;
     core->engines = take(alloc, engines, sizeof *core->engines);
     core->contigs = take(alloc, engines, sizeof *core->contigs);
@@ -179,24 +179,24 @@ static bool joined(const struct kvt_core *core, const struct engine *e)
     return !q->decoding_in_step && !q->chunk;
 }
 
-void pump(struct kvt_core *core, uint32_t engine)
+void kvt_pump(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     uint64_t before;
     do {
         const struct kvt_core_stats *s = &core->stats;
         before = s->finished + s->replans + s->preemptions;
-        admit(core, engine);
-        gather(core, engine);
+        kvt_admit(core, engine);
+        kvt_gather(core, engine);
         if (e->step_op == KVT_NONE)
-            step_start(core, engine);
+            kvt_step_start(core, engine);
         before = s->finished + s->replans + s->preemptions - before;
     } while (before && e->step_op == KVT_NONE);
     if (e->step_op != KVT_NONE && e->step_repeat > 1 && !e->interrupted && joined(core, e)) {
         e->interrupted = true;
-        emit_interrupt(core, engine);
+        kvt_emit_interrupt(core, engine);
     }
-    flush_gone(core);
+    kvt_flush_gone(core);
 }
 
 /* ---- Inputs
@@ -280,7 +280,7 @@ static bool fits_alone(const struct kvt_core *core, const struct req *q)
 static bool enqueue(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    const uint32_t engine = route(core, q);
+    const uint32_t engine = kvt_route(core, q);
     if (engine == KVT_NONE)
         return false;
     struct engine *e = &core->engines[engine];
@@ -291,7 +291,7 @@ static bool enqueue(struct kvt_core *core, uint32_t r)
     q->pending = hit < q->prompt_tokens ? q->prompt_tokens - (uint32_t)hit : 0;
     e->pending_prefill_tokens += q->pending;
     e->load_tokens += q->prompt_tokens;
-    list_push(core, r, REQ_WAITING, false);
+    kvt_list_push(core, r, REQ_WAITING, false);
     return true;
 }
 
@@ -318,11 +318,11 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     q->n_match = n_keys < in_prompt ? n_keys : in_prompt;
     core->stats.requests++;
     if (!fits_alone(core, q))
-        finish(core, r, KVT_REJECTED);
+        kvt_finish(core, r, KVT_REJECTED);
     else if (!enqueue(core, r))
-        finish(core, r, KVT_FAILED);
+        kvt_finish(core, r, KVT_FAILED);
     else
-        pump(core, req_at(core, r)->engine);
+        kvt_pump(core, req_at(core, r)->engine);
     return 0;
 }
 
@@ -339,20 +339,20 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
     switch (op->kind) {
     case OP_PROBE:
     case OP_LOAD:
-        fetch_done(core, o, done);
+        kvt_fetch_done(core, o, done);
         break;
     case OP_STORE:
-        write_done(core, o, done);
+        kvt_write_done(core, o, done);
         break;
     case OP_STEP:
-        step_done(core, o, done);
+        kvt_step_done(core, o, done);
         break;
     case OP_DROP:
     default:
-        op_free(core, o);
+        kvt_op_free(core, o);
         return;
     }
-    pump(core, engine);
+    kvt_pump(core, engine);
 }
 
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
@@ -363,8 +363,8 @@ void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
     const uint32_t r = (uint32_t)timer;
     if (r >= core->requests.fresh || req_at(core, r)->generation != timer >> 32)
         return;
-    fetch_timer(core, r);
-    pump(core, req_at(core, r)->engine);
+    kvt_fetch_timer(core, r);
+    kvt_pump(core, req_at(core, r)->engine);
 }
 
 /* Everything on the engine is lost: its cached blocks, and the work on its requests, which go
@@ -379,7 +379,7 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
             const uint32_t r = e->lists[state].last;
             req_at(core, r)->chunk = 0;
             req_at(core, r)->decoding_in_step = false;
-            send_back(core, r);
+            kvt_send_back(core, r);
         }
     }
     while (kvt_place_evict(&core->room, engine, core->now)) {
@@ -387,7 +387,7 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
     uint32_t r;
     while ((r = e->lists[REQ_WAITING].first) != KVT_NONE) {
         struct req *q = req_at(core, r);
-        list_pull(core, r);
+        kvt_list_pull(core, r);
         e->load_tokens -= q->prompt_tokens;
         e->pending_prefill_tokens -= q->pending;
         if (q->contig_tokens)
@@ -395,7 +395,7 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
         q->contig_tokens = 0;
         q->engine = KVT_NONE;
         if (!enqueue(core, r))
-            finish(core, r, KVT_FAILED);
+            kvt_finish(core, r, KVT_FAILED);
     }
 }
 
@@ -411,7 +411,7 @@ static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id
     else if (tier == KVT_GPU)
         engine_down(core, engine.v);
     for (uint32_t e = 0; e < core->config.engines; e++)
-        pump(core, e);
+        kvt_pump(core, e);
 }
 
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)

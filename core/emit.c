@@ -19,7 +19,7 @@ static void digest_words(struct kvt_core *core, const uint64_t *words, size_t n)
     core->stats.ops_issued++;
 }
 
-uint32_t op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
+uint32_t kvt_op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
 {
     const uint32_t o = kvt_pool_take(&core->ops);
     if (o == KVT_NONE)
@@ -37,14 +37,14 @@ uint32_t op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
         op->gpu = kvt_slab_take(&core->slab, n);
         op->lower = kvt_slab_take(&core->slab, n);
         if (!op->index || !op->gpu || !op->lower) {
-            op_free(core, o);
+            kvt_op_free(core, o);
             return KVT_NONE;
         }
     }
     return o;
 }
 
-void op_free(struct kvt_core *core, uint32_t o)
+void kvt_op_free(struct kvt_core *core, uint32_t o)
 {
     struct op *op = op_at(core, o);
     op->live = false;
@@ -62,8 +62,8 @@ static bool accepted(const struct kvt_core *core, uint32_t o, int error)
     return error == 0;
 }
 
-bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs, uint32_t n,
-                   kvt_ns ttl_ns)
+bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs,
+                       uint32_t n, kvt_ns ttl_ns)
 {
     const struct op *op = op_at(core, o);
     struct kvt_transfer t = {.op = {o},
@@ -88,7 +88,7 @@ bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref
     return accepted(core, o, call(core->port.self, &t));
 }
 
-bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
+bool kvt_emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
 {
     step->op.v = o;
     digest_words(core,
@@ -100,25 +100,25 @@ bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
     return accepted(core, o, core->port.ops->step(core->port.self, step));
 }
 
-void emit_interrupt(struct kvt_core *core, uint32_t engine)
+void kvt_emit_interrupt(struct kvt_core *core, uint32_t engine)
 {
     digest_words(core, (const uint64_t[]){100, engine}, 2);
     core->port.ops->interrupt(core->port.self, (kvt_engine_id){engine});
 }
 
-void emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at)
+void kvt_emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at)
 {
     digest_words(core, (const uint64_t[]){101, timer, at}, 3);
     core->port.ops->arm(core->port.self, timer, at);
 }
 
-void flush_gone(struct kvt_core *core)
+void kvt_flush_gone(struct kvt_core *core)
 {
     const uint32_t n = core->gone.n;
     if (!n)
         return;
     core->gone.n = 0;
-    const uint32_t o = op_new(core, OP_DROP, 0);
+    const uint32_t o = kvt_op_new(core, OP_DROP, 0);
     if (o == KVT_NONE)
         return; /* the world keeps bytes that nobody will ask for; they age out there */
     const struct kvt_place *place = &core->room.places[core->gone.place];
@@ -126,15 +126,15 @@ void flush_gone(struct kvt_core *core)
     op->tier = place->tier;
     op->engine = place->engine.v;
     core->stats.dropped_blocks[place->tier] += n;
-    if (!emit_transfer(core, o, core->gone.refs, n, 0))
-        op_free(core, o);
+    if (!kvt_emit_transfer(core, o, core->gone.refs, n, 0))
+        kvt_op_free(core, o);
 }
 
-void emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key)
+void kvt_emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key)
 {
     struct kvt_core *core = self;
     if (core->gone.n == GONE_ROOM || (core->gone.n && core->gone.place != place))
-        flush_gone(core);
+        kvt_flush_gone(core);
     core->gone.place = place;
     core->gone.refs[core->gone.n++] = (struct kvt_block_ref){.key = key,
                                                              .block = {block},

@@ -61,7 +61,7 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
     const uint32_t n = count_blocks(core, q, tier, begin);
     if (!n)
         return true;
-    const uint32_t o = op_new(core, kind, n);
+    const uint32_t o = kvt_op_new(core, kind, n);
     if (o == KVT_NONE)
         return false;
     struct op *op = op_at(core, o);
@@ -94,10 +94,10 @@ static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, en
     q->ops++;
     uint8_t *under_way = kind == OP_PROBE ? &q->probing : &q->loading;
     *under_way = (uint8_t)(*under_way | 1u << tier);
-    if (emit_transfer(core, o, core->refs, n, 0))
+    if (kvt_emit_transfer(core, o, core->refs, n, 0))
         return true;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
-    fetch_done(core, o, &refused);
+    kvt_fetch_done(core, o, &refused);
     return true;
 }
 
@@ -113,7 +113,7 @@ static void start_or_compute(struct kvt_core *core, uint32_t r, enum kvt_tier_ki
             compute_instead(core, q, i, KVT_COMPUTED_LATE);
 }
 
-void fetch_start(struct kvt_core *core, uint32_t r)
+void kvt_fetch_start(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
@@ -133,9 +133,9 @@ void fetch_start(struct kvt_core *core, uint32_t r)
             start_or_compute(core, r, order[t],
                              core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD, 0);
     if (q->ops && core->config.load_patience > 0) {
-        const double patience_ns = core->config.load_patience * prefill_ns(core, 0, q->target);
-        emit_arm(core, (uint64_t)q->generation << 32 | r,
-                 kvt_ns_add(core->now, (kvt_ns)patience_ns));
+        const double patience_ns = core->config.load_patience * kvt_prefill_ns(core, 0, q->target);
+        kvt_emit_arm(core, (uint64_t)q->generation << 32 | r,
+                     kvt_ns_add(core->now, (kvt_ns)patience_ns));
     }
 }
 
@@ -216,7 +216,8 @@ static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op 
     const struct kvt_tier_config *disk = &core->config.tiers[KVT_DISK];
     const uint64_t tokens = (uint64_t)(k - good) * core->config.block_tokens;
     const double load_ns = disk->load_fixed_ns + (double)tokens * disk->load_ns_per_token;
-    const double compute_ns = prefill_ns(core, (uint64_t)first * core->config.block_tokens, tokens);
+    const double compute_ns =
+        kvt_prefill_ns(core, (uint64_t)first * core->config.block_tokens, tokens);
     if (core->config.load_choice == KVT_LOAD_ADAPTIVE && load_ns > compute_ns)
         return first;
     for (uint32_t j = good; j < k; j++)
@@ -224,7 +225,7 @@ static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op 
     return k < op->n ? op->index[k] : q->usable;
 }
 
-void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
     struct req *q = op->req == KVT_NONE ? NULL : req_at(core, op->req);
@@ -257,7 +258,7 @@ void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
         if (!is_load && good)
             start_or_compute(core, op->req, op->tier, OP_LOAD, 0);
     }
-    op_free(core, o);
+    kvt_op_free(core, o);
 }
 
 /* ---- Gathering
@@ -270,7 +271,7 @@ static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
     for (uint32_t i = first; i < q->usable; i++)
         n += filled_elsewhere(core, q, i);
     if (kvt_pool_reserve(&core->room.copies, n) ||
-        !make_room(core, q->engine, n, n * core->room.pages_per_block))
+        !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
         return false;
     for (uint32_t i = first; i < q->usable; i++) {
         if (!filled_elsewhere(core, q, i))
@@ -284,7 +285,7 @@ static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
     return true;
 }
 
-void fetch_timer(struct kvt_core *core, uint32_t r)
+void kvt_fetch_timer(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     if (q->state != REQ_GATHERING || !q->ops)
@@ -301,18 +302,18 @@ void fetch_timer(struct kvt_core *core, uint32_t r)
     q->abandoned = true;
 }
 
-void send_back(struct kvt_core *core, uint32_t r)
+void kvt_send_back(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    release_memory(core, q);
+    kvt_release_memory(core, q);
     /* What was computed towards the first token will be computed again, or found in the cache. */
     q->recomputed_tokens += q->stepped;
     core->stats.recomputed_tokens += q->stepped;
     q->stepped = 0;
     renew(core, q);
     q->ops = 0;
-    list_pull(core, r);
-    list_push(core, r, REQ_WAITING, true);
+    kvt_list_pull(core, r);
+    kvt_list_push(core, r, REQ_WAITING, true);
 }
 
 /* Where the time went between admission and now: the probe, and the load that ended last. Loads
@@ -343,13 +344,13 @@ static void begin_run(struct kvt_core *core, uint32_t r)
         q->computed--;
     if (!q->first_done)
         settle_spans(core, q);
-    list_pull(core, r);
-    list_push(core, r, REQ_RUNNING, false);
+    kvt_list_pull(core, r);
+    kvt_list_push(core, r, REQ_RUNNING, false);
     if (q->computed == q->target)
-        prefill_complete(core, r);
+        kvt_prefill_complete(core, r);
 }
 
-void gather(struct kvt_core *core, uint32_t engine)
+void kvt_gather(struct kvt_core *core, uint32_t engine)
 {
     uint32_t next;
     for (uint32_t r = core->engines[engine].lists[REQ_GATHERING].first; r != KVT_NONE; r = next) {
@@ -364,7 +365,7 @@ void gather(struct kvt_core *core, uint32_t engine)
             begin_run(core, r);
         } else if (q->replan || copy_at(core, q->copies[q->gathered])->state == KVT_COPY_VOID) {
             core->stats.replans++;
-            send_back(core, r);
+            kvt_send_back(core, r);
         }
     }
 }

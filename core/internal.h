@@ -193,57 +193,57 @@ static inline bool filled_elsewhere(const struct kvt_core *core, const struct re
 }
 
 /* request lists */
-void list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front);
-void list_pull(struct kvt_core *core, uint32_t r);
+void kvt_list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front);
+void kvt_list_pull(struct kvt_core *core, uint32_t r);
 
 /* route.c */
-uint32_t route(struct kvt_core *core, const struct req *q);
+uint32_t kvt_route(struct kvt_core *core, const struct req *q);
 
 /* admit.c: admits what can be from the head of the engine's queue. */
-void admit(struct kvt_core *core, uint32_t engine);
+void kvt_admit(struct kvt_core *core, uint32_t engine);
 /* Gives back every page and copy a request holds; blocks it finished stay cached. */
-void release_memory(struct kvt_core *core, struct req *q);
+void kvt_release_memory(struct kvt_core *core, struct req *q);
 /* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs
  * included). False, and nothing freed, when that cannot be reached. */
-bool make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
+bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
 
 /* fetch.c */
-void fetch_start(struct kvt_core *core, uint32_t r);
-void fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
-void fetch_timer(struct kvt_core *core, uint32_t r);
+void kvt_fetch_start(struct kvt_core *core, uint32_t r);
+void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+void kvt_fetch_timer(struct kvt_core *core, uint32_t r);
 /* Moves requests of the engine whose blocks have all arrived into the running list. */
-void gather(struct kvt_core *core, uint32_t engine);
+void kvt_gather(struct kvt_core *core, uint32_t engine);
 /* To the head of the queue, holding nothing: its place in the table is void for those who
  * followed it. */
-void send_back(struct kvt_core *core, uint32_t r);
-double prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n);
+void kvt_send_back(struct kvt_core *core, uint32_t r);
+double kvt_prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n);
 
 /* step.c */
-void step_start(struct kvt_core *core, uint32_t engine);
-void step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+void kvt_step_start(struct kvt_core *core, uint32_t engine);
+void kvt_step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
 /* The prompt's KV is complete: books the ledger and yields the first token. True: request ended. */
-bool prefill_complete(struct kvt_core *core, uint32_t r);
+bool kvt_prefill_complete(struct kvt_core *core, uint32_t r);
 
 /* write.c */
-void write_through(struct kvt_core *core, uint32_t r, uint32_t end);
-void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
-void keep_output_blocks(struct kvt_core *core, uint32_t r);
+void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end);
+void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r);
 
 /* report.c */
-void book_ledger(struct kvt_core *core, struct req *q);
-void finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome);
+void kvt_book_ledger(struct kvt_core *core, struct req *q);
+void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome);
 
 /* emit.c: each fills in the op's number. False when the world did not accept; the op then is
  * gone. */
-uint32_t op_new(struct kvt_core *core, enum op_kind kind, uint32_t n);
-void op_free(struct kvt_core *core, uint32_t o);
-bool emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs, uint32_t n,
-                   kvt_ns ttl_ns);
-bool emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step);
-void emit_interrupt(struct kvt_core *core, uint32_t engine);
-void emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at);
-void emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key);
-void flush_gone(struct kvt_core *core);
+uint32_t kvt_op_new(struct kvt_core *core, enum op_kind kind, uint32_t n);
+void kvt_op_free(struct kvt_core *core, uint32_t o);
+bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block_ref *refs,
+                       uint32_t n, kvt_ns ttl_ns);
+bool kvt_emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step);
+void kvt_emit_interrupt(struct kvt_core *core, uint32_t engine);
+void kvt_emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at);
+void kvt_emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key);
+void kvt_flush_gone(struct kvt_core *core);
 
 /* A new life: timers and operations of the one before no longer find it. */
 static inline void renew(struct kvt_core *core, struct req *q)
@@ -252,6 +252,6 @@ static inline void renew(struct kvt_core *core, struct req *q)
 }
 
 /* core.c: everything that an engine can do next. */
-void pump(struct kvt_core *core, uint32_t engine);
+void kvt_pump(struct kvt_core *core, uint32_t engine);
 
 #endif

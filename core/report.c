@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-void book_ledger(struct kvt_core *core, struct req *q)
+void kvt_book_ledger(struct kvt_core *core, struct req *q)
 {
     memset(q->ledger, 0, sizeof q->ledger);
     uint32_t booked = 0, last_hit = KVT_NONE; /* KVT_NONE + 1 == 0, which no prompt of hits has */
@@ -77,7 +77,7 @@ static void settle_wait(struct req *q)
     q->span_ns[KVT_SPAN_WAIT] += ttft - known;
 }
 
-void finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
+void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
 {
     struct req *q = req_at(core, r);
     struct engine *e = q->engine == KVT_NONE ? NULL : &core->engines[q->engine];
@@ -116,12 +116,12 @@ void finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
     }
     if (e) {
         if (q->start_ns != KVT_NEVER)
-            release_memory(core, q);
+            kvt_release_memory(core, q);
         if (q->contig_tokens)
             kvt_contig_give(&core->contigs[q->engine], q->contig_at, q->contig_tokens);
         e->load_tokens -= q->prompt_tokens;
         e->pending_prefill_tokens -= q->pending;
-        list_pull(core, r);
+        kvt_list_pull(core, r);
     }
     kvt_blocks_unref(&core->blocks, q->blocks, q->n_keys);
     kvt_slab_give(&core->slab, q->blocks, q->n_keys);

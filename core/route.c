@@ -89,7 +89,7 @@ static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
             hit = q->prompt_tokens;
         const double ns =
             (double)engine->pending_prefill_tokens * core->config.prefill.ns_per_token +
-            prefill_ns(core, hit, q->prompt_tokens - hit);
+            kvt_prefill_ns(core, hit, q->prompt_tokens - hit);
         const bool better =
             best == KVT_NONE || ns < best_ns ||
             (!(ns > best_ns) && engine->load_tokens < core->engines[best].load_tokens);
@@ -101,7 +101,7 @@ static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
     return best;
 }
 
-uint32_t route(struct kvt_core *core, const struct req *q)
+uint32_t kvt_route(struct kvt_core *core, const struct req *q)
 {
     switch (core->config.router) {
     case KVT_ROUTE_LEAST_LOADED:

@@ -38,8 +38,8 @@ static void preempt(struct kvt_core *core, uint32_t r)
     struct req *q = req_at(core, r);
     core->stats.preemptions++;
     q->preemptions++;
-    keep_output_blocks(core, r);
-    send_back(core, r);
+    kvt_keep_output_blocks(core, r);
+    kvt_send_back(core, r);
 }
 
 /* What the decoding part of a step will be. */
@@ -122,7 +122,7 @@ static void give_pages(struct kvt_core *core, uint32_t engine, struct batch *b)
         if (!n)
             continue;
         struct kvt_page_run more;
-        const bool got = make_room(core, engine, 0, n) && kvt_pager_take(pager, n, &more);
+        const bool got = kvt_make_room(core, engine, 0, n) && kvt_pager_take(pager, n, &more);
         assert(got);
         (void)got;
         kvt_pager_append(pager, &q->tail, &more);
@@ -156,7 +156,7 @@ static bool consult(struct kvt_core *core, uint32_t r)
     if (q->computed < q->target)
         return false;
     if (!core->config.recompute_last_token)
-        return prefill_complete(core, r);
+        return kvt_prefill_complete(core, r);
     q->computed = q->target - 1;
     return false;
 }
@@ -198,7 +198,7 @@ static bool any_decoding(const struct kvt_core *core, const struct engine *e)
     return false;
 }
 
-void step_start(struct kvt_core *core, uint32_t engine)
+void kvt_step_start(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     if (e->step_op != KVT_NONE || !e->lists[REQ_RUNNING].n || !e->up)
@@ -227,7 +227,7 @@ void step_start(struct kvt_core *core, uint32_t engine)
                             .window_tokens = b.window_tokens};
     if (!b.n_decode)
         step.repeat = 1;
-    const uint32_t o = op_new(core, OP_STEP, 0);
+    const uint32_t o = kvt_op_new(core, OP_STEP, 0);
     if (o == KVT_NONE) {
         clear_step(core, e);
         return; /* the next event tries again */
@@ -240,8 +240,8 @@ void step_start(struct kvt_core *core, uint32_t engine)
     e->step_repeat = step.repeat;
     e->interrupted = false;
     core->stats.steps++;
-    if (!emit_step(core, o, &step)) {
-        op_free(core, o);
+    if (!kvt_emit_step(core, o, &step)) {
+        kvt_op_free(core, o);
         clear_step(core, e);
     }
 }
@@ -277,7 +277,7 @@ static void chunk_done(struct kvt_core *core, uint32_t r, kvt_ns begin_ns)
     q->chunk = 0;
     blocks_complete(core, r, before);
     if (q->computed == q->target)
-        prefill_complete(core, r);
+        kvt_prefill_complete(core, r);
 }
 
 static void decode_done(struct kvt_core *core, uint32_t r, uint32_t iterations)
@@ -288,17 +288,17 @@ static void decode_done(struct kvt_core *core, uint32_t r, uint32_t iterations)
     q->computed += iterations;
     assert(q->generated <= q->output_tokens);
     if (q->generated == q->output_tokens) {
-        keep_output_blocks(core, r);
-        finish(core, r, KVT_FINISHED);
+        kvt_keep_output_blocks(core, r);
+        kvt_finish(core, r, KVT_FINISHED);
     }
 }
 
-bool prefill_complete(struct kvt_core *core, uint32_t r)
+bool kvt_prefill_complete(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    write_through(core, r, q->n_held);
+    kvt_write_through(core, r, q->n_held);
     if (!q->first_done) {
-        book_ledger(core, q);
+        kvt_book_ledger(core, q);
         q->first_done = true;
         q->first_token_ns = core->now;
     }
@@ -306,16 +306,16 @@ bool prefill_complete(struct kvt_core *core, uint32_t r)
         q->generated++;
     if (q->generated < q->output_tokens)
         return false;
-    keep_output_blocks(core, r);
-    finish(core, r, KVT_FINISHED);
+    kvt_keep_output_blocks(core, r);
+    kvt_finish(core, r, KVT_FINISHED);
     return true;
 }
 
-void step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+void kvt_step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     const uint32_t engine = op_at(core, o)->engine;
     struct engine *e = &core->engines[engine];
-    op_free(core, o);
+    kvt_op_free(core, o);
     if (e->step_op != o)
         return; /* the engine went down meanwhile, and its requests elsewhere */
     if (done->status != KVT_OK) {

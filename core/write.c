@@ -46,7 +46,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     uint32_t *storing = &core->engines[q->engine].storing_blocks[tier];
     const bool idle = *storing == 0; /* one prompt may go however long it is */
     const uint32_t most = end - q->stored;
-    const uint32_t o = op_new(core, OP_STORE, most);
+    const uint32_t o = kvt_op_new(core, OP_STORE, most);
     if (o == KVT_NONE) {
         core->stats.store_failures[tier] += most;
         return;
@@ -78,16 +78,16 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
                                                  .tokens = block_len(core, q, i),
                                                  .page = copy_at(core, q->copies[i])->page};
     }
-    flush_gone(core);
+    kvt_flush_gone(core);
     /* op->n stays the slab's size; index[0] says how many are real */
     op->index[0] = n;
-    if (n && emit_transfer(core, o, core->refs, n, core->config.tiers[tier].ttl_ns))
+    if (n && kvt_emit_transfer(core, o, core->refs, n, core->config.tiers[tier].ttl_ns))
         return;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
-    write_done(core, o, &refused);
+    kvt_write_done(core, o, &refused);
 }
 
-void write_through(struct kvt_core *core, uint32_t r, uint32_t end)
+void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end)
 {
     static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
     struct req *q = req_at(core, r);
@@ -105,7 +105,7 @@ void write_through(struct kvt_core *core, uint32_t r, uint32_t end)
 
 /* As many as the place holds come back to life in touch order: what is put back last is evicted
  * last. */
-void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
     const uint32_t n = op->index[0];
@@ -123,18 +123,18 @@ void write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
         kvt_copy_unuse(&core->room, op->lower[k]);
         kvt_copy_unuse(&core->room, op->gpu[k]);
     }
-    op_free(core, o);
+    kvt_op_free(core, o);
 }
 
 /* Full blocks of output that have a key become cached blocks like any other: the next turn of a
  * chat begins with them. Their pages move from the tail into the copy. */
-void keep_output_blocks(struct kvt_core *core, uint32_t r)
+void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     const uint32_t block_tokens = core->config.block_tokens;
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
     while (q->n_held < q->n_keys && ((uint64_t)q->n_held + 1) * block_tokens <= q->computed &&
-           make_room(core, q->engine, 1, 0)) {
+           kvt_make_room(core, q->engine, 1, 0)) {
         const uint32_t i = q->n_held;
         assert(held_tokens(core, q) == (uint64_t)i * block_tokens);
         struct kvt_page_run pages;
@@ -150,5 +150,5 @@ void keep_output_blocks(struct kvt_core *core, uint32_t r)
         q->src[i] = KVT_COMPUTED_COLD;
         q->n_held++;
     }
-    write_through(core, r, q->n_held);
+    kvt_write_through(core, r, q->n_held);
 }
