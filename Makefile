@@ -92,7 +92,7 @@ scripts  := $(sort $(wildcard tests/cli_*.sh))
 tidy     := $(sources) $(sort $(wildcard tests/*.c))
 readable := $(sort $(wildcard $(addsuffix /*.[ch],$(FOLDERS) tests)))
 
-all: $(if $(wildcard cli/main.c),$(BUILD)/kvtwin)
+all: $(BUILD)/kvtwin
 	$(Q):
 
 $(BUILD)/kvtwin: $(main) $(library)
@@ -189,7 +189,7 @@ setup-machine:
 
 demo: setup-machine
 	$(again) all
-	$(Q)$(BUILD)/kvtwin run scenarios/quickstart.yaml --out results/quickstart
+	$(Q)$(BUILD)/kvtwin run scenarios/quickstart.yaml
 	$(Q)$(BUILD)/kvtwin plot results/quickstart
 
 share := $(DESTDIR)$(DATADIR)
