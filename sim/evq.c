@@ -152,20 +152,27 @@ static int grow(struct sim_evq *q)
 
 /* ---- The heap ------------------------------------------------------------------------------------ */
 
-static inline uint64_t less(const struct sim_evq_key *a, const struct sim_evq_key *b)
+static inline bool less(const struct sim_evq_key *a, const struct sim_evq_key *b)
 {
     return value(a) < value(b);
 }
 
-/* Index of the least of the four keys from first on. All six comparisons, none of them a branch: which child is the
- * least is a coin tossed twice, and two mispredictions in three levels cost more than everything else here. */
+/* Index of the least of the four keys from first on. Which one it is is a coin tossed twice, so the comparisons are
+ * written to be no branches: two mispredictions in three levels cost more than everything else here. Times decide,
+ * and only when two that matter are equal whole keys are compared, which is a branch that is seldom taken. */
 static inline size_t least_of_four(const struct sim_evq_key *key, size_t first)
 {
     const struct sim_evq_key *k = key + first;
-    uint64_t upper =
-        (less(&k[2], &k[0]) | less(&k[3], &k[0])) & (less(&k[2], &k[1]) | less(&k[3], &k[1]));
-    uint64_t odd = (upper & less(&k[3], &k[2])) | (~upper & less(&k[1], &k[0]));
-    return first + 2 * upper + odd;
+    const kvt_ns t0 = k[0].at, t1 = k[1].at, t2 = k[2].at, t3 = k[3].at;
+    const kvt_ns low = t1 < t0 ? t1 : t0, high = t3 < t2 ? t3 : t2;
+    size_t a = t1 < t0, b = 2 + (size_t)(t3 < t2);
+    if (__builtin_expect((t0 == t1) | (t2 == t3) | (low == high), 0)) {
+        a = less(&k[1], &k[0]);
+        b = 2 + (size_t)less(&k[3], &k[2]);
+        return first + (less(&k[b], &k[a]) ? b : a);
+    }
+    const size_t mask = 0 - (size_t)(high < low);
+    return first + (a ^ ((a ^ b) & mask));
 }
 
 /* Of a key that may lie beyond the last one. */
@@ -191,10 +198,9 @@ static inline void sink(struct sim_evq_key *key, size_t n, struct sim_evq_key k)
 {
     size_t i = 0;
     for (size_t child = 1; child < n; child = 4 * i + 1) {
-        __builtin_prefetch(address(key, 4 * child + 1));
-        __builtin_prefetch(address(key, 4 * child + 5));
-        __builtin_prefetch(address(key, 4 * child + 9));
-        __builtin_prefetch(address(key, 4 * child + 13));
+        if (4 * child < n)
+            for (size_t line = 0; line < 4; line++)
+                __builtin_prefetch(address(key, 4 * (child + line) + 1));
         child = least_of_four(key, child);
         key[i] = key[child];
         i = child;

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { DRAWN = 1 << 16, REPEATS = 9 };
+enum { DRAWN = 1 << 12, REPEATS = 9 };
 
 struct hold {
     struct sim_evq queue;
