@@ -202,7 +202,7 @@ install-files:
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
 	$(Q)install $(BUILD)/kvtwin $(DESTDIR)$(PREFIX)/bin/kvtwin
 	$(Q)install -m 644 cli/kvtwin.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvtwin.1
-	$(Q)find scenarios plots -type f \( -name '*.yaml' -o -name '*.gp' \) -exec install -D -m 644 {} $(share)/{} \;
+	$(Q)find scenarios plots -type f -exec install -D -m 644 {} $(share)/{} \;
 
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/kvtwin $(DESTDIR)$(PREFIX)/share/man/man1/kvtwin.1
