@@ -83,19 +83,25 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
     return rc;
 }
 
-/* Puts what the Redis servers really hold in the place of core's directory of them. */
-static void add_servers(const struct runner *r, struct kvt_core_gauges *gauges)
+/* Puts what the Redis servers really hold, and have let go, in the place of core's directory of them: core hears of an
+ * eviction only when it asks for the block. */
+static void add_servers(const struct runner *r, struct kvt_core_stats *core,
+                        struct kvt_core_gauges *gauges)
 {
     const struct sim_redis *redis = &r->d->resolved->sim.redis;
     if (!r->sim || redis->nodes == 0)
         return;
-    uint64_t keys = 0, memory_b = 0;
+    uint64_t keys = 0, memory_b = 0, evicted = 0, expired = 0;
     for (uint32_t node = 0; node < redis->nodes; node++) {
         struct sim_redis_stats stats;
         sim_world_redis(r->sim, node, &stats);
         keys += stats.keys;
         memory_b += stats.memory_b;
+        evicted += stats.gone[SIM_REDIS_EVICTED];
+        expired += stats.gone[SIM_REDIS_EXPIRED];
     }
+    core->evicted_blocks[KVT_REDIS] = evicted;
+    core->expired_blocks[KVT_REDIS] = expired;
     gauges->held_blocks[KVT_REDIS] = keys;
     gauges->held_b[KVT_REDIS] = memory_b;
 }
@@ -106,7 +112,7 @@ static void sample(struct runner *r, kvt_ns at)
     struct kvt_core_gauges gauges;
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
-    add_servers(r, &gauges);
+    add_servers(r, &stats, &gauges);
     results_sample(r->d->results, at, &stats, &gauges);
 }
 
@@ -268,7 +274,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     int rc = collect_parts(r, &parts);
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
-    add_servers(r, &gauges);
+    add_servers(r, &stats, &gauges);
     kvt_core_orphans(r->core, orphan_b);
     kvt_core_digest(r->core, digest);
     const struct results_end end = {
