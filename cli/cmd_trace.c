@@ -379,7 +379,7 @@ static int open_source(struct trace_command *c, struct wl_source **source, struc
 static int run_stats(struct trace_command *c)
 {
     struct wl_source *source;
-    struct wl_info info;
+    struct wl_info info = {0};
     struct trace_stats stats;
     char why[TRACE_ERROR], name[200], arrivals[80];
     if (c->n_files == 0 && !c->generator)
@@ -415,7 +415,7 @@ static bool tells_its_blocks(const char *path, uint32_t block_tokens)
 {
     struct wl_options o;
     struct wl_source *source;
-    struct wl_info info;
+    struct wl_info info = {0};
     struct wl_error error;
     wl_options_init(&o);
     o.path = path;
@@ -450,8 +450,8 @@ static void print_losses(const struct trace_written *w, const struct wl_info *in
 static int write_out(struct trace_command *c, const char *out)
 {
     struct wl_source *source;
-    struct wl_info info;
-    struct trace_written written;
+    struct wl_info info = {0};
+    struct trace_written written = {0};
     char why[TRACE_ERROR], count[32], size[32];
     if (trace_target_of(out) == TRACE_TARGETS)
         return refuse(out, "expected a name that ends in .kvt or .jsonl");

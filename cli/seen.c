@@ -29,7 +29,7 @@ static int grow(struct seen *seen)
         more.places = PLACES_LEAST;
     if (more.places > UINT32_MAX) /* find() scales 32 bits */
         return -ENOMEM;
-    more.keys = malloc(more.places * sizeof more.keys[0]);
+    more.keys = calloc(more.places, sizeof more.keys[0]);
     more.last = calloc(more.places, sizeof more.last[0]);
     if (!more.keys || !more.last) {
         seen_release(&more);
@@ -42,8 +42,11 @@ static int grow(struct seen *seen)
         more.keys[at] = seen->keys[i];
         more.last[at] = seen->last[i];
     }
-    seen_release(seen);
-    *seen = more;
+    free(seen->keys);
+    free(seen->last);
+    seen->places = more.places;
+    seen->keys = more.keys;
+    seen->last = more.last;
     return 0;
 }
 

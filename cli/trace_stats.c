@@ -110,7 +110,7 @@ static int add(struct gathering *g, const struct wl_record *r, uint32_t now)
 /* Sorts values. */
 static struct trace_spread spread_of(double *values, size_t n)
 {
-    if (n == 0)
+    if (n == 0 || !values)
         return (struct trace_spread){0, NAN, NAN, NAN, NAN, NAN};
     gsl_sort(values, 1, n);
     return (struct trace_spread){.n = n,
@@ -138,7 +138,7 @@ static void conclude(struct gathering *g)
     struct trace_stats *s = g->stats;
     const size_t n = (size_t)s->requests;
     const double mean_s = gsl_rstat_mean(g->gaps);
-    s->duration_ns = n > 0 ? g->at_ns[n - 1] - g->at_ns[0] : 0;
+    s->duration_ns = n > 0 && g->at_ns ? g->at_ns[n - 1] - g->at_ns[0] : 0;
     s->rate_per_s = mean_s > 0 ? 1 / mean_s : NAN;
     s->interarrival_cv = mean_s > 0 && n > 2 ? gsl_rstat_sd(g->gaps) / mean_s : NAN;
     s->prompt = spread_of(g->prompt, n);

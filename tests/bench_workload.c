@@ -29,7 +29,7 @@ static void bench(const char *name, const struct wl_options *o)
     for (int i = 0; i < 5; i++) {
         struct wl_source *s;
         struct wl_error error;
-        struct kvt_request r;
+        struct kvt_request r = {0};
         const double begin = now_ms();
         if (wl_open(&s, o, &error) != 0) {
             printf("%s\n", error.text);

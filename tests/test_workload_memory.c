@@ -109,7 +109,7 @@ static void starve(const struct wl_options *o, const char *text, uint64_t whole)
 /* Libraries keep what they set up at first use and failure, so only a second round shows what is lost. */
 static void starve_twice(const struct wl_options *o, const char *text)
 {
-    uint64_t whole;
+    uint64_t whole = 0;
     struct wl_error error;
     ck_assert_int_eq(attempt(o, text, 1000000, &whole, &error), 0);
     starve(o, text, whole);

@@ -199,11 +199,11 @@ static int narrow(struct ids_reader *s, uint32_t tokens)
 
 static void choose(struct ids_reader *s)
 {
-    static const char usual[] = {9, 4, 6, 5, 7, 8}; /* 512, 16, 64, 32, 128, 256 */
+    static const int usual[] = {9, 4, 6, 5, 7, 8}; /* 512, 16, 64, 32, 128, 256 */
     struct wl_pack *pack = s->r->pack;
     const uint32_t fits = s->ceil_fits != 0 ? s->ceil_fits : s->floor_fits;
     int bit = -1;
-    for (size_t i = 0; bit < 0 && i < sizeof usual; i++)
+    for (size_t i = 0; bit < 0 && i < sizeof usual / sizeof usual[0]; i++)
         if (fits >> usual[i] & 1)
             bit = usual[i];
     for (int k = 10; bit < 0 && k < SIZES; k++)

@@ -123,10 +123,11 @@ static bool zone(const char *at, const char *end)
 static bool time_of(struct field field, kvt_ns *at_ns)
 {
     const char *at = field.text, *end = field.text + field.n;
-    uint64_t s = 0, ns = 0;
-    if (!digits(&at, end, 0, &s))
+    uint64_t first = 0, s = 0, ns = 0;
+    if (!digits(&at, end, 0, &first))
         return false;
-    if (at < end && *at == '-' && !date(s, &at, end, &s))
+    s = first;
+    if (at < end && *at == '-' && !date(first, &at, end, &s))
         return false;
     if (!fraction(&at, end, &ns) || !zone(at, end) || s > 9200000000)
         return false;
@@ -166,7 +167,7 @@ static int read_header(struct lengths_reader *s, const char *text, size_t size_b
 
 static int read_line(struct lengths_reader *s, const char *text, size_t size_b)
 {
-    struct field fields[COLUMNS_MOST];
+    struct field fields[COLUMNS_MOST] = {{"", 0}};
     struct wl_record record = {.session = KVT_NONE};
     const int n = split(text, size_b, fields);
     if (n != s->columns)

@@ -416,8 +416,8 @@ static int namespace_of(struct wl_source *s, uint32_t tenant, const struct kvt_n
 
 int wl_next(struct wl_source *s, struct kvt_request *request)
 {
-    struct wl_record r;
-    const struct kvt_namespace *ns;
+    struct wl_record r = {0};
+    const struct kvt_namespace *ns = NULL;
     int status = wl_next_record(s, &r);
     if (status != 1)
         return status;
