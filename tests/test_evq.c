@@ -2,8 +2,9 @@
  *
  * test_evq.c - the event queue against a sorted list, and what it promises at the edges.
  */
-#include "../core/mix.h"
 #include "../sim/evq.h"
+#include "dice.h"
+#include "failing_alloc.h"
 #include "kvt_test.h"
 
 #include <errno.h>
@@ -11,48 +12,26 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static uint64_t random_state;
+static struct failing_alloc memory;
 
-static uint64_t draw(uint64_t below)
+/* n more requests are met, and then none. */
+static void grant(uint64_t n)
 {
-    random_state += UINT64_C(0x9e3779b97f4a7c15);
-    return kvt_mix64(random_state) % below;
+    memory.fail_at = memory.gets + n + 1;
+    memory.for_good = true;
 }
-
-/* Memory that can run out: `grants` more requests are met. */
-static uint64_t grants, held;
-
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    if (grants == 0)
-        return NULL;
-    grants--;
-    held++;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    held -= memory != NULL;
-    free(memory);
-}
-
-static const struct kvt_alloc memory = {get, put, NULL};
 static struct sim_evq queue;
 
 static void set_up(void)
 {
-    grants = UINT64_MAX;
-    sim_evq_init(&queue, &memory);
+    failing_alloc_init(&memory, 0);
+    sim_evq_init(&queue, &memory.alloc);
 }
 
 static void tear_down(void)
 {
     sim_evq_release(&queue);
-    ck_assert_uint_eq(held, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 
 static void nothing(void *self, uint64_t arg, kvt_ns at)
@@ -107,12 +86,12 @@ static void both_pop(void)
 /* Grows, shrinks, and runs empty; many ties, and some events far away. */
 START_TEST(random_pushes_and_pops_are_those_of_a_sorted_list)
 {
-    random_state = (uint64_t)_i;
+    dice_seed((uint64_t)_i);
     n_list = 0;
     for (uint64_t i = 0; i < 40000; i++) {
         bool growing = i / 4000 % 2 == 0;
-        if (n_list < LIST_MOST && draw(10) < (growing ? 7 : 3))
-            both_push(queue.now + draw(draw(50) ? 40 : 100000000), i);
+        if (n_list < LIST_MOST && dice_below(10) < (growing ? 7 : 3))
+            both_push(queue.now + dice_below(dice_below(50) ? 40 : 100000000), i);
         else
             both_pop();
         ck_assert_uint_eq(queue.count, n_list);
@@ -187,13 +166,13 @@ static void spawning(void *self, uint64_t arg, kvt_ns at)
     called++;
     /* Several at once, at this time and later ones. */
     for (uint64_t i = 0; i < arg && spawn > 0; i++, spawn--)
-        ck_assert_int_eq(sim_evq_push(&queue, at + i, spawning, self, draw(3)), 0);
+        ck_assert_int_eq(sim_evq_push(&queue, at + i, spawning, self, dice_below(3)), 0);
     ck_assert(sim_evq_check(&queue));
 }
 
 START_TEST(run_calls_what_is_due_and_what_that_adds)
 {
-    random_state = 5;
+    dice_seed(5);
     called = 0;
     spawn = 2000;
     for (uint64_t i = 0; i < 50; i++)
@@ -275,7 +254,7 @@ START_TEST(without_memory_nothing_is_kept)
     for (uint64_t n = 0; failed; n++) {
         set_up();
         failed = false;
-        grants = n;
+        grant(n);
         for (uint64_t i = 0; i < 1000; i++) {
             int r = sim_evq_push(&queue, 2 * i, nothing, &queue, i);
             if (r) {
@@ -283,12 +262,12 @@ START_TEST(without_memory_nothing_is_kept)
                 ck_assert_uint_eq(queue.count, i);
                 ck_assert(sim_evq_check(&queue));
                 failed = true;
-                grants = UINT64_MAX;
+                memory.fail_at = 0;
                 push(2 * i, i);
             }
         }
         struct sim_event e;
-        grants = 0;
+        grant(0);
         for (uint64_t i = 0; i < 1000; i++) {
             ck_assert(sim_evq_pop(&queue, &e));
             ck_assert_uint_eq(e.arg, i);
@@ -303,18 +282,18 @@ END_TEST
 START_TEST(reserved_pushes_need_no_memory)
 {
     ck_assert_int_eq(sim_evq_reserve(&queue, 777), 0);
-    grants = 0;
+    grant(0);
     for (uint64_t i = 0; i < 777; i++)
         push(777 - i, i);
     ck_assert(sim_evq_check(&queue));
     tear_down();
     sim_evq_release(&queue); /* harmless */
     set_up();
-    grants = 0;
+    grant(0);
     ck_assert_int_eq(sim_evq_reserve(&queue, 1), -ENOMEM);
-    grants = 1;
+    grant(1);
     ck_assert_int_eq(sim_evq_reserve(&queue, 1), -ENOMEM);
-    ck_assert_uint_eq(held, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 END_TEST
 

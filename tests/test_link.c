@@ -6,8 +6,9 @@
  * beginning, one flow or link at a time, in the same integers; rates and ends have to be the same. That the definition
  * is max-min fairness is checked against textbook filling in floating point, within what rounding down may cost.
  */
-#include "../core/mix.h"
 #include "../sim/link.h"
+#include "dice.h"
+#include "failing_alloc.h"
 #include "kvt_test.h"
 
 #include <errno.h>
@@ -20,36 +21,14 @@ enum { LINKS_MOST = 16, FLOWS_MOST = 600 };
 
 /* ---- Material ------------------------------------------------------------------------------------ */
 
-static uint64_t random_state;
+static struct failing_alloc memory;
 
-static uint64_t draw(uint64_t below)
+/* n more requests are met, and then none. */
+static void grant(uint64_t n)
 {
-    random_state += UINT64_C(0x9e3779b97f4a7c15);
-    return kvt_mix64(random_state) % below;
+    memory.fail_at = memory.gets + n + 1;
+    memory.for_good = true;
 }
-
-/* Memory that can run out: `grants` more requests are met. */
-static uint64_t grants, held;
-
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    if (grants == 0)
-        return NULL;
-    grants--;
-    held++;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    held -= memory != NULL;
-    free(memory);
-}
-
-static const struct kvt_alloc memory = {get, put, NULL};
 
 static struct sim_evq events;
 static struct sim_links links;
@@ -67,19 +46,19 @@ static void on_flow(void *self, uint64_t arg, kvt_ns at)
 
 static void set_up(void)
 {
-    grants = UINT64_MAX;
+    failing_alloc_init(&memory, 0);
     n_ended = 0;
     for (uint32_t i = 0; i < FLOWS_MOST; i++)
         ended_ns[i] = KVT_NEVER;
-    sim_evq_init(&events, &memory);
-    sim_links_init(&links, &events, &memory);
+    sim_evq_init(&events, &memory.alloc);
+    sim_links_init(&links, &events, &memory.alloc);
 }
 
 static void tear_down(void)
 {
     sim_links_release(&links);
     sim_evq_release(&events);
-    ck_assert_uint_eq(held, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 
 static uint32_t add(double bps)
@@ -430,7 +409,7 @@ static uint64_t units(double bps)
 /* Round numbers half of the time, so that shares tie; sometimes stalled or infinite. */
 static double random_bps(bool may_stall)
 {
-    switch (draw(12)) {
+    switch (dice_below(12)) {
     case 0:
         return may_stall ? 0 : 5e8;
     case 1:
@@ -440,16 +419,16 @@ static double random_bps(bool may_stall)
     case 4:
     case 5:
     case 6:
-        return 1e9 * (double)(1 + draw(6));
+        return 1e9 * (double)(1 + dice_below(6));
     default:
-        return 1e6 + (double)draw(1000000000) * 7.31;
+        return 1e6 + (double)dice_below(1000000000) * 7.31;
     }
 }
 
 static void random_links(void)
 {
     naive.n_flows = 0;
-    naive.n_links = (uint32_t)(1 + draw(LINKS_MOST));
+    naive.n_links = (uint32_t)(1 + dice_below(LINKS_MOST));
     for (uint32_t k = 0; k < naive.n_links; k++) {
         double bps = random_bps(true);
         naive.capacity[k] = units(bps);
@@ -460,14 +439,14 @@ static void random_links(void)
 static void start_random(kvt_ns now, uint64_t bytes)
 {
     struct naive_flow *n = &naive.flow[naive.n_flows];
-    double cap_bps = draw(3) ? INFINITY : random_bps(false);
+    double cap_bps = dice_below(3) ? INFINITY : random_bps(false);
     struct sim_flow flow = {.bytes = bytes,
                             .cap_bps = cap_bps,
                             .fn = on_flow,
                             .arg = naive.n_flows};
-    uint32_t want = (uint32_t)draw(naive.n_links < 4 ? naive.n_links + 1 : 5);
+    uint32_t want = (uint32_t)dice_below(naive.n_links < 4 ? naive.n_links + 1 : 5);
     while (flow.n_links < want) {
-        uint32_t k = (uint32_t)draw(naive.n_links);
+        uint32_t k = (uint32_t)dice_below(naive.n_links);
         bool twice = false;
         for (uint32_t i = 0; i < flow.n_links; i++)
             twice |= flow.links[i] == k;
@@ -487,11 +466,11 @@ static void start_random(kvt_ns now, uint64_t bytes)
 START_TEST(random_rates_are_those_of_the_naive_solvers)
 {
     static double textbook[FLOWS_MOST];
-    random_state = (uint64_t)_i;
+    dice_seed((uint64_t)_i);
     for (int round = 0; round < 60; round++) {
         set_up();
         random_links();
-        for (uint64_t n = 1 + draw(60); n > 0; n--)
+        for (uint64_t n = 1 + dice_below(60); n > 0; n--)
             start_random(0, UINT64_C(1) << 60);
         naive_fill();
         textbook_fill(textbook);
@@ -553,24 +532,24 @@ static void naive_advance(kvt_ns until, bool also_at)
 
 static void random_change(kvt_ns now)
 {
-    if (draw(5) == 0) {
-        uint32_t k = (uint32_t)draw(naive.n_links);
+    if (dice_below(5) == 0) {
+        uint32_t k = (uint32_t)dice_below(naive.n_links);
         double bps = random_bps(true);
         naive.capacity[k] = units(bps);
         ck_assert_int_eq(sim_links_set_capacity(&links, now, k, bps), 0);
-    } else if (draw(4) == 0 && naive.n_flows > 0) {
-        struct naive_flow *n = &naive.flow[draw(naive.n_flows)];
+    } else if (dice_below(4) == 0 && naive.n_flows > 0) {
+        struct naive_flow *n = &naive.flow[dice_below(naive.n_flows)];
         ck_assert(sim_links_cancel(&links, now, n->id) == n->under_way);
         n->under_way = false;
     } else if (naive.n_flows < FLOWS_MOST) {
-        start_random(now, draw(20) ? draw(20000000) : 0);
+        start_random(now, dice_below(20) ? dice_below(20000000) : 0);
     }
 }
 
 /* Both move from change to change; every flow has to end at the same nanosecond in both. */
 START_TEST(random_timelines_end_like_the_naive_simulator)
 {
-    random_state = 1000 + (uint64_t)_i;
+    dice_seed(1000 + (uint64_t)_i);
     for (int round = 0; round < 12; round++) {
         set_up();
         random_links();
@@ -578,9 +557,9 @@ START_TEST(random_timelines_end_like_the_naive_simulator)
         naive_now = 0;
         kvt_ns now = 0;
         for (int change = 0; change < 150; change++) {
-            now += draw(3) ? draw(8000000) : 0;
+            now += dice_below(3) ? dice_below(8000000) : 0;
             /* Half of the changes find the flows that end at that instant ended, half come before. */
-            if (draw(2)) {
+            if (dice_below(2)) {
                 run(now);
                 naive_advance(now, true);
             } else {
@@ -636,15 +615,15 @@ static void on_conserved(void *self, uint64_t arg, kvt_ns at)
         return;
     generations_left--;
     start_conserved(at, arg);
-    uint64_t other = draw(200);
-    if (draw(8) == 0 && conserved[other].under_way) {
+    uint64_t other = dice_below(200);
+    if (dice_below(8) == 0 && conserved[other].under_way) {
         ck_assert(sim_links_cancel(&links, at, conserved[other].id));
         conserved[other].under_way = false;
         open_flows--;
         start_conserved(at, other);
     }
-    if (draw(8) == 0)
-        ck_assert_int_eq(sim_links_set_capacity(&links, at, (uint32_t)draw(naive.n_links),
+    if (dice_below(8) == 0)
+        ck_assert_int_eq(sim_links_set_capacity(&links, at, (uint32_t)dice_below(naive.n_links),
                                                 random_bps(true)),
                          0);
 }
@@ -652,12 +631,12 @@ static void on_conserved(void *self, uint64_t arg, kvt_ns at)
 static void start_conserved(kvt_ns now, uint64_t i)
 {
     struct conserved *c = &conserved[i];
-    c->flow = (struct sim_flow){.bytes = draw(10) ? draw(3000000) : 0,
-                                .cap_bps = draw(2) ? INFINITY : 1e8,
-                                .n_links = 1 + (uint32_t)draw(3),
+    c->flow = (struct sim_flow){.bytes = dice_below(10) ? dice_below(3000000) : 0,
+                                .cap_bps = dice_below(2) ? INFINITY : 1e8,
+                                .n_links = 1 + (uint32_t)dice_below(3),
                                 .fn = on_conserved,
                                 .arg = i};
-    uint32_t first = (uint32_t)draw(naive.n_links);
+    uint32_t first = (uint32_t)dice_below(naive.n_links);
     for (uint32_t j = 0; j < c->flow.n_links; j++)
         c->flow.links[j] = (first + j) % naive.n_links;
     ck_assert_int_eq(sim_links_start(&links, now, &c->flow, &c->id), 0);
@@ -667,7 +646,7 @@ static void start_conserved(kvt_ns now, uint64_t i)
 
 START_TEST(every_flow_ends_once_and_no_byte_is_lost)
 {
-    random_state = 77 + (uint64_t)_i;
+    dice_seed(77 + (uint64_t)_i);
     random_links();
     while (naive.n_links < 3) {
         naive.n_links++;
@@ -704,12 +683,12 @@ START_TEST(without_memory_nothing_is_started)
     for (uint64_t n = 0; failed; n++) {
         set_up();
         failed = false;
-        grants = n;
+        grant(n);
         for (uint32_t k = 0; k < 20; k++) {
             uint32_t link;
             while (sim_links_add(&links, 1e9, &link) == -ENOMEM) {
                 failed = true;
-                grants = UINT64_MAX;
+                memory.fail_at = 0;
             }
         }
         for (uint32_t i = 0; i < 150; i++) {
@@ -726,7 +705,7 @@ START_TEST(without_memory_nothing_is_started)
                 ck_assert_uint_eq(links.n_flows, before);
                 ck_assert(sim_links_check(&links));
                 failed = true;
-                grants = UINT64_MAX;
+                memory.fail_at = 0;
             }
         }
         run(KVT_NEVER);

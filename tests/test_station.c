@@ -12,8 +12,9 @@
  * theory allows, so that a wrong mean cannot hide in noise. M/D/1 scatters less. All seeds are used as they come:
  * 1 to 8, and 1001 to 1008.
  */
-#include "../core/mix.h"
 #include "../sim/station.h"
+#include "dice.h"
+#include "failing_alloc.h"
 #include "kvt_test.h"
 
 #include <errno.h>
@@ -22,33 +23,19 @@
 #include <math.h>
 #include <string.h>
 
-static uint64_t random_state;
+static struct failing_alloc memory;
 
-static uint64_t draw(uint64_t below)
+/* n more requests are met, and then none. */
+static void grant(uint64_t n)
 {
-    random_state += UINT64_C(0x9e3779b97f4a7c15);
-    return kvt_mix64(random_state) % below;
+    memory.fail_at = memory.gets + n + 1;
+    memory.for_good = true;
 }
 
-static bool memory_is_out;
-static uint64_t held;
-
-static void *get(void *self, size_t size_b)
+static void set_up(void)
 {
-    (void)self;
-    held += !memory_is_out;
-    return memory_is_out ? NULL : malloc(size_b);
+    failing_alloc_init(&memory, 0);
 }
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    held -= memory != NULL;
-    free(memory);
-}
-
-static const struct kvt_alloc memory = {get, put, NULL};
 
 /* ---- The naive loop ------------------------------------------------------------------------------ */
 
@@ -85,18 +72,20 @@ static kvt_ns naive_busy_ns(uint32_t servers, kvt_ns now, kvt_ns given_ns)
 /* Jobs small and large, on queues idle, busy and uneven. */
 START_TEST(random_jobs_are_served_like_in_the_naive_loop)
 {
-    random_state = (uint64_t)_i;
+    dice_seed((uint64_t)_i);
     for (int round = 0; round < 300; round++) {
-        const uint32_t servers = (uint32_t)(draw(4) ? 1 + draw(9) : 1 + draw(SERVERS_MOST));
-        const kvt_ns scale_ns = 1 + draw(draw(2) ? 10 : 100000);
+        const uint32_t servers =
+            (uint32_t)(dice_below(4) ? 1 + dice_below(9) : 1 + dice_below(SERVERS_MOST));
+        const kvt_ns scale_ns = 1 + dice_below(dice_below(2) ? 10 : 100000);
         struct sim_station s;
         kvt_ns now = 0, given_ns = 0;
         memset(naive_free_ns, 0, sizeof(naive_free_ns));
-        ck_assert_int_eq(sim_station_init(&s, servers, &memory), 0);
+        ck_assert_int_eq(sim_station_init(&s, servers, &memory.alloc), 0);
         for (int i = 0; i < 60; i++) {
-            now += draw(3) ? draw(20 * scale_ns) : 0;
-            uint64_t items = 1 + draw(draw(3) ? 2 * servers : 1000);
-            kvt_ns item_ns = draw(10) ? draw(draw(3) ? scale_ns + 1 : 50 * scale_ns) : 0;
+            now += dice_below(3) ? dice_below(20 * scale_ns) : 0;
+            uint64_t items = 1 + dice_below(dice_below(3) ? 2 * servers : 1000);
+            kvt_ns item_ns =
+                dice_below(10) ? dice_below(dice_below(3) ? scale_ns + 1 : 50 * scale_ns) : 0;
             struct sim_service want = naive_submit(servers, now, items, item_ns);
             struct sim_service got = sim_station_submit(&s, now, items, item_ns);
             given_ns += items * item_ns;
@@ -106,14 +95,14 @@ START_TEST(random_jobs_are_served_like_in_the_naive_loop)
         }
         sim_station_release(&s);
     }
-    ck_assert_uint_eq(held, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 END_TEST
 
 START_TEST(a_huge_job_takes_no_longer_to_compute)
 {
     struct sim_station s;
-    ck_assert_int_eq(sim_station_init(&s, 8, &memory), 0);
+    ck_assert_int_eq(sim_station_init(&s, 8, &memory.alloc), 0);
     sim_station_submit(&s, 0, 3, 100);
     struct sim_service job = sim_station_submit(&s, 10, UINT64_C(8000000000005), 7);
     ck_assert_uint_eq(job.begin_ns, 10);
@@ -127,7 +116,7 @@ END_TEST
 START_TEST(a_station_that_never_ends_is_stopped)
 {
     struct sim_station s;
-    ck_assert_int_eq(sim_station_init(&s, 2, &memory), 0);
+    ck_assert_int_eq(sim_station_init(&s, 2, &memory.alloc), 0);
     sim_station_submit(&s, 5, 1, 10);
     struct sim_service job = sim_station_submit(&s, 6, UINT64_MAX, UINT64_MAX);
     ck_assert_uint_eq(job.begin_ns, 6);
@@ -143,12 +132,12 @@ END_TEST
 START_TEST(what_cannot_be_built_is_refused)
 {
     struct sim_station s;
-    ck_assert_int_eq(sim_station_init(&s, 0, &memory), -EINVAL);
-    memory_is_out = true;
-    ck_assert_int_eq(sim_station_init(&s, 3, &memory), -ENOMEM);
-    memory_is_out = false;
+    ck_assert_int_eq(sim_station_init(&s, 0, &memory.alloc), -EINVAL);
+    grant(0);
+    ck_assert_int_eq(sim_station_init(&s, 3, &memory.alloc), -ENOMEM);
+    memory.fail_at = 0;
     sim_station_release(&s);
-    ck_assert_uint_eq(held, 0);
+    ck_assert(failing_alloc_clean(&memory));
 }
 END_TEST
 
@@ -187,16 +176,17 @@ static sim_ns_sum integral(kvt_ns *come, kvt_ns *gone, size_t n)
 START_TEST(littles_law_holds_under_random_load)
 {
     static kvt_ns come[JOBS], begun[JOBS], gone[JOBS];
-    random_state = 100 + (uint64_t)_i;
+    dice_seed(100 + (uint64_t)_i);
     for (int round = 0; round < 20; round++) {
-        const uint32_t servers = (uint32_t)(1 + draw(8));
-        const kvt_ns gap_ns = 1 + draw(3000);
+        const uint32_t servers = (uint32_t)(1 + dice_below(8));
+        const kvt_ns gap_ns = 1 + dice_below(3000);
         struct sim_station s;
         kvt_ns now = 0;
-        ck_assert_int_eq(sim_station_init(&s, servers, &memory), 0);
+        ck_assert_int_eq(sim_station_init(&s, servers, &memory.alloc), 0);
         for (size_t i = 0; i < JOBS; i++) {
-            now += draw(2 * gap_ns);
-            struct sim_service job = sim_station_submit(&s, now, 1 + draw(10), draw(1000));
+            now += dice_below(2 * gap_ns);
+            struct sim_service job =
+                sim_station_submit(&s, now, 1 + dice_below(10), dice_below(1000));
             come[i] = now;
             begun[i] = job.begin_ns;
             gone[i] = job.end_ns;
@@ -232,7 +222,7 @@ static struct mean simulate(uint32_t servers, double rho, bool deterministic, un
         struct sim_station s;
         double at_ns = 0;
         gsl_rng_set(rng, seed + stream);
-        ck_assert_int_eq(sim_station_init(&s, servers, &memory), 0);
+        ck_assert_int_eq(sim_station_init(&s, servers, &memory.alloc), 0);
         for (int i = 0; i < CUSTOMERS; i++) {
             at_ns += gsl_ran_exponential(rng, SERVICE_NS / (rho * servers));
             double service_ns = deterministic ? SERVICE_NS : gsl_ran_exponential(rng, SERVICE_NS);
@@ -300,6 +290,8 @@ int main(void)
     tcase_add_test(exact, a_station_that_never_ends_is_stopped);
     tcase_add_test(exact, what_cannot_be_built_is_refused);
     tcase_add_loop_test(exact, littles_law_holds_under_random_load, 0, 8);
+    tcase_add_checked_fixture(exact, set_up, NULL);
+    tcase_add_checked_fixture(closed, set_up, NULL);
     tcase_set_timeout(closed, 60);
     tcase_add_loop_test(closed, mm1_waits_as_long_as_the_closed_form_says, 0, 2);
     tcase_add_loop_test(closed, md1_waits_as_long_as_the_closed_form_says, 0, 2);
