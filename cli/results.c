@@ -36,8 +36,9 @@ const char *const results_definitions[RESULTS_METRICS] = {
                      "value per finished request with at least 2 output tokens",
     [RESULTS_E2E] = "end to end: from a request's planned arrival to its last output token; one "
                     "value per finished request",
-    [RESULTS_QUEUE] = "time in the engine's queue before the first token, waiting for pages or a "
-                      "batch slot; one value per finished request",
+    [RESULTS_QUEUE] =
+        "time before the first token spent waiting for pages, a batch slot or a turn in the "
+        "batch; one value per finished request",
     [RESULTS_ITL] = "inter-token latency: duration of the engine iteration that made the token; "
                     "one value per token after a request's first",
 };

@@ -205,7 +205,8 @@ static void write_latencies(struct out *o, const struct results *r)
         {RESULTS_ITL, "inter_token_latency_seconds",
          "Duration of the iteration that made a token."},
         {RESULTS_E2E, "e2e_request_latency_seconds", "Planned arrival to last token."},
-        {RESULTS_QUEUE, "request_queue_time_seconds", "Waiting for pages or a batch slot."},
+        {RESULTS_QUEUE, "request_queue_time_seconds",
+         "Waiting for pages, a batch slot or a turn in the batch."},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

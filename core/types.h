@@ -81,7 +81,7 @@ enum kvt_status {
  * waterfall. KVT_SPAN_HASH and KVT_SPAN_WAIT are set by core itself. */
 enum kvt_span {
     KVT_SPAN_HASH,        /* arrival to delivery: tokenise and hash */
-    KVT_SPAN_WAIT,        /* in the engine's queue, waiting for pages or a batch slot */
+    KVT_SPAN_WAIT,        /* in the queue for pages or a batch slot, then for a turn in the batch */
     KVT_SPAN_PROBE,       /* asking a tier what it holds */
     KVT_SPAN_QUEUED,      /* in the queue of a server or device before the transfer starts */
     KVT_SPAN_WIRE,        /* bytes on a network, or on the disk's bus */
