@@ -35,6 +35,12 @@ enum {
     FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + 2 * sizeof(uint32_t)
 };
 
+/* With room to put the first flow on a line. */
+static size_t flow_memory_b(uint32_t room)
+{
+    return LINE_B + (size_t)room * FLOW_B;
+}
+
 static void *get(struct sim_links *l, size_t size_b)
 {
     return l->alloc->get(l->alloc->self, size_b);
@@ -72,15 +78,18 @@ static int grow_links(struct sim_links *l)
 static int grow_flows(struct sim_links *l)
 {
     const uint32_t room = l->flow_room ? 2 * l->flow_room : 64;
-    struct flow *flow = get(l, (size_t)room * FLOW_B);
-    if (!flow)
+    void *flow_memory = get(l, flow_memory_b(room));
+    if (!flow_memory)
         return -ENOMEM;
+    const size_t off = (uintptr_t)flow_memory % LINE_B;
+    struct flow *flow = (struct flow *)((char *)flow_memory + (off ? LINE_B - off : 0));
     struct link_end *heap = (struct link_end *)(flow + room);
     uint32_t *touched = (uint32_t *)(heap + room);
     copy(flow, l->flow, l->flows_made * sizeof(*flow));
     copy(heap, l->heap, l->n_flows * sizeof(*heap));
     copy(touched, l->touched, l->n_touched * sizeof(*touched));
-    put(l, l->flow, (size_t)l->flow_room * FLOW_B);
+    put(l, l->flow_memory, flow_memory_b(l->flow_room));
+    l->flow_memory = flow_memory;
     l->flow = flow;
     l->heap = heap;
     l->touched = touched;
@@ -112,8 +121,7 @@ void sim_links_release(struct sim_links *l)
             put(l, l->link[i].on, l->link[i].on_room * sizeof(*l->link[i].on));
     if (l->link)
         put(l, l->link, (size_t)l->link_room * LINK_B);
-    if (l->flow)
-        put(l, l->flow, (size_t)l->flow_room * FLOW_B);
+    put(l, l->flow_memory, flow_memory_b(l->flow_room));
     sim_links_init(l, l->events, l->alloc);
 }
 

@@ -73,6 +73,7 @@ struct sim_links {
     bool inside; /* our event is under way, and will settle before it returns */
     uint32_t link_room, flow_room;
     struct link *link;
+    void *flow_memory;
     struct flow *flow;
     struct link_end *heap; /* flows under way */
     uint32_t flows_made;   /* flow slots from here on were never used */
@@ -83,7 +84,7 @@ struct sim_links {
     uint32_t *touched;  /* flows whose bound is new */
     uint32_t *set_flow; /* scratch of a settling */
     struct link_share *share;
-    uint64_t mark;
+    uint32_t mark;
 };
 
 /* No links yet, and no memory taken. Events and allocator are borrowed until release. */

@@ -36,7 +36,7 @@ void link_meter(struct link *k, kvt_ns now)
 /* ---- Who is touched ------------------------------------------------------------------------------ */
 
 struct set {
-    uint64_t mark;
+    uint32_t mark;
     uint32_t flows, links;
 };
 
@@ -56,34 +56,72 @@ static void add_flows_of(struct sim_links *l, struct set *set, const struct link
         add_flow(l, set, k->on[i].flow);
 }
 
-static struct set gather(struct sim_links *l)
+/* Tells apart what this settling has looked at. */
+static uint32_t new_mark(struct sim_links *l)
 {
-    struct set set = {.mark = ++l->mark};
+    if (++l->mark == 0) {
+        for (uint32_t f = 0; f < l->flows_made; f++)
+            l->flow[f].set_mark = 0;
+        for (uint32_t k = 0; k < l->n_links; k++)
+            l->link[k].set_mark = 0;
+        l->mark = 1;
+    }
+    return l->mark;
+}
+
+/* The flows whose bounds changed, and those on links that changed and are or were tight. */
+static void add_changed(struct sim_links *l, struct set *set)
+{
     for (uint32_t i = 0; i < l->n_dirty; i++) {
         struct link *k = &l->link[l->dirty[i]];
         const bool was_tight = k->tight;
         k->dirty = false;
         k->tight = k->capacity != RATE_INFINITE && k->demand > k->capacity;
         if (was_tight || k->tight)
-            add_flows_of(l, &set, k);
+            add_flows_of(l, set, k);
     }
     l->n_dirty = 0;
     for (uint32_t i = 0; i < l->n_touched; i++) {
         l->flow[l->touched[i]].touched_at = KVT_NONE;
-        add_flow(l, &set, l->touched[i]);
+        add_flow(l, set, l->touched[i]);
     }
     l->n_touched = 0;
+}
+
+/* Adds a link unless it is loose or was added. Returns whether it did. */
+static bool add_link(struct sim_links *l, struct set *set, uint32_t link)
+{
+    struct link *k = &l->link[link];
+    if (!k->tight || k->set_mark == set->mark)
+        return false;
+    k->set_mark = set->mark;
+    k->left = k->capacity;
+    k->open = k->n_on;
+    l->share[set->links++] = (struct link_share){k->capacity / k->n_on, link};
+    return true;
+}
+
+static void add_all(struct sim_links *l, struct set *set)
+{
+    for (uint32_t i = 0; i < l->n_flows; i++)
+        add_flow(l, set, l->heap[i].flow);
+    for (uint32_t k = 0; k < l->n_links; k++)
+        add_link(l, set, k);
+}
+
+/* Once half of all flows are found, it is quicker to take them all, and changes nothing. */
+static struct set gather(struct sim_links *l)
+{
+    struct set set = {.mark = new_mark(l)};
+    add_changed(l, &set);
     for (uint32_t i = 0; i < set.flows; i++) {
         const struct flow *flow = &l->flow[l->set_flow[i]];
-        for (uint32_t j = 0; j < flow->n_links; j++) {
-            struct link *k = &l->link[flow->links[j]];
-            if (!k->tight || k->set_mark == set.mark)
-                continue;
-            k->set_mark = set.mark;
-            k->left = k->capacity;
-            k->open = k->n_on;
-            l->share[set.links++] = (struct link_share){k->capacity / k->n_on, flow->links[j]};
-            add_flows_of(l, &set, k);
+        for (uint32_t j = 0; j < flow->n_links; j++)
+            if (add_link(l, &set, flow->links[j]))
+                add_flows_of(l, &set, &l->link[flow->links[j]]);
+        if (2 * set.flows > l->n_flows) {
+            add_all(l, &set);
+            break;
         }
     }
     return set;

@@ -30,29 +30,32 @@ __extension__ typedef unsigned __int128 link_work;
 
 enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
 
+/* Three cache lines. Filling looks at the first one only. */
 struct flow {
-    /* what filling looks at */
     uint64_t next_rate; /* RATE_UNKNOWN while filling has not come to it */
-    uint64_t bound;
-    uint64_t set_mark; /* of the last settling that looked at it */
-    uint32_t links[SIM_FLOW_LINKS];
+    uint64_t bound, rate;
+    uint32_t set_mark; /* of the last settling that looked at it */
     uint32_t n_links;
-    /* the rest */
-    uint64_t rate, cap;
-    kvt_ns since_ns; /* of left and rate */
-    link_work left;
-    uint64_t serial; /* number of the start */
-    uint64_t bytes;
+    uint32_t links[SIM_FLOW_LINKS];
+
     uint32_t at[SIM_FLOW_LINKS]; /* L5 */
-    uint32_t place;              /* in the heap */
-    uint32_t touched_at;         /* in touched, or KVT_NONE */
-    uint32_t next;               /* unused: next unused. due: next due */
-    uint32_t generation;
-    enum flow_state state;
+    link_work left;
+    kvt_ns since_ns; /* of left and rate */
+    uint64_t bytes;
+    uint64_t serial; /* number of the start */
+    uint64_t cap;
     sim_event_fn *fn;
     void *self;
     uint64_t arg;
+    uint32_t place;      /* in the heap */
+    uint32_t touched_at; /* in touched, or KVT_NONE */
+    uint32_t next;       /* unused: next unused. due: next due */
+    uint32_t generation;
+    enum flow_state state;
 };
+
+enum { LINE_B = 64 };
+_Static_assert(sizeof(struct flow) == 3 * LINE_B, "flows start on a line if the first one does");
 
 struct on_link {
     uint32_t flow, nth; /* this is the flow's nth link */
@@ -60,16 +63,16 @@ struct on_link {
 
 struct link {
     uint64_t capacity;
+    uint64_t left; /* filling: capacity for open flows */
+    uint32_t open; /* filling: flows without a rate yet */
+    uint32_t n_on, on_room;
+    uint32_t set_mark; /* as of a flow */
+    struct on_link *on;
     uint64_t used;
     link_work demand;
-    struct on_link *on;
-    uint32_t n_on, on_room;
-    bool dirty; /* flows or capacity changed since the last settling */
-    bool tight; /* as of the last settling */
-    uint64_t set_mark;
-    uint32_t open;   /* filling: flows without a rate yet */
-    uint64_t left;   /* filling: capacity for those */
     kvt_ns since_ns; /* of busy_ns */
+    bool dirty;      /* flows or capacity changed since the last settling */
+    bool tight;      /* as of the last settling */
     struct sim_link_stats stats;
 };
 

@@ -52,6 +52,7 @@ static void set_up(void)
         ended_ns[i] = KVT_NEVER;
     sim_evq_init(&events, &memory.alloc);
     sim_links_init(&links, &events, &memory.alloc);
+    links.mark = UINT32_MAX - 20; /* so that it wraps round */
 }
 
 static void tear_down(void)
