@@ -530,6 +530,7 @@ static void check_link(const struct sim_links *l, uint32_t at)
         used += flow->rate;
     }
     (void)used;
+    (void)demand;
     assert(demand == k->demand);
     if (l->n_dirty == 0 && k->capacity != RATE_INFINITE)
         assert(used == k->used && used <= k->capacity &&
