@@ -286,6 +286,24 @@ static void drop_slot(struct sim_links *l, uint32_t f)
     l->unused = f;
 }
 
+static void count_ended(struct sim_links *l, const struct flow *flow)
+{
+    for (uint32_t i = 0; i < flow->n_links; i++) {
+        struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
+        stats->flows++;
+        stats->bytes += flow->bytes;
+    }
+}
+
+static void count_cancelled(struct sim_links *l, const struct flow *flow, uint64_t moved_b)
+{
+    for (uint32_t i = 0; i < flow->n_links; i++) {
+        struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
+        stats->cancelled++;
+        stats->cancelled_bytes += moved_b;
+    }
+}
+
 /* Moves the flows that end now to the list of due ones, in order. */
 static void collect(struct sim_links *l, kvt_ns now)
 {
@@ -294,11 +312,6 @@ static void collect(struct sim_links *l, kvt_ns now)
         const uint32_t f = l->heap[0].flow;
         struct flow *flow = &l->flow[f];
         detach(l, f, now);
-        for (uint32_t i = 0; i < flow->n_links; i++) {
-            struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
-            stats->flows++;
-            stats->bytes += flow->bytes;
-        }
         flow->state = FLOW_DUE;
         flow->next = KVT_NONE;
         *tail = f;
@@ -321,8 +334,10 @@ static void on_event(void *self, uint64_t arg, kvt_ns now)
         const struct flow flow = l->flow[f];
         l->due = flow.next;
         drop_slot(l, f);
-        if (flow.state == FLOW_DUE)
-            flow.fn(flow.self, flow.arg, now);
+        if (flow.state == FLOW_CANCELLED_DUE)
+            continue;
+        count_ended(l, &flow);
+        flow.fn(flow.self, flow.arg, now);
     }
     l->inside = false;
     link_settle(l,
@@ -479,6 +494,7 @@ bool sim_links_cancel(struct sim_links *l, kvt_ns now, sim_flow_id id)
         return false;
     if (flow->state == FLOW_DUE) {
         flow->state = FLOW_CANCELLED_DUE;
+        count_cancelled(l, flow, flow->bytes);
         return true;
     }
     assert(now >= l->now);
@@ -486,11 +502,7 @@ bool sim_links_cancel(struct sim_links *l, kvt_ns now, sim_flow_id id)
     flow_progress(flow, now);
     const link_work left_b = (flow->left + BYTE_WORK - 1) / BYTE_WORK;
     detach(l, (uint32_t)id.v, now);
-    for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
-        stats->cancelled++;
-        stats->cancelled_bytes += flow->bytes - (uint64_t)left_b;
-    }
+    count_cancelled(l, flow, flow->bytes - (uint64_t)left_b);
     drop_slot(l, (uint32_t)id.v);
     must_arm(l, now);
     return true;

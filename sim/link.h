@@ -46,12 +46,11 @@ struct sim_flow {
 };
 
 struct sim_link_stats {
-    uint64_t flows;           /* ended here, each with all of its bytes */
+    uint64_t flows;           /* ended here, and their functions were called */
     uint64_t bytes;           /* of those, exactly */
     uint64_t cancelled;       /* flows that were cancelled */
     uint64_t cancelled_bytes; /* whole bytes that those had moved */
-    double
-        busy_ns; /* integral over time of rate / capacity; 0 where the capacity is 0 or infinite */
+    double busy_ns;  /* integral over time of rate / capacity, where that is a number; else 0 */
     uint32_t active; /* flows under way */
 };
 

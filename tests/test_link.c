@@ -240,6 +240,11 @@ START_TEST(a_flow_that_ended_at_this_instant_can_still_be_cancelled)
     ck_assert_uint_eq(ended_ns[0], 3 * KVT_SECOND);
     ck_assert_uint_eq(ended_ns[1], KVT_NEVER);
     ck_assert_uint_eq(order[1], 2);
+    struct sim_link_stats s = sim_links_stats(&links, events.now, a);
+    ck_assert_uint_eq(s.flows, 2);
+    ck_assert_uint_eq(s.bytes, 24);
+    ck_assert_uint_eq(s.cancelled, 1);
+    ck_assert_uint_eq(s.cancelled_bytes, 12);
 }
 END_TEST
 
@@ -589,6 +594,7 @@ END_TEST
 /* ---- Conservation -------------------------------------------------------------------------------- */
 
 static uint64_t link_b[LINKS_MOST], link_flows[LINKS_MOST], open_flows;
+static uint64_t link_cancelled[LINKS_MOST], link_cancelled_b[LINKS_MOST]; /* b: whole flows */
 static uint64_t generations_left;
 
 struct conserved {
@@ -621,22 +627,27 @@ static void on_conserved(void *self, uint64_t arg, kvt_ns at)
         ck_assert(sim_links_cancel(&links, at, conserved[other].id));
         conserved[other].under_way = false;
         open_flows--;
+        for (uint32_t i = 0; i < conserved[other].flow.n_links; i++) {
+            link_cancelled[conserved[other].flow.links[i]]++;
+            link_cancelled_b[conserved[other].flow.links[i]] += conserved[other].flow.bytes;
+        }
         start_conserved(at, other);
     }
-    if (dice_below(8) == 0)
+    if (dice_below(8) == 0) {
+        const double bps = random_bps(true);
         ck_assert_int_eq(sim_links_set_capacity(&links, at, (uint32_t)dice_below(naive.n_links),
-                                                random_bps(true)),
+                                                bps),
                          0);
+    }
 }
 
 static void start_conserved(kvt_ns now, uint64_t i)
 {
     struct conserved *c = &conserved[i];
-    c->flow = (struct sim_flow){.bytes = dice_below(10) ? dice_below(3000000) : 0,
-                                .cap_bps = dice_below(2) ? INFINITY : 1e8,
-                                .n_links = 1 + (uint32_t)dice_below(3),
-                                .fn = on_conserved,
-                                .arg = i};
+    c->flow = (struct sim_flow){.fn = on_conserved, .arg = i};
+    c->flow.bytes = dice_below(10) ? dice_below(3000000) : 0;
+    c->flow.cap_bps = dice_below(2) ? INFINITY : 1e8;
+    c->flow.n_links = 1 + (uint32_t)dice_below(3);
     uint32_t first = (uint32_t)dice_below(naive.n_links);
     for (uint32_t j = 0; j < c->flow.n_links; j++)
         c->flow.links[j] = (first + j) % naive.n_links;
@@ -655,6 +666,8 @@ START_TEST(every_flow_ends_once_and_no_byte_is_lost)
     }
     memset(link_b, 0, sizeof(link_b));
     memset(link_flows, 0, sizeof(link_flows));
+    memset(link_cancelled, 0, sizeof(link_cancelled));
+    memset(link_cancelled_b, 0, sizeof(link_cancelled_b));
     open_flows = 0;
     generations_left = 4000;
     for (uint64_t i = 0; i < 200; i++)
@@ -671,6 +684,8 @@ START_TEST(every_flow_ends_once_and_no_byte_is_lost)
         struct sim_link_stats s = sim_links_stats(&links, events.now, k);
         ck_assert_uint_eq(s.bytes, link_b[k]);
         ck_assert_uint_eq(s.flows, link_flows[k]);
+        ck_assert_uint_eq(s.cancelled, link_cancelled[k]);
+        ck_assert_uint_le(s.cancelled_bytes, link_cancelled_b[k]);
         ck_assert_uint_eq(s.active, 0);
         ck_assert_double_le(s.busy_ns, (double)events.now * (1 + 1e-9));
     }
@@ -730,7 +745,7 @@ int main(void)
     tcase_add_test(by_hand, a_flow_that_ended_at_this_instant_can_still_be_cancelled);
     tcase_add_test(by_hand, nonsense_is_refused);
     tcase_add_test(by_hand, short_flows_beside_a_long_one_leave_no_events_behind);
-    tcase_add_loop_test(by_hand, every_flow_ends_once_and_no_byte_is_lost, 0, 8);
+    tcase_add_loop_test(by_hand, every_flow_ends_once_and_no_byte_is_lost, 0, 16);
     tcase_add_test(random, a_flow_alone_takes_bytes_over_rate_rounded_up);
     tcase_add_loop_test(random, random_rates_are_those_of_the_naive_solvers, 0, 8);
     tcase_add_loop_test(random, random_timelines_end_like_the_naive_simulator, 0, 12);

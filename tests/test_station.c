@@ -185,8 +185,8 @@ START_TEST(littles_law_holds_under_random_load)
         ck_assert_int_eq(sim_station_init(&s, servers, &memory.alloc), 0);
         for (size_t i = 0; i < JOBS; i++) {
             now += dice_below(2 * gap_ns);
-            struct sim_service job =
-                sim_station_submit(&s, now, 1 + dice_below(10), dice_below(1000));
+            const uint64_t items = 1 + dice_below(10);
+            struct sim_service job = sim_station_submit(&s, now, items, dice_below(1000));
             come[i] = now;
             begun[i] = job.begin_ns;
             gone[i] = job.end_ns;
