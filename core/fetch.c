@@ -31,13 +31,19 @@ static struct kvt_block_ref ref_of(const struct kvt_core *core, const struct req
                                               : copy_at(core, q->copies[i])->page};
 }
 
-/* Blocks of the usable prefix that `tier` is to serve and that are still to come. */
-static uint32_t count_blocks(const struct kvt_core *core, const struct req *q,
-                             enum kvt_tier_kind tier, uint32_t begin)
+/* Writes the positions of usable blocks that `tier` is to serve, and that are still to come,
+ * into index (if not NULL). Returns how many. */
+static uint32_t list_blocks(const struct kvt_core *core, const struct req *q,
+                            enum kvt_tier_kind tier, uint32_t *index)
 {
     uint32_t n = 0;
-    for (uint32_t i = begin; i < q->usable; i++)
-        n += q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i]));
+    for (uint32_t i = 0; i < q->usable; i++) {
+        if (q->src[i] != KVT_HIT_GPU + (int)tier || kvt_copy_filled(copy_at(core, q->copies[i])))
+            continue;
+        if (index)
+            index[n] = i;
+        n++;
+    }
     return n;
 }
 
@@ -54,62 +60,67 @@ static void compute_instead(struct kvt_core *core, struct req *q, uint32_t first
         q->usable = first;
 }
 
-static bool start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind,
-                  uint32_t begin)
+/* Sends out an operation whose op->index is filled. */
+static void send(struct kvt_core *core, uint32_t r, uint32_t o)
 {
     struct req *q = req_at(core, r);
-    const uint32_t n = count_blocks(core, q, tier, begin);
-    if (!n)
-        return true;
+    struct op *op = op_at(core, o);
+    const struct kvt_tier_config *c = &core->config.tiers[op->tier];
+    const uint32_t place = kvt_room_place(&core->room, op->tier, q->engine);
+    uint64_t tokens = 0;
+    for (uint32_t k = 0; k < op->n; k++) {
+        const uint32_t i = op->index[k];
+        core->refs[k] = ref_of(core, q, i);
+        tokens += core->refs[k].tokens;
+        op->gpu[k] = q->copies[i];
+        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place, core->now);
+        if (op->lower[k] != KVT_NONE)
+            kvt_copy_use(&core->room, op->lower[k]);
+        if (op->kind == OP_LOAD)
+            kvt_copy_use(&core->room, op->gpu[k]);
+    }
+    if (op->kind == OP_LOAD) {
+        op->predicted_ns = (uint64_t)((double)tokens * c->load_ns_per_token);
+        core->engines[q->engine].inflight_load_ns[op->tier] += op->predicted_ns;
+    } else {
+        q->probing = (uint8_t)(q->probing | 1u << op->tier);
+    }
+    q->ops++;
+    if (kvt_emit_transfer(core, o, core->refs, op->n, 0))
+        return;
+    const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
+    kvt_fetch_done(core, o, &refused);
+}
+
+static uint32_t new_op(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier,
+                       enum op_kind kind, uint32_t n)
+{
+    const struct req *q = req_at(core, r);
     const uint32_t o = kvt_op_new(core, kind, n);
     if (o == KVT_NONE)
-        return false;
+        return KVT_NONE;
     struct op *op = op_at(core, o);
     op->tier = tier;
     op->engine = q->engine;
     op->req = r;
     op->generation = q->generation;
-    const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
-    uint32_t k = 0;
-    uint64_t tokens = 0;
-    for (uint32_t i = begin; i < q->usable; i++) {
-        if (q->src[i] != KVT_HIT_GPU + (int)tier || kvt_copy_filled(copy_at(core, q->copies[i])))
-            continue;
-        core->refs[k] = ref_of(core, q, i);
-        tokens += core->refs[k].tokens;
-        op->index[k] = i;
-        op->gpu[k] = q->copies[i];
-        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place, core->now);
-        if (op->lower[k] != KVT_NONE)
-            kvt_copy_use(&core->room, op->lower[k]);
-        if (kind == OP_LOAD)
-            kvt_copy_use(&core->room, op->gpu[k]);
-        k++;
-    }
-    const struct kvt_tier_config *c = &core->config.tiers[tier];
-    if (kind == OP_LOAD) {
-        op->predicted_ns = (uint64_t)((double)tokens * c->load_ns_per_token);
-        core->engines[q->engine].inflight_load_ns[tier] += op->predicted_ns;
-    }
-    q->ops++;
-    uint8_t *under_way = kind == OP_PROBE ? &q->probing : &q->loading;
-    *under_way = (uint8_t)(*under_way | 1u << tier);
-    if (kvt_emit_transfer(core, o, core->refs, n, 0))
-        return true;
-    const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
-    kvt_fetch_done(core, o, &refused);
-    return true;
+    return o;
 }
 
-/* A tier that cannot even be asked, because memory for the operation lacks, counts as late. */
-static void start_or_compute(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier,
-                             enum op_kind kind, uint32_t begin)
+/* Asks a tier for all that it is to serve. One that cannot even be asked, because memory for the
+ * operation lacks, counts as late. */
+static void start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind)
 {
-    if (start(core, r, tier, kind, begin))
-        return;
     struct req *q = req_at(core, r);
+    const uint32_t n = list_blocks(core, q, tier, NULL);
+    const uint32_t o = n ? new_op(core, r, tier, kind, n) : KVT_NONE;
+    if (o != KVT_NONE) {
+        list_blocks(core, q, tier, op_at(core, o)->index);
+        send(core, r, o);
+        return;
+    }
     for (uint32_t i = 0; i < q->usable; i++)
-        if (q->src[i] == KVT_HIT_GPU + (int)tier)
+        if (q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i])))
             compute_instead(core, q, i, KVT_COMPUTED_LATE);
 }
 
@@ -119,7 +130,7 @@ void kvt_fetch_start(struct kvt_core *core, uint32_t r)
     static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
     q->fetch_begin_ns = core->now;
     q->probe_ns = 0;
-    q->probing = q->loading = 0;
+    q->probing = 0;
     q->abandoned = q->replan = false;
     memset(q->last_load_ns, 0, sizeof q->last_load_ns);
     for (uint32_t i = 0; i < q->usable; i++) {
@@ -130,8 +141,7 @@ void kvt_fetch_start(struct kvt_core *core, uint32_t r)
     }
     for (int t = 0; t < 3; t++)
         if (core->config.tiers[order[t]].present)
-            start_or_compute(core, r, order[t],
-                             core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD, 0);
+            start(core, r, order[t], core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD);
     if (q->ops && core->config.load_patience > 0) {
         const double patience_ns = core->config.load_patience * kvt_prefill_ns(core, 0, q->target);
         kvt_emit_arm(core, (uint64_t)q->generation << 32 | r,
@@ -198,14 +208,14 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
 }
 
 /* A tier failed from the op's block `good` on. What of it lies on the node's disk as well is
- * taken from there, if that is predicted to be faster than computing. Returns the first block
- * that has to be computed. */
-static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op *op, uint32_t good)
+ * taken from there, in an operation of its own, if that is predicted to be faster than
+ * computing. Returns the first block that has to be computed. */
+static uint32_t fall_back(struct kvt_core *core, uint32_t r, const struct op *op, uint32_t good)
 {
+    struct req *q = req_at(core, r);
     const uint32_t first = op->index[good];
     const uint32_t place = kvt_room_place(&core->room, KVT_DISK, q->engine);
-    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up ||
-        q->loading >> KVT_DISK & 1u)
+    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up)
         return first;
     uint32_t k = good;
     for (; k < op->n && op->index[k] < q->usable; k++) {
@@ -218,11 +228,18 @@ static uint32_t fall_back(struct kvt_core *core, struct req *q, const struct op 
     const double load_ns = disk->load_fixed_ns + (double)tokens * disk->load_ns_per_token;
     const double compute_ns =
         kvt_prefill_ns(core, (uint64_t)first * core->config.block_tokens, tokens);
-    if (core->config.load_choice == KVT_LOAD_ADAPTIVE && load_ns > compute_ns)
+    const bool dear = core->config.load_choice == KVT_LOAD_ADAPTIVE && load_ns > compute_ns;
+    const uint32_t o = k == good || dear ? KVT_NONE : new_op(core, r, KVT_DISK, OP_LOAD, k - good);
+    if (o == KVT_NONE)
         return first;
-    for (uint32_t j = good; j < k; j++)
+    struct op *disk_op = op_at(core, o);
+    for (uint32_t j = good; j < k; j++) {
+        disk_op->index[j - good] = op->index[j];
         q->src[op->index[j]] = KVT_HIT_DISK;
-    return k < op->n ? op->index[k] : q->usable;
+    }
+    const uint32_t end = k < op->n && op->index[k] < q->usable ? op->index[k] : q->usable;
+    send(core, r, o);
+    return end;
 }
 
 void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
@@ -243,8 +260,8 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
-        uint8_t *under_way = is_load ? &q->loading : &q->probing;
-        *under_way = (uint8_t)(*under_way & ~(1u << op->tier));
+        if (!is_load)
+            q->probing = (uint8_t)(q->probing & ~(1u << op->tier));
         if (is_load)
             memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
         else
@@ -252,11 +269,10 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
         if (good < op->n) {
             const uint32_t first = op->index[good];
             const uint8_t cause = class_of_status(core, done->status, q->blocks[first], past);
-            compute_instead(core, q, fall_back(core, q, op, good), cause);
-            start_or_compute(core, op->req, KVT_DISK, OP_LOAD, first);
+            compute_instead(core, q, fall_back(core, op->req, op, good), cause);
         }
         if (!is_load && good)
-            start_or_compute(core, op->req, op->tier, OP_LOAD, 0);
+            start(core, op->req, op->tier, OP_LOAD);
     }
     kvt_op_free(core, o);
 }

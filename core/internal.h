@@ -48,8 +48,7 @@ struct req {
     struct kvt_page_run tail; /* pages behind the last held block: tail of the prompt and output */
     uint32_t stepped;         /* tokens computed by prefill steps of the first pass, for (C7) */
     bool decoding_in_step, abandoned, replan, first_done;
-    uint8_t probing, loading; /* bit per tier: a probe, or a load, is under way. (Until a probe has
-                                 ended no load fills its blocks.) */
+    uint8_t probing; /* bit per tier: a probe is under way, so no load fills its blocks yet */
     enum req_state state;
     uint32_t *blocks;    /* slab, n_keys */
     uint32_t *copies;    /* slab, n_keys: GPU copy used by this request, while admitted */
