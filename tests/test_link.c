@@ -332,7 +332,7 @@ static uint64_t naive_share(uint32_t link, const bool *fixed)
 
 static void naive_fill(void)
 {
-    bool fixed[FLOWS_MOST];
+    bool fixed[FLOWS_MOST] = {false};
     for (uint32_t f = 0; f < naive.n_flows; f++)
         fixed[f] = !naive.flow[f].under_way;
     for (;;) {

@@ -121,15 +121,15 @@ static void starve_twice(const struct wl_options *o, const char *text)
 START_TEST(readers)
 {
     static const char *const texts[] = {
-        "{\"timestamp\":0,\"input_length\":33,\"output_length\":9,\"hash_ids\":[1,2,3]}\n"
-        "{\"timestamp\":0,\"input_length\":33,\"output_length\":9,\"tenant\":2,\"hash_ids\":[1,2,"
-        "5]}\n",
-        "{\"chat_id\":1,\"parent_chat_id\":-1,\"timestamp\":0.5,\"input_length\":33,"
-        "\"output_length\":9,\"hash_ids\":[1,2,3]}\n"
-        "{\"chat_id\":2,\"parent_chat_id\":1,\"timestamp\":0.5,\"input_length\":33,"
-        "\"output_length\":9,\"hash_ids\":[1,2,3]}\n",
-        "{\"text\":\"abcdefghijklmnopqrstuvwxyz\",\"tenant\":\"a\",\"session\":\"x\"}\n"
-        "{\"tokens\":[1,2,3,4,5],\"tenant\":\"b\"}\n",
+        ("{\"timestamp\":0,\"input_length\":33,\"output_length\":9,\"hash_ids\":[1,2,3]}\n"
+         "{\"timestamp\":0,\"input_length\":33,\"output_length\":9,\"tenant\":2,\"hash_ids\":[1,2,"
+         "5]}\n"),
+        ("{\"chat_id\":1,\"parent_chat_id\":-1,\"timestamp\":0.5,\"input_length\":33,"
+         "\"output_length\":9,\"hash_ids\":[1,2,3]}\n"
+         "{\"chat_id\":2,\"parent_chat_id\":1,\"timestamp\":0.5,\"input_length\":33,"
+         "\"output_length\":9,\"hash_ids\":[1,2,3]}\n"),
+        ("{\"text\":\"abcdefghijklmnopqrstuvwxyz\",\"tenant\":\"a\",\"session\":\"x\"}\n"
+         "{\"tokens\":[1,2,3,4,5],\"tenant\":\"b\"}\n"),
         "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2000,3\n2,3000,4\n",
     };
     struct wl_options o;
