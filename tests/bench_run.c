@@ -74,11 +74,12 @@ static void show(const char *what, struct cost c)
 
 int main(void)
 {
+    static char built[] = "build/release/kvtwin";
     char *program = getenv("KVTWIN");
     char folder[] = "/tmp/kvtwin-bench-XXXXXX";
     char out[64], remove[96];
     if (!program)
-        program = (char[]){"build/release/kvtwin"};
+        program = built;
     if (!mkdtemp(folder))
         return 1;
     snprintf(out, sizeof out, "%s/run", folder);
