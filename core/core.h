@@ -182,7 +182,7 @@ struct kvt_core_gauges {
 void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats);
 void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *gauges);
 
-/* Bytes per tier held by blocks behind a hole (their predecessor is in no tier): no lookup can
+/* Bytes per tier held by blocks behind a hole (one before them is in no tier): no lookup can
  * reach them. Walks every block: for the end of a run, not for its middle. */
 void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS]);
 

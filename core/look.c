@@ -45,16 +45,37 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
     }
 }
 
+static bool held(const struct kvt_core *core, uint32_t block)
+{
+    return kvt_block_live(&core->blocks, block) &&
+           kvt_block_at(&core->blocks, block)->copies != KVT_NONE;
+}
+
+/* True when every block from `block` back to the start of its chain is held. The walk is bounded:
+ * a forgotten number that was used again (block.h) may close a circle. */
+static bool chain_held(const struct kvt_core *core, uint32_t block)
+{
+    uint64_t most = kvt_blocks_count(&core->blocks);
+    for (; block != KVT_NONE; block = kvt_block_at(&core->blocks, block)->parent)
+        if (!held(core, block) || !most--)
+            return false;
+    return true;
+}
+
+/* Most blocks follow their predecessor in the table too, and need not walk. */
 void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
 {
     memset(orphan_b, 0, KVT_TIERS * sizeof *orphan_b);
     const uint32_t end = kvt_blocks_end(&core->blocks);
+    bool whole = false;
     for (uint32_t i = 0; i < end; i++) {
-        if (!kvt_block_live(&core->blocks, i))
+        const bool before = whole; /* block i - 1 and all before it */
+        whole = held(core, i);
+        if (!whole)
             continue;
         const struct kvt_block *b = kvt_block_at(&core->blocks, i);
-        if (b->parent == KVT_NONE || (kvt_block_live(&core->blocks, b->parent) &&
-                                      kvt_block_at(&core->blocks, b->parent)->copies != KVT_NONE))
+        whole = i && b->parent == i - 1 ? before : chain_held(core, b->parent);
+        if (whole)
             continue;
         for (uint32_t copy = b->copies; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
             const struct kvt_place *place = kvt_place_of(&core->room, copy);
