@@ -41,7 +41,16 @@ static uint8_t miss_class(const struct kvt_core *core, uint32_t block)
     }
 }
 
-/* Where block i can be had from below the GPU, as a hit class; or why not. */
+static bool ready_anywhere(const struct kvt_core *core, uint32_t block)
+{
+    uint32_t copy = kvt_block_at(&core->blocks, block)->copies;
+    while (copy != KVT_NONE && copy_at(core, copy)->state != KVT_COPY_READY)
+        copy = copy_at(core, copy)->next;
+    return copy != KVT_NONE;
+}
+
+/* Where block i can be had from below the GPU, as a hit class; or why not. What only another engine
+ * holds is not cold. */
 static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i)
 {
     const uint32_t block = q->blocks[i];
@@ -59,7 +68,10 @@ static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i
             return hit_class(below_gpu[t]);
         down = true;
     }
-    return down ? KVT_COMPUTED_TIER_DOWN : miss_class(core, block);
+    if (down)
+        return KVT_COMPUTED_TIER_DOWN;
+    const uint8_t cause = miss_class(core, block);
+    return cause == KVT_COMPUTED_COLD && ready_anywhere(core, block) ? KVT_COMPUTED_EVICTED : cause;
 }
 
 /* A GPU copy that the request may use: READY, or being filled when it is willing to wait. */
@@ -119,6 +131,7 @@ static void decide(struct kvt_core *core, struct req *q)
     const uint32_t b = core->config.block_tokens;
     if (core->config.load_choice == KVT_LOAD_ALWAYS)
         return;
+    const bool exact = core->config.match == KVT_MATCH_EXACT; /* all of it, or nothing */
     uint64_t tokens[KVT_TIERS] = {0};
     uint32_t best = 0;
     double best_ns = kvt_prefill_ns(core, 0, q->target);
@@ -131,7 +144,7 @@ static void decide(struct kvt_core *core, struct req *q)
             best = i + 1;
             continue;
         }
-        if (i + 1 < q->usable && q->src[i + 1] == q->src[i])
+        if (i + 1 < q->usable && (exact || q->src[i + 1] == q->src[i]))
             continue;
         double load_ns = 0;
         for (int t = 0; t < N_BELOW; t++) {
@@ -150,6 +163,8 @@ static void decide(struct kvt_core *core, struct req *q)
             best = i + 1;
         }
     }
+    if (exact && best < q->usable)
+        best = 0;
     for (uint32_t i = best; i < q->usable; i++) {
         q->src[i] = KVT_COMPUTED_CHEAPER;
         if (q->copies[i] != KVT_NONE && copy_at(core, q->copies[i])->state != KVT_COPY_READY)
@@ -230,8 +245,10 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
             continue;
         struct kvt_copy *c = copy_at(core, q->copies[i]);
         /* A copy that this request was to fill will not come. One filled by a load stays: the
-         * load is its user, and will tell. */
-        if (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i))
+         * load is its user, and will tell. But nobody needs a private one, and its block may be
+         * forgotten before the load ends. */
+        if (c->state == KVT_COPY_PRIVATE ||
+            (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i)))
             kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
         else if (c->state == KVT_COPY_READY)
             kvt_copy_refresh(&core->room, q->copies[i], core->now);

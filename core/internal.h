@@ -99,6 +99,7 @@ struct engine {
     uint64_t step_prefill_tokens;
     uint32_t step_repeat;
     bool interrupted, up;
+    bool retry_armed;                       /* a step was refused: a timer will try again */
     bool blocked;                           /* the head of the queue found too few pages: */
     uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
     uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
@@ -184,11 +185,20 @@ static inline bool is_hit(uint8_t src)
 }
 
 /* True when somebody else is writing into the copy that the request holds for block i: its load,
- * or the request that it follows. Before a load has begun the copy is the request's own to fill. */
+ * or the request that it follows. Before a load has begun the copy is the request's own to fill.
+ * (A PRIVATE copy of a block that counts as a hit is under such a load.) */
 static inline bool filled_elsewhere(const struct kvt_core *core, const struct req *q, uint32_t i)
 {
     const bool probing = q->probing >> (q->src[i] - KVT_HIT_GPU) & 1u;
-    return is_hit(q->src[i]) && !probing && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING;
+    const unsigned state = copy_at(core, q->copies[i])->state;
+    return is_hit(q->src[i]) && !probing &&
+           (state == KVT_COPY_FILLING || state == KVT_COPY_PRIVATE);
+}
+
+/* A predicted time that is too long to write down is never over. */
+static inline kvt_ns whole_ns(double ns)
+{
+    return ns < 0x1p63 ? (kvt_ns)ns : KVT_NEVER;
 }
 
 /* request lists */
@@ -244,7 +254,8 @@ void kvt_emit_arm(struct kvt_core *core, uint64_t timer, kvt_ns at);
 void kvt_emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key);
 void kvt_flush_gone(struct kvt_core *core);
 
-/* A new life: timers and operations of the one before no longer find it. */
+/* A new life: timers and operations of the one before no longer find it. A request's timer is
+ * generation << 32 | number, and generations begin at 1: timers below that are engines. */
 static inline void renew(struct kvt_core *core, struct req *q)
 {
     q->generation = ++core->generations;

@@ -287,9 +287,11 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now)
 void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    assert(c->state == KVT_COPY_FILLING && c->users > 0);
+    assert(c->users > 0); /* hence not on the LRU list */
+    const bool listed = c->state == KVT_COPY_FILLING || c->state == KVT_COPY_READY;
     c->state = KVT_COPY_VOID;
-    unlink_copy(room, copy, fate);
+    if (listed)
+        unlink_copy(room, copy, fate);
 }
 
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)

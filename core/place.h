@@ -5,15 +5,16 @@
  *
  * A copy ties a block to a place. It is FILLING while its bytes are on their way, and READY when
  * they can be read. Outside the table, where nobody else finds them, are duplicates (PRIVATE until
- * filled, then ALONE) and the remains of a copy whose filler gave up (VOID). Users count in
+ * filled, then ALONE) and the remains of a copy that is still in use but lost (VOID). Users count in
  * `users`: the requests that hold it, and every operation that reads or writes it.
  *
  *              new             arrived             last user leaves: on the LRU list
  *      nothing ----> FILLING ----> READY <--------------------------------------------+
  *                       |            |                                                |
  *                       | filler     +-- evict, expire, drop --> freed                +-- again used
- *                       v gives up
- *                     VOID ----------- last user leaves --> freed
+ *                       v gives up   | engine lost while in use
+ *                     VOID <---------+
+ *                       +-- last user leaves --> freed
  *
  *      nothing ----> PRIVATE ----> READY if the block has no other copy here, else ALONE ---> freed
  *
@@ -125,7 +126,8 @@ void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
 /* A PRIVATE copy has arrived: READY for all if the block has no copy in its place, else ALONE. */
 void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
 
-/* A FILLING copy will not arrive: leaves the block's list. The caller still is a user. */
+/* A copy in use will not arrive, or was lost: leaves the block's list if it is there. The caller
+ * still is a user. */
 void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);
 
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy);
