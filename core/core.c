@@ -360,6 +360,11 @@ void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
     enter(core, now);
     if (core->tap)
         core->tap->timer(core->tap->self, now, timer);
+    if (timer < core->config.engines) {
+        core->engines[timer].retry_armed = false;
+        kvt_pump(core, (uint32_t)timer);
+        return;
+    }
     const uint32_t r = (uint32_t)timer;
     if (r >= core->requests.fresh || req_at(core, r)->generation != timer >> 32)
         return;
@@ -367,14 +372,28 @@ void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
     kvt_pump(core, req_at(core, r)->engine);
 }
 
+/* Loads and stores hold pages of the engine until they end, but what is in them is gone. */
+static void lose_pages_in_use(struct kvt_core *core, uint32_t engine)
+{
+    for (uint32_t o = 0; o < core->ops.fresh; o++) {
+        const struct op *op = op_at(core, o);
+        if (!op->live || op->engine != engine || (op->kind != OP_LOAD && op->kind != OP_STORE))
+            continue;
+        const uint32_t n = op->kind == OP_STORE ? op->index[0] : op->n;
+        for (uint32_t k = 0; k < n; k++)
+            kvt_copy_void(&core->room, op->gpu[k],
+                          op->kind == OP_STORE ? KVT_FATE_EVICTED : KVT_FATE_NONE);
+    }
+}
+
 /* Everything on the engine is lost: its cached blocks, and the work on its requests, which go
- * elsewhere. */
+ * elsewhere, in their order. */
 static void engine_down(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     e->up = false;
     e->step_op = KVT_NONE;
-    for (int state = REQ_RUNNING; state >= REQ_GATHERING; state--) {
+    for (int state = REQ_GATHERING; state <= REQ_RUNNING; state++) {
         while (e->lists[state].n) {
             const uint32_t r = e->lists[state].last;
             req_at(core, r)->chunk = 0;
@@ -384,6 +403,7 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
     }
     while (kvt_place_evict(&core->room, engine, core->now)) {
     }
+    lose_pages_in_use(core, engine);
     uint32_t r;
     while ((r = e->lists[REQ_WAITING].first) != KVT_NONE) {
         struct req *q = req_at(core, r);

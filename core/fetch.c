@@ -13,7 +13,8 @@
  *                                           cause
  *   the load takes longer than patience     abandoned: the blocks are computed in pages of the request's own. The
  *     times the predicted recompute         load still ends some day, and its blocks are then found by a chunk
- *                                           that comes to them (step.c), or stay as cached blocks
+ *                                           that comes to them (step.c), or stay as cached blocks; those computed
+ *                                           first serve whoever waited for the load
  *   a followed filler gives up (VOID)       the follower starts over from the head of the queue
  */
 #include "internal.h"
@@ -80,7 +81,7 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
             kvt_copy_use(&core->room, op->gpu[k]);
     }
     if (op->kind == OP_LOAD) {
-        op->predicted_ns = (uint64_t)((double)tokens * c->load_ns_per_token);
+        op->predicted_ns = whole_ns((double)tokens * c->load_ns_per_token);
         core->engines[q->engine].inflight_load_ns[op->tier] += op->predicted_ns;
     } else {
         q->probing = (uint8_t)(q->probing | 1u << op->tier);
@@ -144,8 +145,9 @@ void kvt_fetch_start(struct kvt_core *core, uint32_t r)
             start(core, r, order[t], core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD);
     if (q->ops && core->config.load_patience > 0) {
         const double patience_ns = core->config.load_patience * kvt_prefill_ns(core, 0, q->target);
-        kvt_emit_arm(core, (uint64_t)q->generation << 32 | r,
-                     kvt_ns_add(core->now, (kvt_ns)patience_ns));
+        const kvt_ns at = kvt_ns_add(core->now, whole_ns(patience_ns));
+        if (at != KVT_NEVER)
+            kvt_emit_arm(core, (uint64_t)q->generation << 32 | r, at);
     }
 }
 
@@ -215,7 +217,8 @@ static uint32_t fall_back(struct kvt_core *core, uint32_t r, const struct op *op
     struct req *q = req_at(core, r);
     const uint32_t first = op->index[good];
     const uint32_t place = kvt_room_place(&core->room, KVT_DISK, q->engine);
-    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up)
+    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up ||
+        q->probing >> KVT_DISK & 1u)
         return first;
     uint32_t k = good;
     for (; k < op->n && op->index[k] < q->usable; k++) {
@@ -295,6 +298,8 @@ static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
         const uint32_t own =
             kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
         assert(own != KVT_NONE);
+        if (copy_at(core, q->copies[i])->state == KVT_COPY_PRIVATE)
+            kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE); /* of use to nobody else */
         kvt_copy_unuse(&core->room, q->copies[i]); /* whoever fills it still is a user */
         q->copies[i] = own;
     }
@@ -354,7 +359,9 @@ static void settle_spans(const struct kvt_core *core, struct req *q)
 static void begin_run(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    const uint64_t there = (uint64_t)q->usable * core->config.block_tokens;
+    uint64_t there = (uint64_t)q->usable * core->config.block_tokens;
+    if (q->usable == q->n_match && there > q->prompt_tokens) /* a partial last block */
+        there = q->prompt_tokens;
     q->computed = there < q->target ? (uint32_t)there : q->target;
     if (q->computed == q->target && core->config.recompute_last_token)
         q->computed--;

@@ -47,8 +47,6 @@ void kvt_book_ledger(struct kvt_core *core, struct req *q)
         hits--;
     }
     assert(hits + q->stepped == q->prompt_tokens); /* (C7) */
-    core->engines[q->engine].pending_prefill_tokens -= q->pending;
-    q->pending = 0;
 }
 
 static void count_finished(struct kvt_core *core, const struct req *q)

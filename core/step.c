@@ -19,7 +19,7 @@
  */
 #include "internal.h"
 
-enum { MOST_REPEATS = 1024 };
+enum { MOST_REPEATS = 1024, RETRY_NS = 1000000 };
 
 static bool decoding(const struct req *q)
 {
@@ -198,6 +198,17 @@ static bool any_decoding(const struct kvt_core *core, const struct engine *e)
     return false;
 }
 
+/* The world did not take the step, or memory for it lacked. Perhaps nothing else is under way that
+ * would bring core back, so it comes back by itself. */
+static void step_refused(struct kvt_core *core, uint32_t engine)
+{
+    struct engine *e = &core->engines[engine];
+    clear_step(core, e);
+    if (!e->retry_armed)
+        kvt_emit_arm(core, engine, kvt_ns_add(core->now, RETRY_NS));
+    e->retry_armed = true;
+}
+
 void kvt_step_start(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
@@ -229,8 +240,8 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
         step.repeat = 1;
     const uint32_t o = kvt_op_new(core, OP_STEP, 0);
     if (o == KVT_NONE) {
-        clear_step(core, e);
-        return; /* the next event tries again */
+        step_refused(core, engine);
+        return;
     }
     op_at(core, o)->engine = engine;
     e->step_op = o;
@@ -242,8 +253,16 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
     core->stats.steps++;
     if (!kvt_emit_step(core, o, &step)) {
         kvt_op_free(core, o);
-        clear_step(core, e);
+        step_refused(core, engine);
     }
+}
+
+/* The load that q gave up has not arrived, and now need not: who waited for it finds q's block. */
+static void overtake_load(struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+    if (found != KVT_NONE && copy_at(core, found)->state == KVT_COPY_FILLING)
+        kvt_copy_void(&core->room, found, KVT_FATE_NONE);
 }
 
 /* Blocks that the tokens [.., computed) now complete become READY. */
@@ -255,6 +274,8 @@ static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
         if ((uint64_t)i * core->config.block_tokens + block_len(core, q, i) > q->computed)
             break;
         const struct kvt_copy *c = copy_at(core, q->copies[i]);
+        if (q->abandoned && c->state == KVT_COPY_PRIVATE)
+            overtake_load(core, q, i);
         if (c->state == KVT_COPY_FILLING)
             kvt_copy_ready(&core->room, q->copies[i], core->now);
         else if (c->state == KVT_COPY_PRIVATE)
@@ -297,6 +318,8 @@ bool kvt_prefill_complete(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     kvt_write_through(core, r, q->n_held);
+    core->engines[q->engine].pending_prefill_tokens -= q->pending;
+    q->pending = 0;
     if (!q->first_done) {
         kvt_book_ledger(core, q);
         q->first_done = true;
