@@ -4,7 +4,7 @@
  * of core.
  *
  * Operations complete in random order, with random results: all good, some leading blocks good, or
- * a failure of any kind; stores and loads are sometimes refused. A repeated step ends after any
+ * a failure of any kind; any of them is sometimes refused. A repeated step ends after any
  * number of its iterations. Timers fire in order. Time passes in random leaps. The next thing to
  * happen is drawn from a seeded generator, so a failure repeats.
  *
@@ -83,6 +83,10 @@ static int chaos_transfer(void *self, const struct kvt_transfer *t)
 static int chaos_step(void *self, const struct kvt_step *s)
 {
     struct chaos *w = self;
+    if (w->fail_percent && chaos_draw(w, 100) < w->fail_percent / 4) {
+        w->refused++;
+        return -EAGAIN;
+    }
     w->two_steps |= w->step_of[s->engine.v];
     w->step_of[s->engine.v] = true;
     for (uint32_t i = 0; i < s->n_chunks; i++)

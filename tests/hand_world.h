@@ -12,6 +12,7 @@
 #include "kvt_test.h"
 #include "failing_alloc.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum hand_kind { HAND_PROBE, HAND_LOAD, HAND_STORE, HAND_DROP, HAND_STEP };
@@ -36,6 +37,7 @@ struct hand {
     uint64_t timers[HAND_OPS];
     kvt_ns timer_at[HAND_OPS];
     uint32_t n_timers;
+    uint32_t refuse_steps; /* so many from now on */
     struct failing_alloc memory;
     struct kvt_core *core;
     kvt_ns now;
@@ -83,6 +85,10 @@ static int hand_step(void *self, const struct kvt_step *s)
                          .n_decode = s->n_decode,
                          .decode_tokens = s->decode_tokens,
                          .window_tokens = s->window_tokens};
+    if (w->refuse_steps) {
+        w->refuse_steps--;
+        return -EAGAIN;
+    }
     ck_assert(w->n < HAND_OPS && s->n_chunks <= HAND_CHUNKS);
     memcpy(op.chunks, s->chunks, s->n_chunks * sizeof *s->chunks);
     w->ops[w->n++] = op;

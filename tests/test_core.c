@@ -23,15 +23,21 @@ static enum kvt_router_kind any_router(struct chaos *w)
     return (enum kvt_router_kind)chaos_draw(w, 4);
 }
 
-static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool can_be_server)
+/* A nanosecond, or some tenths of a second. */
+static kvt_ns any_ttl(struct chaos *w)
+{
+    return chaos_draw(w, 5) ? (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND : 1;
+}
+
+static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool shared)
 {
     tier->present = chaos_draw(w, 2);
     tier->capacity_blocks = chaos_draw(w, 3) ? 1 + chaos_draw(w, 30) : UINT64_MAX;
-    tier->ttl_ns = chaos_draw(w, 3) ? KVT_NEVER : (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND;
+    tier->ttl_ns = chaos_draw(w, 3) ? KVT_NEVER : any_ttl(w);
     tier->ttl_refresh = chaos_draw(w, 2);
     tier->write_through = chaos_draw(w, 4) > 0;
-    tier->probe = can_be_server && chaos_draw(w, 2);
-    tier->manager = can_be_server && chaos_draw(w, 2) ? KVT_MANAGED_BY_SERVER : KVT_MANAGED_BY_CORE;
+    tier->probe = chaos_draw(w, shared ? 2 : 6) == 0;
+    tier->manager = shared && chaos_draw(w, 2) ? KVT_MANAGED_BY_SERVER : KVT_MANAGED_BY_CORE;
     tier->stored_b_per_token = 10;
     tier->stored_b_per_block = 3;
     tier->capacity_b = chaos_draw(w, 3) ? UINT64_MAX : 200 + chaos_draw(w, 4000);
@@ -42,13 +48,12 @@ static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool can_be_
 static void any_config(struct chaos *w, struct kvt_core_config *c)
 {
     kvt_core_config_init(c);
-    c->engines = 1 + (uint32_t)chaos_draw(w, 4);
+    c->engines = 1 + (uint32_t)chaos_draw(w, chaos_draw(w, 5) ? 4 : CHAOS_ENGINES);
     c->page_tokens = 1u << chaos_draw(w, 3);
-    c->block_tokens = c->page_tokens * (1 + (uint32_t)chaos_draw(w, 4));
+    c->block_tokens = c->page_tokens * (chaos_draw(w, 4) ? 1 + (uint32_t)chaos_draw(w, 4) : 1);
     c->gpu_pages = chaos_draw(w, 8) ? 20 + chaos_draw(w, 200) : UINT64_MAX;
     c->tiers[KVT_GPU].capacity_blocks = chaos_draw(w, 4) ? UINT64_MAX : 1 + chaos_draw(w, 40);
-    c->tiers[KVT_GPU].ttl_ns =
-        chaos_draw(w, 4) ? KVT_NEVER : (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND;
+    c->tiers[KVT_GPU].ttl_ns = chaos_draw(w, 4) ? KVT_NEVER : any_ttl(w);
     c->page_numbers = chaos_draw(w, 3) > 0;
     c->pages_per_request = (uint32_t)chaos_draw(w, 3);
     c->window_tokens = chaos_draw(w, 2) ? 0 : 1 + (uint32_t)chaos_draw(w, 40);
@@ -63,7 +68,7 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     c->touch = chaos_draw(w, 2) ? KVT_TOUCH_HEAD : KVT_TOUCH_LEAF;
     c->router = any_router(w);
     c->load_choice = (enum kvt_load_choice)chaos_draw(w, 3);
-    c->load_patience = chaos_draw(w, 3) ? 2 : 0.01;
+    c->load_patience = chaos_draw(w, 3) ? 2 : chaos_draw(w, 2) ? 0.01 : 1e-9;
     c->store_pages_ratio = chaos_draw(w, 3) ? 0.125 : 0;
     c->prefill = (struct kvt_prefill_cost){1e6, (double)chaos_draw(w, 3000), 1};
     c->history_blocks = chaos_draw(w, 3) ? UINT64_MAX : chaos_draw(w, 20);
@@ -87,10 +92,13 @@ static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64
     r->n_keys = chaos_draw(w, 3) ? all : (uint32_t)chaos_draw(w, all + 1);
     if (r->n_keys > KEYS)
         r->n_keys = KEYS;
+    const bool twice = chaos_draw(w, 20) == 0; /* nonsense: a block that follows itself */
     const uint64_t prefix = chaos_draw(w, PREFIXES), shared = chaos_draw(w, 14);
     for (uint32_t i = 0; i < r->n_keys; i++) {
         const uint64_t whose = i < shared ? prefix : 1000 + id;
         keys[i] = (kvt_key){.hi = kvt_mix64(whose + 77), .lo = kvt_mix64(whose << 16 | i)};
+        if (twice && i)
+            keys[i] = keys[i - 1];
     }
 }
 
