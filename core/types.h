@@ -92,7 +92,7 @@ enum kvt_span {
     KVT_SPANS
 };
 
-/* What became of each prompt token. Classes are exclusive and add up to the prompt (DESIGN 4.9). */
+/* What became of each prompt token. Classes are exclusive and add up to the prompt. */
 enum kvt_ledger {
     KVT_HIT_GPU,
     KVT_HIT_PEER,
