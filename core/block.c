@@ -16,18 +16,18 @@
 #include <errno.h>
 #include <string.h>
 
-enum { RECORDS_SHIFT = 13, AHEAD = 12 };
+enum { AHEAD = 12 };
 
 /* No live block has so many requests. */
 #define GONE ((1u << 29) - 1)
 
-_Static_assert(sizeof(struct kvt_block) == 28, "the figure in BENCHMARKS.md counts on it");
+_Static_assert(sizeof(struct kvt_block) == KVT_BLOCK_B, "the figure in BENCHMARKS.md counts on it");
 
 int kvt_blocks_init(struct kvt_blocks *blocks, const struct kvt_alloc *alloc, uint64_t expected,
                     uint64_t history)
 {
     memset(blocks, 0, sizeof *blocks);
-    kvt_pool_init(&blocks->pool, alloc, sizeof(struct kvt_block), RECORDS_SHIFT);
+    kvt_pool_init(&blocks->pool, alloc, sizeof(struct kvt_block), KVT_BLOCKS_SHIFT);
     blocks->history = history;
     return kvt_index_init(&blocks->index, alloc, &blocks->pool, expected);
 }

@@ -47,7 +47,7 @@ void kvt_blocks_release(struct kvt_blocks *blocks);
 
 static inline struct kvt_block *kvt_block_at(const struct kvt_blocks *blocks, uint32_t number)
 {
-    return kvt_pool_at(&blocks->pool, number);
+    return kvt_pool_at_known(&blocks->pool, number, KVT_BLOCKS_SHIFT, KVT_BLOCK_B);
 }
 kvt_key kvt_block_key(const struct kvt_block *block);
 

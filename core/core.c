@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { REQUESTS_SHIFT = 8, OPS_SHIFT = 8, LINE_B = 64 };
+enum { LINE_B = 64 };
 
 /* ---- Lists of requests
  * ------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ _Static_assert(sizeof(struct kvt_index_bucket) == LINE_B, "a bucket is one cache
 static kvt_key key_of(const struct kvt_index *index, uint32_t number)
 {
     kvt_key key;
-    memcpy(&key, kvt_pool_at(index->blocks, number), sizeof key);
+    memcpy(&key, kvt_pool_at_known(index->blocks, number, KVT_BLOCKS_SHIFT, KVT_BLOCK_B),
+           sizeof key);
     return key;
 }
 
@@ -137,7 +138,9 @@ int kvt_index_reserve(struct kvt_index *index, uint64_t n)
         const struct kvt_index_bucket *b = &old.buckets[i];
         if (i + AHEAD < old.n_buckets)
             for (uint32_t m = b[AHEAD].used; m; m &= m - 1)
-                __builtin_prefetch(kvt_pool_at(index->blocks, b[AHEAD].number[__builtin_ctz(m)]));
+                __builtin_prefetch(kvt_pool_at_known(index->blocks,
+                                                     b[AHEAD].number[__builtin_ctz(m)],
+                                                     KVT_BLOCKS_SHIFT, KVT_BLOCK_B));
         for (uint32_t m = b->used; m; m &= m - 1) {
             const uint32_t number = b->number[__builtin_ctz(m)];
             place(index, kvt_index_hash(key_of(index, number)), number);

@@ -31,6 +31,9 @@ struct kvt_index_bucket {
 
 struct kvt_pool;
 
+/* Of the pool that holds the blocks (block.h holds itself to it). */
+enum { KVT_BLOCK_B = 28, KVT_BLOCKS_SHIFT = 13 };
+
 struct kvt_index {
     /* private: */
     const struct kvt_alloc *alloc;

@@ -110,6 +110,8 @@ struct engine {
 
 enum { GONE_ROOM = 256 };
 
+enum { REQUESTS_SHIFT = 8, OPS_SHIFT = 8 }; /* records to a segment, as powers of two */
+
 struct kvt_core {
     struct kvt_core_config config;
     struct kvt_port port;
@@ -141,11 +143,11 @@ struct kvt_core {
 
 static inline struct req *req_at(const struct kvt_core *core, uint32_t r)
 {
-    return kvt_pool_at(&core->requests, r);
+    return kvt_pool_at_known(&core->requests, r, REQUESTS_SHIFT, sizeof(struct req));
 }
 static inline struct op *op_at(const struct kvt_core *core, uint32_t o)
 {
-    return kvt_pool_at(&core->ops, o);
+    return kvt_pool_at_known(&core->ops, o, OPS_SHIFT, sizeof(struct op));
 }
 static inline struct kvt_place *gpu_place(const struct kvt_core *core, uint32_t engine)
 {

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { COPIES_SHIFT = 13 };
-
 _Static_assert(sizeof(struct kvt_copy) == 28, "the figure in BENCHMARKS.md counts on it");
 
 static void init_place(struct kvt_place *place, const struct kvt_core_config *config,
@@ -45,7 +43,7 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     room->block_tokens = config->block_tokens;
     room->page_tokens = config->page_tokens;
     room->pages_per_block = config->block_tokens / config->page_tokens;
-    kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), COPIES_SHIFT);
+    kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
     const uint32_t most = config->engines * 3 + 1;
     room->places = alloc->get(alloc->self, most * sizeof *room->places);
     if (!room->places)

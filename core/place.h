@@ -86,9 +86,11 @@ struct kvt_store_room {
 /* A TTL tick is 2^26 ns, about 67 ms: 32 bits of them last nine years. */
 enum { KVT_TICK_SHIFT = 26 };
 
+enum { KVT_COPIES_SHIFT = 13 }; /* copies to a segment of their pool, as a power of two */
+
 static inline struct kvt_copy *kvt_copy_at(const struct kvt_store_room *room, uint32_t copy)
 {
-    return kvt_pool_at(&room->copies, copy);
+    return kvt_pool_at_known(&room->copies, copy, KVT_COPIES_SHIFT, sizeof(struct kvt_copy));
 }
 static inline struct kvt_place *kvt_place_of(const struct kvt_store_room *room, uint32_t copy)
 {

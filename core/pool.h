@@ -47,6 +47,14 @@ static inline void *kvt_pool_at(const struct kvt_pool *pool, uint32_t index)
     return pool->segments[index >> pool->shift] + (size_t)(index & mask) * pool->record_b;
 }
 
+/* The same for a pool whose shift and record size are known where this is compiled: no multiplication, no load. Both
+ * must be those given to kvt_pool_init. */
+static inline void *kvt_pool_at_known(const struct kvt_pool *pool, uint32_t index, uint32_t shift,
+                                      size_t record_b)
+{
+    return pool->segments[index >> shift] + (index & ((1u << shift) - 1)) * record_b;
+}
+
 enum { KVT_SLAB_CLASSES = 24 }; /* 8 words .. 64 Mi words */
 
 struct kvt_slab {
