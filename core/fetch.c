@@ -283,39 +283,61 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
 /* ---- Gathering
  * --------------------------------------------------------------------------------- */
 
-/* Swaps what is still on its way for pages of the request's own. False when pages lack. */
-static bool take_private(struct kvt_core *core, struct req *q, uint32_t first)
+/* Whoever fills the copy is left to it; the request goes on in pages of its own. */
+static void swap(struct kvt_core *core, struct req *q, uint32_t i)
 {
-    uint64_t n = 0;
-    for (uint32_t i = first; i < q->usable; i++)
-        n += filled_elsewhere(core, q, i);
-    if (kvt_pool_reserve(&core->room.copies, n) ||
-        !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
-        return false;
-    for (uint32_t i = first; i < q->usable; i++) {
-        if (!filled_elsewhere(core, q, i))
-            continue;
-        const uint32_t own =
-            kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
-        assert(own != KVT_NONE);
-        if (copy_at(core, q->copies[i])->state == KVT_COPY_PRIVATE)
-            kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE); /* of use to nobody else */
-        kvt_copy_unuse(&core->room, q->copies[i]); /* whoever fills it still is a user */
-        q->copies[i] = own;
-    }
-    return true;
+    const uint32_t own = kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
+    assert(own != KVT_NONE);
+    if (copy_at(core, q->copies[i])->state == KVT_COPY_PRIVATE)
+        kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE); /* of use to nobody else */
+    kvt_copy_unuse(&core->room, q->copies[i]); /* whoever fills it still is a user */
+    q->copies[i] = own;
 }
 
+/* Counts the blocks that others are writing for the request, and swaps them if told to: requests
+ * that it follows in the usable prefix, and loads of its own, some of which may by now lie behind
+ * that prefix. */
+static uint64_t on_the_way(struct kvt_core *core, uint32_t r, bool swapping)
+{
+    struct req *q = req_at(core, r);
+    uint64_t n = 0;
+    for (uint32_t i = q->gathered; i < q->usable; i++) {
+        if (q->src[i] != KVT_HIT_GPU || kvt_copy_filled(copy_at(core, q->copies[i])))
+            continue;
+        n++;
+        if (swapping)
+            swap(core, q, i);
+    }
+    for (uint32_t o = 0; o < core->ops.fresh; o++) {
+        const struct op *op = op_at(core, o);
+        if (!op->live || op->kind != OP_LOAD || op->req != r || op->generation != q->generation)
+            continue;
+        for (uint32_t k = 0; k < op->n; k++) {
+            if (kvt_copy_filled(copy_at(core, op->gpu[k])))
+                continue;
+            n++;
+            if (swapping)
+                swap(core, q, op->index[k]);
+        }
+    }
+    return n;
+}
+
+/* The patience of a request that waits for loads of its own is over. Without room for pages of its
+ * own it goes on waiting. */
 void kvt_fetch_timer(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     if (q->state != REQ_GATHERING || !q->ops)
         return;
+    const uint64_t n = on_the_way(core, r, false);
+    if (kvt_pool_reserve(&core->room.copies, n) ||
+        !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
+        return;
     uint32_t first = q->gathered;
     while (first < q->usable && kvt_copy_filled(copy_at(core, q->copies[first])))
         first++;
-    if (first == q->usable || !take_private(core, q, first))
-        return;
+    on_the_way(core, r, true);
     core->stats.abandoned_loads++;
     compute_instead(core, q, first, KVT_COMPUTED_LATE);
     renew(core, q); /* what is under way no longer belongs to it */

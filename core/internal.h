@@ -187,14 +187,11 @@ static inline bool is_hit(uint8_t src)
 }
 
 /* True when somebody else is writing into the copy that the request holds for block i: its load,
- * or the request that it follows. Before a load has begun the copy is the request's own to fill.
- * (A PRIVATE copy of a block that counts as a hit is under such a load.) */
+ * or the request that it follows. Before a load has begun the copy is the request's own to fill. */
 static inline bool filled_elsewhere(const struct kvt_core *core, const struct req *q, uint32_t i)
 {
     const bool probing = q->probing >> (q->src[i] - KVT_HIT_GPU) & 1u;
-    const unsigned state = copy_at(core, q->copies[i])->state;
-    return is_hit(q->src[i]) && !probing &&
-           (state == KVT_COPY_FILLING || state == KVT_COPY_PRIVATE);
+    return is_hit(q->src[i]) && !probing && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING;
 }
 
 /* A predicted time that is too long to write down is never over. */

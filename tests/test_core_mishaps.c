@@ -319,6 +319,43 @@ START_TEST(no_fall_back_to_a_disk_that_is_being_probed)
 }
 END_TEST
 
+/* Redis fails at the first block, so what the disk is to bring cannot be used; the disk hangs.
+ * Patience ends that wait too, and the pages of the disk's load stay its own. */
+START_TEST(patience_ends_for_loads_behind_a_hole)
+{
+    struct kvt_core_config c = small();
+    with_tier(&c, KVT_REDIS);
+    with_tier(&c, KVT_DISK);
+    c.load_patience = 2;
+    c.tiers[KVT_REDIS].capacity_blocks = 2;
+    c.tiers[KVT_GPU].capacity_blocks = 8;
+    struct hand w;
+    hand_open(&w, &c);
+    hand_request(&w, 100, 16, 0, B);
+    hand_drain(&w); /* blocks 0 and 1 in redis, all four on disk */
+    down(&w, KVT_REDIS, 0);
+    hand_request(&w, 500, 32, 0, B);
+    hand_drain(&w);
+    up(&w, KVT_REDIS, 0);
+    hand_request(&w, 100, 16, 0, B);
+    down(&w, KVT_DISK, 0);
+    struct hand_op *redis = hand_find(&w, HAND_LOAD);
+    ck_assert(redis && redis->tier == KVT_REDIS && count_open(&w, HAND_LOAD) == 2);
+    hand_end(&w, redis, KVT_TIMEOUT, 0);
+    ck_assert_ptr_null(hand_find(&w, HAND_STEP));
+    fire_timers(&w);
+    const struct hand_op *step = hand_find(&w, HAND_STEP);
+    ck_assert(step && step->chunks[0].past_tokens == 0 && step->chunks[0].new_tokens == 16);
+    struct kvt_core_gauges g;
+    kvt_core_gauges(w.core, 0, &g);
+    ck_assert_uint_eq(g.pages_total - g.pages_free - g.pages_cached, 4 + 2);
+    hand_end(&w, hand_find(&w, HAND_LOAD), KVT_CORRUPT, 0);
+    hand_drain(&w);
+    ck_assert_uint_eq(hand_last(&w)->ledger_tokens[KVT_COMPUTED_LATE], 16);
+    hand_close(&w);
+}
+END_TEST
+
 /* An exact match is loaded whole or not at all. */
 START_TEST(exact_match_is_not_cut_by_cost)
 {
@@ -376,6 +413,7 @@ int main(void)
     tcase_add_test(cases, followers_do_not_wait_for_an_abandoned_load);
     tcase_add_test(cases, pages_of_an_abandoned_load_are_the_loads_own);
     tcase_add_test(cases, no_fall_back_to_a_disk_that_is_being_probed);
+    tcase_add_test(cases, patience_ends_for_loads_behind_a_hole);
     tcase_add_test(cases, exact_match_is_not_cut_by_cost);
     tcase_add_test(cases, endless_patience_is_never_over);
     suite_add_tcase(suite, cases);
