@@ -87,7 +87,8 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
         q->probing = (uint8_t)(q->probing | 1u << op->tier);
     }
     q->ops++;
-    if (kvt_emit_transfer(core, o, core->refs, op->n, 0))
+    const bool anew = op->kind == OP_LOAD && c->ttl_refresh && c->ttl_ns != KVT_NEVER;
+    if (kvt_emit_transfer(core, o, core->refs, op->n, anew ? c->ttl_ns : 0))
         return;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
     kvt_fetch_done(core, o, &refused);
@@ -190,7 +191,7 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
         const bool good = k < done->blocks_ok;
         const uint32_t lower = op->lower[k];
         if (lower != KVT_NONE) {
-            if (good)
+            if (good && op->kind == OP_LOAD)
                 kvt_copy_refresh(&core->room, lower, core->now);
             kvt_copy_unuse(&core->room, lower);
         }

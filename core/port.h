@@ -67,7 +67,9 @@ struct kvt_transfer {
     uint32_t n_blocks;
     const struct kvt_block_ref *blocks;
     uint64_t tokens; /* sum over the blocks */
-    kvt_ns ttl_ns;   /* store: life of the copy from now on; KVT_NEVER without TTL. Others: 0 */
+    /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit begins
+     * it anew. All others: 0, which changes nothing. */
+    kvt_ns ttl_ns;
 };
 
 /* A piece of prefill: new_tokens after past_tokens of context, of which none is computed again. */

@@ -199,14 +199,30 @@ static bool evict_one(struct sim_redis_node *node, kvt_ns now)
 
 /* ---- Commands ------------------------------------------------------------------------------------ */
 
-bool sim_redis_node_get(struct sim_redis_node *node, kvt_ns now, kvt_key key)
+static uint32_t read_key(struct sim_redis_node *node, kvt_ns now, kvt_key key)
 {
     uint32_t number = look_up(node, now, key);
     node->stats.gets++;
     if (number == KVT_NONE)
-        return false;
+        return KVT_NONE;
     node->stats.hits++;
     sim_keytab_at(&node->keys, number)->clock = clock_of(now) & CLOCK_MASK;
+    return number;
+}
+
+bool sim_redis_node_get(struct sim_redis_node *node, kvt_ns now, kvt_key key)
+{
+    return read_key(node, now, key) != KVT_NONE;
+}
+
+bool sim_redis_node_getex(struct sim_redis_node *node, kvt_ns now, kvt_key key, kvt_ns expire_ns)
+{
+    uint32_t number = read_key(node, now, key);
+    if (number == KVT_NONE)
+        return false;
+    sim_keytab_at(&node->keys, number)->expire_ns = expire_ns;
+    if (expire_ns < node->soonest_ns)
+        node->soonest_ns = expire_ns;
     return true;
 }
 

@@ -69,6 +69,9 @@ void sim_redis_node_on_gone(struct sim_redis_node *node,
 /* GET: true when the key is there; it counts as used now. */
 bool sim_redis_node_get(struct sim_redis_node *node, kvt_ns now, kvt_key key);
 
+/* GETEX: the same, and from now on the key lives until expire_ns. */
+bool sim_redis_node_getex(struct sim_redis_node *node, kvt_ns now, kvt_key key, kvt_ns expire_ns);
+
 /* EXISTS: the same without touching the key. */
 bool sim_redis_node_exists(struct sim_redis_node *node, kvt_ns now, kvt_key key);
 

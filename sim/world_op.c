@@ -172,13 +172,17 @@ static void ask(struct sim_world *w, uint32_t o)
     }
 }
 
-/* GET in chain order up to the first miss, which costs one command and no bytes. */
+/* GET, or GETEX, in chain order up to the first miss, which costs one command and no bytes. */
 static void get(struct sim_world *w, struct op *op)
 {
     op->tokens = op->pieces = op->stored_b = 0;
     for (op->n_good = 0; op->n_good < op->n_blocks; op->n_good++) {
         const struct op_block *b = &op->blocks[op->n_good];
-        if (!sim_redis_node_get(w->nodes[node_of(w, b->key)].keys, w->now, b->key)) {
+        struct sim_redis_node *node = w->nodes[node_of(w, b->key)].keys;
+        bool there =
+            op->ttl_ns ? sim_redis_node_getex(node, w->now, b->key, kvt_ns_add(w->now, op->ttl_ns))
+                       : sim_redis_node_get(node, w->now, b->key);
+        if (!there) {
             book(w, op, op->n_good, 0, 1);
             break;
         }

@@ -27,6 +27,7 @@ struct hand_op {
     struct kvt_chunk chunks[HAND_CHUNKS];
     uint64_t decode_tokens, window_tokens;
     kvt_key first_key;
+    kvt_ns ttl_ns;
 };
 
 struct hand {
@@ -52,7 +53,8 @@ static inline int hand_transfer(struct hand *w, enum hand_kind kind, const struc
                                       .engine = t->engine.v,
                                       .n_blocks = t->n_blocks,
                                       .tier = t->tier,
-                                      .first_key = t->blocks[0].key};
+                                      .first_key = t->blocks[0].key,
+                                      .ttl_ns = t->ttl_ns};
     return 0;
 }
 

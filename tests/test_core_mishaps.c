@@ -399,6 +399,32 @@ START_TEST(endless_patience_is_never_over)
 }
 END_TEST
 
+/* A server that keeps the time itself must be told when a hit begins it anew. */
+START_TEST(a_load_carries_the_life_that_a_hit_begins_anew)
+{
+    for (int refresh = 0; refresh < 2; refresh++) {
+        struct kvt_core_config c = small();
+        with_tier(&c, KVT_REDIS);
+        c.tiers[KVT_REDIS].manager = KVT_MANAGED_BY_SERVER;
+        c.tiers[KVT_REDIS].probe = true;
+        c.tiers[KVT_REDIS].ttl_ns = 10 * KVT_SECOND;
+        c.tiers[KVT_REDIS].ttl_refresh = refresh;
+        c.tiers[KVT_GPU].capacity_blocks = 12;
+        struct hand w;
+        hand_open(&w, &c);
+        in_host_only(&w); /* here: in redis */
+        hand_request(&w, 100, 16, 0, B);
+        const struct hand_op *probe = hand_find(&w, HAND_PROBE);
+        ck_assert(probe && probe->ttl_ns == 0);
+        hand_end(&w, hand_find(&w, HAND_PROBE), KVT_OK, 4);
+        const struct hand_op *load = hand_find(&w, HAND_LOAD);
+        ck_assert(load && load->ttl_ns == (refresh ? 10 * KVT_SECOND : 0));
+        hand_drain(&w);
+        hand_close(&w);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core mishaps");
@@ -416,6 +442,7 @@ int main(void)
     tcase_add_test(cases, patience_ends_for_loads_behind_a_hole);
     tcase_add_test(cases, exact_match_is_not_cut_by_cost);
     tcase_add_test(cases, endless_patience_is_never_over);
+    tcase_add_test(cases, a_load_carries_the_life_that_a_hit_begins_anew);
     suite_add_tcase(suite, cases);
     return kvt_test_main(suite);
 }

@@ -329,6 +329,22 @@ START_TEST(evicts_mostly_old_keys)
 }
 END_TEST
 
+START_TEST(getex_begins_the_life_anew)
+{
+    seed_with(1);
+    struct sim_redis config = {.memory_b = UINT64_MAX, .samples = 5, .evicts = true};
+    struct sim_redis_node *node = sim_redis_node_new(&config, &memory.alloc, 1, 0);
+    MUST(sim_redis_node_set(node, 0, key_of(1), 1, 10 * KVT_SECOND) == 0);
+    MUST(sim_redis_node_set(node, 0, key_of(2), 1, 10 * KVT_SECOND) == 0);
+    MUST(sim_redis_node_getex(node, 9 * KVT_SECOND, key_of(1), 19 * KVT_SECOND));
+    MUST(sim_redis_node_get(node, 9 * KVT_SECOND, key_of(2)));
+    MUST(sim_redis_node_exists(node, 15 * KVT_SECOND, key_of(1)));
+    MUST(!sim_redis_node_exists(node, 15 * KVT_SECOND, key_of(2)));
+    MUST(!sim_redis_node_getex(node, 19 * KVT_SECOND, key_of(1), KVT_NEVER));
+    sim_redis_node_free(node);
+}
+END_TEST
+
 START_TEST(clock_has_one_second_and_24_bits)
 {
     seed_with(1);
@@ -435,6 +451,7 @@ int main(void)
     tcase_add_test(c, replacing_needs_only_the_difference);
     tcase_add_test(c, sampling_approaches_lru);
     tcase_add_test(c, evicts_mostly_old_keys);
+    tcase_add_test(c, getex_begins_the_life_anew);
     tcase_add_test(c, clock_has_one_second_and_24_bits);
     tcase_add_test(c, expired_keys_leave_without_being_asked_for);
     tcase_add_test(c, same_seed_same_victims);
