@@ -186,9 +186,11 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
  * reach them. Walks every block: for the end of a run, not for its middle. */
 void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS]);
 
-/* GPU pages of a block on an engine, first page first: at most n into pages[]. Returns how many
- * the block has; 0 when it is not there or the pager is unlimited. */
-uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_block_id block,
+/* GPU pages of a block that an operation under way names, by its first one (kvt_block_ref.page):
+ * at most n into pages[], in token order. Returns how many the block has; 0 when pages have no
+ * numbers. By page and not by block, because two requests may hold copies of one block. A world may
+ * ask from inside an operation too. */
+uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint32_t page,
                         uint32_t *pages, uint32_t n);
 
 /* XXH3-128 over every operation issued so far: two runs that decided the same have the same

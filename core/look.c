@@ -84,18 +84,15 @@ void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
     }
 }
 
-uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, kvt_block_id block,
+uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint32_t page,
                         uint32_t *pages, uint32_t n)
 {
-    const uint32_t copy = kvt_copy_peek(&core->room, block.v, engine.v, core->now);
     const struct kvt_pager *pager = &gpu_place(core, engine.v)->pager;
-    if (copy == KVT_NONE || !pager->page)
+    if (page == KVT_NONE || !pager->page)
         return 0;
-    uint32_t page = copy_at(core, copy)->page;
     for (uint32_t i = 0; i < core->room.pages_per_block && i < n; i++) {
         pages[i] = page;
-        if (i + 1 < core->room.pages_per_block)
-            page = kvt_pager_next(pager, page);
+        page = kvt_pager_next(pager, page);
     }
     return core->room.pages_per_block;
 }

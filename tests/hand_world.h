@@ -28,6 +28,7 @@ struct hand_op {
     uint64_t decode_tokens, window_tokens;
     kvt_key first_key;
     kvt_ns ttl_ns;
+    uint32_t first_page;
 };
 
 struct hand {
@@ -54,7 +55,8 @@ static inline int hand_transfer(struct hand *w, enum hand_kind kind, const struc
                                       .n_blocks = t->n_blocks,
                                       .tier = t->tier,
                                       .first_key = t->blocks[0].key,
-                                      .ttl_ns = t->ttl_ns};
+                                      .ttl_ns = t->ttl_ns,
+                                      .first_page = t->blocks[0].page};
     return 0;
 }
 

@@ -425,6 +425,41 @@ START_TEST(a_load_carries_the_life_that_a_hit_begins_anew)
 }
 END_TEST
 
+/* Two requests load the same block, each into pages of its own. */
+START_TEST(pages_are_those_that_the_operation_names)
+{
+    struct kvt_core_config c = small();
+    with_tier(&c, KVT_HOST);
+    c.page_tokens = B / 2;
+    c.single_flight = false;
+    c.tiers[KVT_GPU].capacity_blocks = 16;
+    struct hand w;
+    hand_open(&w, &c);
+    in_host_only(&w);
+    hand_request(&w, 600, 16, 0, B);
+    hand_drain(&w);
+    hand_request(&w, 100, 16, 0, B);
+    hand_request(&w, 100, 16, 0, B);
+    uint32_t seen[4], n = 0;
+    for (uint32_t i = 0; i < w.n; i++) {
+        if (!w.ops[i].open)
+            continue;
+        ck_assert(w.ops[i].kind == HAND_LOAD && n < 4);
+        ck_assert_uint_eq(kvt_core_pages(w.core, (kvt_engine_id){0}, w.ops[i].first_page, seen + n,
+                                         2),
+                          2);
+        ck_assert_uint_eq(seen[n], w.ops[i].first_page);
+        n += 2;
+    }
+    ck_assert_uint_eq(n, 4);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < i; j++)
+            ck_assert_uint_ne(seen[i], seen[j]);
+    hand_drain(&w);
+    hand_close(&w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("core mishaps");
@@ -443,6 +478,7 @@ int main(void)
     tcase_add_test(cases, exact_match_is_not_cut_by_cost);
     tcase_add_test(cases, endless_patience_is_never_over);
     tcase_add_test(cases, a_load_carries_the_life_that_a_hit_begins_anew);
+    tcase_add_test(cases, pages_are_those_that_the_operation_names);
     suite_add_tcase(suite, cases);
     return kvt_test_main(suite);
 }
