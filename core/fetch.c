@@ -246,6 +246,17 @@ static uint32_t fall_back(struct kvt_core *core, uint32_t r, const struct op *op
     return end;
 }
 
+/* A world's clocks may differ by a little: what its spans claim beyond the operation's own time
+ * is cut off. */
+static void clip_spans(kvt_ns span_ns[KVT_SPANS], kvt_ns most_ns)
+{
+    for (int s = 0; s < KVT_SPANS; s++) {
+        if (span_ns[s] > most_ns)
+            span_ns[s] = most_ns;
+        most_ns -= span_ns[s];
+    }
+}
+
 void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
@@ -264,12 +275,13 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
-        if (!is_load)
-            q->probing = (uint8_t)(q->probing & ~(1u << op->tier));
-        if (is_load)
+        if (is_load) {
             memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
-        else
+            clip_spans(q->last_load_ns, core->now - op->begin_ns);
+        } else {
+            q->probing = (uint8_t)(q->probing & ~(1u << op->tier));
             q->probe_ns = core->now - op->begin_ns;
+        }
         if (good < op->n) {
             const uint32_t first = op->index[good];
             const uint8_t cause = class_of_status(core, done->status, q->blocks[first], past);
