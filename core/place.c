@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* A copy that ever has so many users at one time is never freed again: its count is no longer known. */
+#define MOST_USERS UINT16_MAX
+
 _Static_assert(sizeof(struct kvt_copy) == 28, "the figure in BENCHMARKS.md counts on it");
 
 static void init_place(struct kvt_place *place, const struct kvt_core_config *config,
@@ -295,16 +298,17 @@ void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    assert(c->users < UINT16_MAX);
-    if (c->users++ == 0 && c->state == KVT_COPY_READY)
+    if (c->users == 0 && c->state == KVT_COPY_READY)
         lru_remove(room, &room->places[c->place], copy);
+    if (c->users < MOST_USERS)
+        c->users++;
 }
 
 void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->users > 0);
-    if (--c->users)
+    if (c->users == MOST_USERS || --c->users)
         return;
     assert(c->state != KVT_COPY_FILLING); /* its filler is a user and publishes or voids it first */
     if (c->state == KVT_COPY_READY)
