@@ -9,6 +9,8 @@
  * drawn beforehand, so that drawing is not what is measured. Processor time, best of nine; the checksum depends on
  * the order of all events.
  */
+#include "bench.h"
+
 #include "../sim/evq.h"
 
 #include "../core/mix.h"
@@ -26,27 +28,7 @@ struct hold {
     uint64_t calls, digest;
 };
 
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
-
-static const struct kvt_alloc heap = {get, put, NULL};
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
 
 static void must(int error)
 {
@@ -95,9 +77,9 @@ static double holds_per_s(struct hold *h, uint32_t pending, uint64_t holds,
             must(sim_evq_push(&h->queue, later(h, 0, 0), event, h, p));
         way(h, pending + holds / 8); /* until the heap looks as it will */
         h->calls = 0;
-        double begin_s = seconds();
+        double begin_s = bench_cpu_s();
         way(h, holds);
-        double took_s = (seconds() - begin_s) / (double)h->calls;
+        double took_s = (bench_cpu_s() - begin_s) / (double)h->calls;
         best_s = took_s < best_s ? took_s : best_s;
         sim_evq_release(&h->queue);
     }

@@ -8,6 +8,8 @@
  * Two shapes: `mesh` takes three links at random out of all; `cluster` takes an engine's NIC, a node's NIC and that
  * node's process, with a cap per connection, as loads from Redis do. Processor time.
  */
+#include "bench.h"
+
 #include "../core/mix.h"
 #include "../sim/link.h"
 
@@ -24,27 +26,7 @@ static struct bench {
     uint64_t drawn, started, ends;
 } bench;
 
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
-
-static const struct kvt_alloc heap = {get, put, NULL};
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
 
 static uint32_t draw(uint64_t below)
 {
@@ -96,11 +78,11 @@ static void measure(uint32_t n_links, uint32_t flows, bool cluster, uint64_t end
     }
     for (uint32_t i = 0; i < flows; i++)
         start(0);
-    double begin_s = seconds();
+    double begin_s = bench_cpu_s();
     struct sim_event e;
     while (bench.ends < ends && sim_evq_pop(&bench.events, &e))
         e.fn(e.self, e.arg, e.at);
-    double took_s = seconds() - begin_s;
+    double took_s = bench_cpu_s() - begin_s;
     printf("%8s %6u %6u %18.0f %12.2f\n", cluster ? "cluster" : "mesh", n_links, flows,
            2 * (double)bench.ends / took_s, took_s / (double)bench.links.settles * 1e6);
     must(bench.links.error);

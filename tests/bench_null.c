@@ -8,6 +8,8 @@
  * world. Prints million blocks per second, best and median of five, and core's bytes per tracked
  * block.
  */
+#include "bench.h"
+
 #include "../core/core.h"
 #include "../core/null.h"
 #include "../workload/workload.h"
@@ -25,13 +27,6 @@ struct outcome {
     uint64_t blocks, hits;
     double bytes_per_block;
 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
 {
@@ -56,14 +51,14 @@ static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
         return 1;
     struct kvt_request r;
     wl_rewind(source);
-    const double begin = seconds();
+    const double begin = bench_wall_s();
     while (wl_next(source, &r) == 1)
         if (kvt_null_world()->advance(world, core, r.arrive_ns) ||
             kvt_core_request(core, r.arrive_ns, &r))
             return 1;
     if (kvt_null_world()->advance(world, core, KVT_NEVER))
         return 1;
-    out->seconds = seconds() - begin;
+    out->seconds = bench_wall_s() - begin;
     struct kvt_core_stats stats;
     kvt_core_stats(core, &stats);
     out->blocks = stats.lookup_blocks;

@@ -6,6 +6,8 @@
  *
  * Without DIR the results go to a temporary folder and are removed.
  */
+#include "bench.h"
+
 #include "fake_run.h"
 
 #include <stdio.h>
@@ -13,13 +15,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* Without a cache and without files: what drawing the fake notes costs, and the baseline. */
 static struct results *run(struct fake_run *f, const char *dir, double *took_s)
@@ -30,10 +25,10 @@ static struct results *run(struct fake_run *f, const char *dir, double *took_s)
 
     fake_options(&options, dir, f);
     struct results *r = results_new(&options, &error, why, sizeof why);
-    double begin = seconds();
+    double begin = bench_wall_s();
     if (r != NULL)
         fake_run(f, r);
-    *took_s = seconds() - begin;
+    *took_s = bench_wall_s() - begin;
     if (r == NULL || fake_close(f, r, why, sizeof why) != 0) {
         fprintf(stderr, "%s\n", why);
         exit(1);
@@ -54,12 +49,12 @@ int main(int argc, char **argv)
     snprintf(dir, sizeof dir, "%s/run", folder);
     struct results *baseline = run(&off, NULL, &off_s);
     struct results *r = run(&on, argc > 2 ? argv[2] : dir, &on_s);
-    begin = seconds();
+    begin = bench_wall_s();
     if (results_write(r, baseline, why, sizeof why) != 0) {
         fprintf(stderr, "%s\n", why);
         return 1;
     }
-    double write_s = seconds() - begin;
+    double write_s = bench_wall_s() - begin;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     printf("requests %u: notes %.3f s in memory, %.3f s with requests.csv (%.2f million lines/s), "

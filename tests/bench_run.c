@@ -8,6 +8,8 @@
  * is compared. Each figure is the median of several runs of a fresh process, by the operating
  * system's own accounting (wait4).
  */
+#include "bench.h"
+
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -24,13 +26,6 @@ struct cost {
     double wall_s, cpu_s, peak_mb;
 };
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static struct cost run(char *const argv[])
 {
     posix_spawn_file_actions_t quiet;
@@ -39,14 +34,14 @@ static struct cost run(char *const argv[])
     pid_t pid;
     struct rusage usage;
     int status;
-    const double begin = seconds();
+    const double begin = bench_wall_s();
     if (posix_spawn(&pid, argv[0], &quiet, NULL, argv, environ) ||
         wait4(pid, &status, 0, &usage) != pid || !WIFEXITED(status) || WEXITSTATUS(status)) {
         fprintf(stderr, "bench_run: %s %s %s failed\n", argv[0], argv[1], argv[2]);
         exit(1);
     }
     posix_spawn_file_actions_destroy(&quiet);
-    return (struct cost){seconds() - begin,
+    return (struct cost){bench_wall_s() - begin,
                          (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                              1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec),
                          (double)usage.ru_maxrss / 1024};

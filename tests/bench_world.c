@@ -8,6 +8,8 @@
  * As in a replayed conversation: 24 blocks of 512 tokens an operation, at a rate that keeps the Redis processes busy
  * 60 % of the time (one node: one operation every 3.5 s; ten: every 0.35 s, with up to ten flows each).
  */
+#include "bench.h"
+
 #include "../core/mix.h"
 #include "../sim/world.h"
 
@@ -32,13 +34,6 @@ static void timer(struct kvt_core *core, kvt_ns now, uint64_t number)
     (void)core;
     (void)now;
     (void)number;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* Llama-3.1-70B on eight A100-80, 100 Gb/s Ethernet, r7g.16xlarge nodes; round figures. */
@@ -113,7 +108,7 @@ static void measure(const char *name, struct sim_world *world, enum kvt_tier_kin
     sim_world_stats(world, &before);
     const uint64_t first = delivered;
     kvt_ns now = before.now;
-    const double begin = seconds();
+    const double begin = bench_cpu_s();
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < BLOCKS; k++)
             blocks[k] =
@@ -131,7 +126,7 @@ static void measure(const char *name, struct sim_world *world, enum kvt_tier_kin
         must(sim_world_ops()->advance(world, NULL, now));
     }
     must(sim_world_ops()->advance(world, NULL, now + 100 * KVT_SECOND));
-    const double took = seconds() - begin;
+    const double took = bench_cpu_s() - begin;
     sim_world_stats(world, &after);
     printf("%-28s %8.0f ns each, %5.1f events each, %llu of %u delivered\n", name, took * 1e9 / n,
            (double)(after.events - before.events) / n, (unsigned long long)(delivered - first), n);
@@ -143,7 +138,7 @@ static void steps(struct sim_world *world, uint32_t n)
     struct sim_world_stats stats;
     sim_world_stats(world, &stats);
     kvt_ns now = stats.now;
-    const double begin = seconds();
+    const double begin = bench_cpu_s();
     for (uint32_t i = 0; i < n; i++) {
         const struct kvt_step s = {.repeat = 500,
                                    .n_decode = 32,
@@ -155,7 +150,7 @@ static void steps(struct sim_world *world, uint32_t n)
         port.ops->interrupt(port.self, (kvt_engine_id){0});
         must(sim_world_ops()->advance(world, NULL, now += 200 * KVT_MILLISECOND));
     }
-    printf("%-28s %8.0f ns each\n", "step, interrupted", (seconds() - begin) * 1e9 / n);
+    printf("%-28s %8.0f ns each\n", "step, interrupted", (bench_cpu_s() - begin) * 1e9 / n);
 }
 
 int main(int argc, char **argv)
