@@ -24,7 +24,7 @@
 # WERROR=1, V=1 (show commands), JOBS.
 
 BUILD   ?= build/release
-FOLDERS ?= core sim workload cli
+FOLDERS ?= core sim workload kernels backend cli
 PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 CFLAGS  ?= -O2 -g
@@ -55,7 +55,7 @@ CC := gcc
 endif
 
 # pkg-config is asked once, and only when something is compiled or linked: a bare machine has none yet.
-PACKAGES  := gsl jansson yaml-0.1 libcrypto
+PACKAGES  := gsl jansson yaml-0.1 libcrypto libuv hiredis zlib libdeflate libzstd liblz4
 once       = $(eval $(1) := $(2))$($(1))
 PKG_FLAGS  = $(call once,PKG_FLAGS,$(shell pkg-config --cflags $(PACKAGES)))
 PKG_LIBS   = $(call once,PKG_LIBS,$(shell pkg-config --libs $(PACKAGES)))
