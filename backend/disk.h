@@ -21,12 +21,13 @@
 enum be_sync { BE_SYNC_NONE, BE_SYNC_DATA, BE_SYNC_FULL }; /* FULL: the folder too */
 
 struct be_disk_config {
-    const char *folder;  /* made if it is not there; refused when it holds anything else than a tier's files */
-    uint64_t quota_b;    /* UINT64_MAX: what the file system has */
-    uint64_t reserve_b;  /* free bytes of the file system that are never taken */
+    const char *
+        folder; /* made if it is not there; refused when it holds anything else than a tier's files */
+    uint64_t quota_b;   /* UINT64_MAX: what the file system has */
+    uint64_t reserve_b; /* free bytes of the file system that are never taken */
     enum be_sync sync;
-    bool direct;         /* O_DIRECT where the file system can; buffers are aligned inside */
-    bool keep;           /* false: the folder's files are removed at close (a run leaves nothing) */
+    bool direct; /* O_DIRECT where the file system can; buffers are aligned inside */
+    bool keep;   /* false: the folder's files are removed at close (a run leaves nothing) */
 };
 
 struct be_disk;

@@ -55,8 +55,8 @@ struct be_redis_config {
 };
 
 enum be_reply_kind {
-    BE_REPLY_NONE,   /* status is not KVT_OK: nothing was received */
-    BE_REPLY_VALUE,  /* a bulk string: bytes, bytes_b */
+    BE_REPLY_NONE,  /* status is not KVT_OK: nothing was received */
+    BE_REPLY_VALUE, /* a bulk string: bytes, bytes_b */
     BE_REPLY_NIL,
     BE_REPLY_NUMBER,
     BE_REPLY_STATUS, /* "+OK": bytes */
@@ -66,7 +66,8 @@ enum be_reply_kind {
 /* How a command ended. Bytes are borrowed until the callback returns: they lie in the connection's own
  * buffer, uncopied. */
 struct be_reply {
-    enum kvt_status status; /* KVT_OK: a reply came, of whatever kind; else DOWN, TIMEOUT, CORRUPT (protocol) */
+    enum kvt_status
+        status; /* KVT_OK: a reply came, of whatever kind; else DOWN, TIMEOUT, CORRUPT (protocol) */
     enum be_reply_kind kind;
     const char *bytes;
     size_t bytes_b;

@@ -15,11 +15,11 @@
 #include "redis.h"
 
 struct be_spawn_config {
-    uint32_t n;           /* servers */
-    uint64_t memory_b;    /* maxmemory of each; UINT64_MAX: none */
-    bool evicts;          /* allkeys-lru; else noeviction */
-    uint32_t samples;     /* maxmemory-samples; 0: the server's own */
-    const char *server;   /* program; NULL: redis-server of the PATH */
+    uint32_t n;         /* servers */
+    uint64_t memory_b;  /* maxmemory of each; UINT64_MAX: none */
+    bool evicts;        /* allkeys-lru; else noeviction */
+    uint32_t samples;   /* maxmemory-samples; 0: the server's own */
+    const char *server; /* program; NULL: redis-server of the PATH */
 };
 
 struct be_spawn;

@@ -20,7 +20,7 @@ enum be_layout { BE_PACKED, BE_PER_LAYER };
 
 /* What reader and writer have in common, for a run. */
 struct be_format {
-    uint64_t epoch; /* hash of model, weights' epoch and geometry */
+    uint64_t epoch;             /* hash of model, weights' epoch and geometry */
     struct k_geometry geometry; /* of one shard; pages is not looked at */
     uint32_t shards;
     uint32_t piece_layers; /* layers per piece; the last piece may have fewer */
@@ -62,8 +62,8 @@ KVT_MUST_CHECK int be_value_write(const struct be_format *f, const struct be_pie
  * is stored uncoded, else into raw_room (be_shape_raw_b of the piece), into which it was decoded. KVT_CORRUPT
  * otherwise, with one word of why in *why (static; "truncated", "checksum", "key", ...). */
 enum kvt_status be_value_read(const struct be_format *f, const struct be_piece *p,
-                              const void *value, size_t value_b, void *raw_room,
-                              void *scratch, const void **payload, const char **why);
+                              const void *value, size_t value_b, void *raw_room, void *scratch,
+                              const void **payload, const char **why);
 
 /* A head alone, for inspect: any value, whatever format it has. */
 struct be_head {

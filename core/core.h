@@ -193,6 +193,40 @@ void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
 uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint32_t page,
                         uint32_t *pages, uint32_t n);
 
+/* ---- Sequences of a step: for a world that has memory behind the pages. Sim and null need none
+ * of this. May be asked from inside the step operation only: what a step will write is known
+ * then, and the pages stay the sequences' own until it completes. What they say enters no digest:
+ * it follows from what does. */
+
+/* One request's part in a step: KV of `tokens` tokens from first_token on is computed. For a
+ * decoding one that is a token per iteration, of which an interrupted step leaves the last ones
+ * undone. */
+struct kvt_sequence {
+    uint64_t request; /* kvt_request.id */
+    uint32_t first_token, tokens;
+    bool decode;
+    /* private: */
+    uint32_t number;
+};
+
+/* One block of a sequence, as far as it has pages. */
+struct kvt_sequence_block {
+    kvt_key key;      /* of the whole block, where keyed */
+    bool keyed;       /* false: nobody will ever share it */
+    bool filled;      /* holds its KV already (the last token of a full hit is computed again) */
+    uint32_t n_pages; /* with numbers; may be fewer than a block's */
+};
+
+/* Steps through the sequences of the engine's step: *number KVT_NONE begins, false ends. */
+bool kvt_core_sequence(const struct kvt_core *core, kvt_engine_id engine, uint32_t *number,
+                       struct kvt_sequence *s);
+
+/* Block `index` of the sequence; its pages, block_tokens / page_tokens at most, into pages[] in
+ * token order. n_pages 0 when pages have no numbers, and where partial blocks are kept (such
+ * blocks do not begin at multiples of block_tokens). */
+void kvt_core_sequence_block(const struct kvt_core *core, const struct kvt_sequence *s,
+                             uint32_t index, struct kvt_sequence_block *block, uint32_t *pages);
+
 /* XXH3-128 over every operation issued so far: two runs that decided the same have the same
  * digest. */
 void kvt_core_digest(const struct kvt_core *core, char hex[33]);

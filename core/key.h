@@ -19,6 +19,7 @@
 #ifndef KVT_KEY_H
 #define KVT_KEY_H
 
+#include "mix.h"
 #include "types.h"
 
 /* What keys of one tenant, model and layout have in common. Copy freely. */
@@ -40,6 +41,13 @@ KVT_MUST_CHECK int64_t kvt_key_chain(const struct kvt_namespace *ns, const uint3
 
 /* The key of a trace's prefix id. Injective in id for a given namespace. Cannot fail. */
 kvt_key kvt_key_of_id(const struct kvt_namespace *ns, uint64_t id);
+
+/* Which of n servers a key belongs to, 0 .. n - 1: the same in every world. */
+static inline uint32_t kvt_key_server(kvt_key key, uint32_t n)
+{
+    __extension__ typedef unsigned __int128 wide;
+    return (uint32_t)(((wide)kvt_mix64(kvt_mix64(key.lo) ^ key.hi) * n) >> 64);
+}
 
 /* Writes 32 hex digits and a NUL. */
 void kvt_key_hex(kvt_key key, char hex[33]);

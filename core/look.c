@@ -97,6 +97,51 @@ uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint3
     return core->room.pages_per_block;
 }
 
+bool kvt_core_sequence(const struct kvt_core *core, kvt_engine_id engine, uint32_t *number,
+                       struct kvt_sequence *s)
+{
+    const struct engine *e = &core->engines[engine.v];
+    uint32_t r = *number == KVT_NONE ? e->lists[REQ_RUNNING].first : req_at(core, *number)->next;
+    while (r != KVT_NONE && !req_at(core, r)->chunk && !req_at(core, r)->decoding_in_step)
+        r = req_at(core, r)->next;
+    *number = r;
+    if (r == KVT_NONE)
+        return false;
+    const struct req *q = req_at(core, r);
+    *s = (struct kvt_sequence){.request = q->id,
+                               .first_token = q->computed,
+                               .tokens = q->chunk ? q->chunk : e->step_repeat,
+                               .decode = !q->chunk,
+                               .number = r};
+    return true;
+}
+
+void kvt_core_sequence_block(const struct kvt_core *core, const struct kvt_sequence *s,
+                             uint32_t index, struct kvt_sequence_block *block, uint32_t *pages)
+{
+    const struct req *q = req_at(core, s->number);
+    const struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
+    const uint32_t per_block = core->room.pages_per_block;
+    *block = (struct kvt_sequence_block){0};
+    if (!pager->page || core->config.partial_blocks)
+        return;
+    block->keyed = index < q->n_keys && block_len(core, q, index) == core->config.block_tokens;
+    if (block->keyed)
+        block->key = kvt_block_key(kvt_block_at(&core->blocks, q->blocks[index]));
+    uint32_t page = q->tail.n ? q->tail.first : KVT_NONE;
+    if (index < q->n_held) {
+        const struct kvt_copy *copy = copy_at(core, q->copies[index]);
+        block->filled = kvt_copy_filled(copy);
+        page = copy->page;
+    } else {
+        for (uint64_t skip = (uint64_t)(index - q->n_held) * per_block; skip && page != KVT_NONE;
+             skip--)
+            page = kvt_pager_next(pager, page);
+    }
+    for (; block->n_pages < per_block && page != KVT_NONE; page = kvt_pager_next(pager, page))
+        pages[block->n_pages++] = page;
+}
+
 void kvt_core_digest(const struct kvt_core *core, char hex[33])
 {
     const XXH128_hash_t h = XXH3_128bits_digest(&core->digest);

@@ -67,8 +67,8 @@ struct kvt_transfer {
     uint32_t n_blocks;
     const struct kvt_block_ref *blocks;
     uint64_t tokens; /* sum over the blocks */
-    /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit begins
-     * it anew. All others: 0, which changes nothing. */
+    /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit
+     * begins it anew. All others: 0, which changes nothing. */
     kvt_ns ttl_ns;
 };
 
@@ -185,6 +185,9 @@ struct kvt_world_ops {
     int (*advance)(void *self, struct kvt_core *core, kvt_ns until);
     /* Time of the next event; KVT_NEVER when there is none. */
     kvt_ns (*next)(void *self);
+    /* (optional) What time it is, for a world whose clock runs by itself. Without it, it is the
+     * latest time that advance was asked for. */
+    kvt_ns (*now)(void *self);
 };
 
 #endif

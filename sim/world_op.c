@@ -14,7 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../core/mix.h"
+#include "../core/key.h"
 
 static struct op *op_at(const struct sim_world *w, uint32_t o)
 {
@@ -45,9 +45,7 @@ static kvt_ns half_back(const struct sim_world *w)
 
 static uint32_t node_of(const struct sim_world *w, kvt_key key)
 {
-    __extension__ typedef unsigned __int128 wide;
-    uint64_t hash = kvt_mix64(kvt_mix64(key.lo) ^ key.hi);
-    return (uint32_t)(((wide)hash * w->config.redis.nodes) >> 64);
+    return kvt_key_server(key, w->config.redis.nodes);
 }
 
 static uint64_t stored_b_of(const struct sim_world *w, enum kvt_tier_kind tier, uint32_t tokens)
