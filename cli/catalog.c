@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * catalog.c - reads the catalogue and finds entries in it.
+ * catalog.c - reads the catalogue.
+ *
+ * (Finding entries is in catalog_find.c, profiles are in catalog_overlay.c.)
  *
  * Per file three passes: outline.h (syntax, duplicate keys, and the line of every key), libcyaml (names
  * and shape, by a schema made from catalog_fields.c), then the texts become numbers (units.h). Each pass
@@ -11,32 +13,16 @@
  */
 #include "catalog.h"
 
-#include <cyaml/cyaml.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog_impl.h"
 #include "near.h"
 #include "outline.h"
 #include "units.h"
-
-enum { SECTIONS_MOST = 12, FIELDS_MOST = 32, NAMES_MOST = 256, PATH_SIZE = 256 };
-
-/* What libcyaml needs to know, made from the tables at run time. */
-struct schema {
-    cyaml_schema_field_t fields[SECTIONS_MOST][FIELDS_MOST];
-    cyaml_schema_value_t entry[SECTIONS_MOST];
-    cyaml_schema_field_t top[SECTIONS_MOST][SECTIONS_MOST]; /* of the file that section i begins */
-    cyaml_schema_value_t root[SECTIONS_MOST];
-};
-
-struct store {
-    struct catalog catalog; /* first: a struct catalog pointer is a store pointer */
-    struct schema schema;
-    struct catalog *parts[SECTIONS_MOST]; /* per file, at its first section; freed by libcyaml */
-};
 
 /* Where a complaint is written, and about which file. */
 struct complaint {
@@ -155,6 +141,18 @@ static void schema_init(struct schema *schema)
         schema->root[i].data_size = sizeof(struct catalog);
         schema->root[i].mapping.fields = schema->top[i];
     }
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!catalog_in_profile(&s[i]))
+            continue;
+        cyaml_schema_field_t list = list_schema(&s[i], &schema->entry[i]);
+
+        list.value.flags = (enum cyaml_flag)(list.value.flags | CYAML_FLAG_OPTIONAL);
+        schema->profile_top[k++] = list;
+    }
+    schema->profile_top[k] = end_of_fields;
+    schema->profile = schema->root[0];
+    schema->profile.mapping.fields = schema->profile_top;
 }
 
 /* ---- Complaints ------------------------------------------------------------------------------------ */
@@ -216,15 +214,19 @@ static const struct outline_node *node_named(const struct outline *o, const char
     return NULL;
 }
 
-/* Appends the known word nearest to key, out of all keys of the file's sections. */
+/* Appends the known word nearest to key, out of the keys of the section; NULL: of a profile, its sections. */
 static void suggest(char *what, size_t size, const struct catalog_section *s, const char *key)
 {
     const char *words[FIELDS_MOST + 4] = {"value", "source", "evidence", "tp"};
-    size_t n = 4, len = strlen(what);
+    size_t n = 4, len = strlen(what), n_sections;
+    const struct catalog_section *all = catalog_sections(&n_sections);
     const char *near;
 
-    for (size_t i = 0; i < s->n_fields && n < sizeof words / sizeof *words; i++)
+    for (size_t i = 0; s && i < s->n_fields && n < sizeof words / sizeof *words; i++)
         words[n++] = s->fields[i].key;
+    for (size_t i = 0; !s && i < n_sections; i++)
+        if (catalog_in_profile(&all[i]))
+            words[n++] = all[i].key;
     near = near_word(key, words, n);
     if (near)
         snprintf(what + len, size - len, ", did you mean %s?", near);
@@ -257,7 +259,7 @@ static int complain_of_heard(const struct complaint *c, const struct catalog_sec
              status == CYAML_ERR_INVALID_VALUE ? "another kind of value" : "a well-formed entry",
              heard->message[0] ? heard->message : cyaml_strerror(status));
     node = heard->field[0] ? node_named(c->outline, heard->field, heard->line) : NULL;
-    return complain(c, heard->line, node ? node->path : s->key, what);
+    return complain(c, heard->line, node ? node->path : s ? s->key : "profile", what);
 }
 
 /* ---- From text to numbers ----------------------------------------------------------------------- */
@@ -340,11 +342,6 @@ static int type_curve(const struct complaint *c, const char *path, enum catalog_
     return status;
 }
 
-static const char *name_of(const void *entry)
-{
-    return *(const char *const *)entry;
-}
-
 static int type_entry(const struct complaint *c, const struct catalog_section *s, uint32_t i,
                       char *entry)
 {
@@ -365,23 +362,13 @@ static int type_entry(const struct complaint *c, const struct catalog_section *s
     return status;
 }
 
-/* Where the list of a section is: all have the layout of the first. */
-static void list_of(const struct catalog *c, const struct catalog_section *s, char **entries,
-                    uint32_t *n)
-{
-    const char *list = (const char *)c + s->offset;
-
-    memcpy(entries, list, sizeof *entries);
-    memcpy(n, list + offsetof(struct catalog, gpus.n), sizeof *n);
-}
-
 static int type_section(const struct complaint *c, struct catalog *catalog,
                         const struct catalog_section *s)
 {
+    uint32_t n = catalog_count(catalog, s);
     char path[PATH_SIZE], *entries;
-    uint32_t n;
 
-    list_of(catalog, s, &entries, &n);
+    memcpy(&entries, (const char *)catalog + s->offset, sizeof entries);
     for (uint32_t i = 0; i < n; i++) {
         char *entry = entries + i * s->entry_size;
         int status = type_entry(c, s, i, entry);
@@ -389,7 +376,7 @@ static int type_section(const struct complaint *c, struct catalog *catalog,
         if (status)
             return status;
         for (uint32_t j = 0; j < i; j++)
-            if (strcmp(name_of(entry), name_of(entries + j * s->entry_size)) == 0) {
+            if (strcmp(catalog_name_of(entry), catalog_name_of(entries + j * s->entry_size)) == 0) {
                 snprintf(path, sizeof path, "%s[%u].name", s->key, i);
                 return complain_at(c, path, "expected a name that no earlier entry has");
             }
@@ -399,9 +386,8 @@ static int type_section(const struct complaint *c, struct catalog *catalog,
 
 /* ---- Loading ------------------------------------------------------------------------------------ */
 
-/* Loads the file that section `first` begins, with all its sections. */
-static int load_text(struct store *store, size_t first, const struct complaint *c, const char *text,
-                     size_t len)
+static int load_text(const cyaml_schema_value_t *root, const struct catalog_section *first,
+                     const struct complaint *c, const char *text, size_t len, struct catalog **part)
 {
     size_t n;
     const struct catalog_section *s = catalog_sections(&n);
@@ -410,26 +396,27 @@ static int load_text(struct store *store, size_t first, const struct complaint *
                              .log_ctx = &heard,
                              .log_level = CYAML_LOG_WARNING,
                              .mem_fn = cyaml_mem};
-    void *part = NULL;
+    void *tree = NULL;
     int status = 0;
-    cyaml_err_t loaded = cyaml_load_data((const uint8_t *)text, len, &config,
-                                         &store->schema.root[first], &part, NULL);
+    cyaml_err_t loaded = cyaml_load_data((const uint8_t *)text, len, &config, root, &tree, NULL);
 
     if (loaded != CYAML_OK)
-        return complain_of_heard(c, &s[first], &heard, loaded);
-    if (!part)
-        return complain(c, 0, s[first].key, "expected a list of entries");
-    store->parts[first] = part;
-    for (size_t i = first; i < n && strcmp(s[i].file, s[first].file) == 0 && !status; i++) {
-        status = type_section(c, part, &s[i]);
-        memcpy((char *)&store->catalog + s[i].offset, (char *)part + s[i].offset,
-               sizeof store->catalog.gpus);
+        return complain_of_heard(c, first, &heard, loaded);
+    if (!tree)
+        return complain(c, 0, first ? first->key : "profile", "expected a list of entries");
+    *part = tree;
+    /* Lists of sections that are not in this file are empty. */
+    for (size_t i = 0; i < n && !status; i++)
+        status = type_section(c, *part, &s[i]);
+    if (status) {
+        catalog_release(root, *part);
+        *part = NULL;
     }
     return status;
 }
 
-static int load_file(struct store *store, size_t first, const char *path, char *error,
-                     size_t error_size)
+int catalog_read(const cyaml_schema_value_t *root, const struct catalog_section *s,
+                 const char *path, struct catalog **part, char *error, size_t error_size)
 {
     struct outline outline;
     struct complaint c = {.path = path,
@@ -444,10 +431,33 @@ static int load_file(struct store *store, size_t first, const char *path, char *
         return status;
     status = outline_init(&outline, path, text, len, error, error_size);
     if (!status) {
-        status = load_text(store, first, &c, text, len);
+        status = load_text(root, s, &c, text, len, part);
         outline_release(&outline);
     }
     free(text);
+    return status;
+}
+
+void catalog_release(const cyaml_schema_value_t *root, struct catalog *part)
+{
+    const cyaml_config_t config = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
+
+    if (part)
+        cyaml_free(&config, root, part, 0);
+}
+
+/* Loads the file that section `first` begins, with all its sections. */
+static int load_file(struct store *store, size_t first, const char *path, char *error,
+                     size_t error_size)
+{
+    size_t n;
+    const struct catalog_section *s = catalog_sections(&n);
+    int status = catalog_read(&store->schema.root[first], &s[first], path, &store->parts[first],
+                              error, error_size);
+
+    for (size_t i = first; i < n && !status && strcmp(s[i].file, s[first].file) == 0; i++)
+        memcpy((char *)&store->catalog + s[i].offset, (char *)store->parts[first] + s[i].offset,
+               sizeof store->catalog.gpus);
     return status;
 }
 
@@ -507,89 +517,17 @@ int catalog_load(struct catalog **catalog, const char *folder, char *error, size
 void catalog_free(struct catalog *catalog)
 {
     struct store *store = (struct store *)(void *)catalog;
-    const cyaml_config_t config = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 
     if (!store)
         return;
+    for (struct profile *p = store->profiles, *next; p; p = next) {
+        next = p->next;
+        for (size_t i = 0; i < SECTIONS_MOST; i++)
+            free(p->merged[i]);
+        catalog_release(&store->schema.profile, p->part);
+        free(p);
+    }
     for (size_t i = 0; i < SECTIONS_MOST; i++)
-        if (store->parts[i])
-            cyaml_free(&config, &store->schema.root[i], store->parts[i], 0);
+        catalog_release(&store->schema.root[i], store->parts[i]);
     free(store);
-}
-
-/* ---- Looking up --------------------------------------------------------------------------------- */
-
-const void *catalog_entry(const struct catalog *c, const struct catalog_section *s, uint32_t i)
-{
-    char *entries;
-    uint32_t n;
-
-    list_of(c, s, &entries, &n);
-    return entries + i * s->entry_size;
-}
-
-uint32_t catalog_count(const struct catalog *c, const struct catalog_section *s)
-{
-    char *entries;
-    uint32_t n;
-
-    list_of(c, s, &entries, &n);
-    return n;
-}
-
-static const void *find(const struct catalog *c, size_t list_offset, const char *name, char *error,
-                        size_t error_size)
-{
-    size_t n;
-    const struct catalog_section *s = catalog_sections(&n);
-    const char *names[NAMES_MOST], *begins[NAMES_MOST], *near;
-    uint32_t count, n_begins = 0;
-
-    while (s->offset != list_offset)
-        s++;
-    count = catalog_count(c, s);
-    for (uint32_t i = 0; i < count; i++) {
-        const void *entry = catalog_entry(c, s, i);
-
-        names[i] = name_of(entry);
-        if (strcmp(names[i], name) == 0)
-            return entry;
-        if (*name && strncmp(names[i], name, strlen(name)) == 0)
-            begins[n_begins++] = names[i];
-    }
-    near = n_begins ? NULL : near_word(name, names, count);
-    if (near) {
-        snprintf(error, error_size, "expected a %s of the catalogue, did you mean %s?", s->noun,
-                 near);
-    } else {
-        snprintf(error, error_size, "expected a %s of the catalogue: ", s->noun);
-        near_list(error, error_size, n_begins ? begins : names, n_begins ? n_begins : count);
-    }
-    return NULL;
-}
-
-#define FINDER(noun, list)                                                                         \
-    const struct catalog_##noun *catalog_##noun(const struct catalog *c, const char *name,         \
-                                                char *error, size_t error_size)                    \
-    {                                                                                              \
-        return find(c, offsetof(struct catalog, list), name, error, error_size);                   \
-    }
-
-FINDER(gpu, gpus)
-FINDER(model, models)
-FINDER(link, links)
-FINDER(host, hosts)
-FINDER(redis_node, redis_nodes)
-FINDER(redis_server, redis_servers)
-FINDER(disk, disks)
-FINDER(codec, codecs)
-FINDER(stack, stacks)
-
-const struct catalog_value *catalog_at(const struct catalog_curve *curve, uint32_t tp)
-{
-    const struct catalog_value *value = curve->n ? &curve->points[0].value : NULL;
-
-    for (uint32_t i = 0; i < curve->n && curve->points[i].tp <= tp; i++)
-        value = &curve->points[i].value;
-    return value;
 }

@@ -79,6 +79,8 @@ struct catalog_host {
     struct catalog_value node_bps;         /* all GPUs of a node together */
     struct catalog_value copy_latency_ns;
     struct catalog_value memcpy_bps; /* one thread */
+    struct catalog_value staging; /* threads per GPU that copy what was received into pinned memory;
+                                        0: it lands there; left out: 1 */
 };
 
 struct catalog_redis_node {
@@ -146,6 +148,13 @@ struct catalog {
 KVT_MUST_CHECK int catalog_load(struct catalog **catalog, const char *folder, char *error,
                                 size_t error_size);
 void catalog_free(struct catalog *catalog);
+
+/* Lays a profile over the catalogue: a file in its format with any of the sections hosts, links, redis_nodes,
+ * redis_servers, disks and codecs (`kvtwin calibrate` writes one). An entry replaces the one of its name
+ * whole, or is added. Several profiles may follow one another. Returns 0, or a negative errno with one line in error; then
+ * the catalogue is as it was. */
+KVT_MUST_CHECK int catalog_overlay(struct catalog *catalog, const char *path, char *error,
+                                   size_t error_size);
 
 /* Look an entry up by name. NULL when there is none, and then error holds what was expected:
  * "expected a gpu of the catalogue, did you mean a100-80g-sxm?" or the list of names. Borrowed. */

@@ -91,6 +91,7 @@ static const struct catalog_field host_fields[] = {
     VALUE(catalog_host, "node", node_bps, BANDWIDTH, "all GPUs of a node together"),
     VALUE(catalog_host, "copy_latency", copy_latency_ns, DURATION, "start of a copy"),
     VALUE(catalog_host, "memcpy", memcpy_bps, BANDWIDTH, "one thread in main memory"),
+    MAYBE(catalog_host, "staging", staging, COUNT, "threads per GPU that stage; 0: no copy"),
 };
 
 static const struct catalog_field redis_node_fields[] = {

@@ -41,20 +41,60 @@ static void put_text(char *out, size_t size, const char *text)
     out[at] = '\0';
 }
 
+char *scenario_mask(const char *text, char *out, size_t size)
+{
+    size_t at = 0;
+    for (const char *c = text; *c && at + 4 < size;) {
+        out[at++] = *c++;
+        if (c - text < 3 || strncmp(c - 3, "://", 3) != 0)
+            continue;
+        size_t len = strcspn(c, ",] \t\n"), user = strcspn(c, ":");
+        const char *host = memrchr(c, '@', len);
+        if (!host || user >= (size_t)(host - c))
+            continue;
+        for (size_t i = 0; i <= user && at + 4 < size; i++)
+            out[at++] = c[i];
+        for (size_t i = 0; i < 3 && at + 1 < size; i++)
+            out[at++] = '*';
+        c = host;
+    }
+    out[at] = '\0';
+    return out;
+}
+
+/* A list as YAML reads it, its words quoted where need be. */
+static void put_list(char *out, size_t size, const char *words)
+{
+    char word[512], quoted[600];
+    size_t at = 0;
+    out[at++] = '[';
+    for (const char *c = strcmp(words, "none") == 0 ? "" : words; *c;) {
+        c += strspn(c, " ");
+        size_t len = strcspn(c, ",");
+        snprintf(word, sizeof word, "%.*s", (int)len, c);
+        put_text(quoted, sizeof quoted, word);
+        c += len + (c[len] == ',');
+        at += (size_t)snprintf(out + at, size - at, "%s%s", quoted, *c ? ", " : "");
+        if (at + 2 > size)
+            at = size - 2;
+    }
+    out[at++] = ']';
+    out[at] = '\0';
+}
+
 static void put_value(struct writer *w, const struct scenario_key *key,
                       const struct scenario_value *value, enum kvt_tier_kind tier,
                       const char *indent, const char *name)
 {
-    char text[1024], line[1100], path[128];
+    char masked[16384], text[16500], line[16600], path[128];
     const char *raw = scenario_text(w->s, key, value, tier);
     if (!raw)
         return;
-    if (key->type == KEY_LIST && strcmp(raw, "none") == 0)
-        snprintf(text, sizeof text, "[]");
-    else if (key->type == KEY_LIST)
-        snprintf(text, sizeof text, "[%s]", raw);
+    scenario_mask(raw, masked, sizeof masked);
+    if (key->type == KEY_LIST)
+        put_list(text, sizeof text, masked);
     else
-        put_text(text, sizeof text, raw);
+        put_text(text, sizeof text, masked);
     snprintf(line, sizeof line, "%s%s: %s", indent, name, text);
     fprintf(w->out, "%-47s # ", line);
     if (value->source == SOURCE_FILE)

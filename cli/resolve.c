@@ -51,6 +51,7 @@ const char *resolve_note(void *self, const char *path)
 
 /* The catalogue's entries that an engine is made of. */
 struct parts {
+    struct catalog_model shaped; /* the catalogue's, with the scenario's type of KV */
     const struct catalog_model *model;
     const struct catalog_gpu *gpu;
     const struct catalog_stack *stack;
@@ -70,6 +71,11 @@ static int find_parts(struct resolved *r, const struct scenario *s, const struct
     parts->stack = catalog_stack(catalog, cluster->stack, why, sizeof why);
     if (!parts->stack)
         return resolve_refuse(s, "cluster.stack", why, error);
+    parts->shaped = *parts->model;
+    parts->model = &parts->shaped;
+    if (cluster->kv_dtype != DTYPE_AUTO)
+        parts->shaped.kv_bits.number = cluster->kv_dtype == DTYPE_FP32 ? 32 : 16;
+    resolve_add_note(r, "cluster.kv_dtype", "%g bits per element", parts->model->kv_bits.number);
     resolve_add_note(r, "cluster.model", "%s, %.0f KV bytes per token", parts->model->title,
                      r->kv_b_per_token = model_kv_b_per_token(parts->model, 1));
     resolve_add_note(r, "cluster.gpu", "%s", parts->gpu->title);
@@ -187,7 +193,7 @@ static int resolve_core(struct resolved *r, const struct scenario *s, const stru
     const struct scenario_cache *cache = &s->cache;
     struct kvt_core_config *core = &r->core;
     kvt_core_config_init(core);
-    core->page_numbers = false; /* no world here has memory behind its pages */
+    core->page_numbers = s->world == WORLD_REAL; /* the others have no memory behind their pages */
     core->engines = (uint32_t)s->cluster.engines;
     core->block_tokens = cache->block_tokens ? (uint32_t)cache->block_tokens : block_tokens;
     core->page_tokens = cache->page_tokens ? (uint32_t)cache->page_tokens : core->block_tokens;

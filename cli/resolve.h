@@ -17,7 +17,7 @@
 #include "catalog.h"
 #include "scenario.h"
 
-enum { RESOLVED_NOTES_MOST = 32 };
+enum { RESOLVED_NOTES_MOST = 40 };
 
 /* What was decided about a key, for --explain. */
 struct resolved_note {

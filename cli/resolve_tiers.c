@@ -32,7 +32,15 @@ static int refuse_tier(const struct scenario *s, enum kvt_tier_kind kind, const 
 
 /* ---- Codecs ---------------------------------------------------------------------------------------- */
 
-/* One step more: what it does to the ratio depends on what the data are by then. */
+/* Narrows elements: its ratio, given for 16-bit KV, is twice that from 32 bits. */
+static bool narrows(const char *name)
+{
+    return strcmp(name, "fp16") == 0 || strcmp(name, "bf16") == 0 || strcmp(name, "int8") == 0 ||
+           strcmp(name, "int4") == 0;
+}
+
+/* One step more: what it does to the ratio depends on what the data are by then ('b': bf16, 'h': fp16, 'f': fp32,
+ * '8': int8). */
 static void add_codec(struct sim_codec *chain, const struct catalog_codec *codec, char *data_is)
 {
     const struct catalog_value *ratio = &codec->ratio;
@@ -45,7 +53,9 @@ static void add_codec(struct sim_codec *chain, const struct catalog_codec *codec
         chain->encode_bps += 1 / (codec->encode_bps.number * chain->ratio);
     if (codec->decode_bps.number > 0)
         chain->decode_bps += 1 / (codec->decode_bps.number * chain->ratio);
-    chain->ratio *= ratio->number;
+    chain->ratio *= ratio->number * (*data_is == 'f' && narrows(codec->name) ? 2 : 1);
+    if (*data_is == 'f' && narrows(codec->name))
+        *data_is = 'b';
     if (strcmp(codec->name, "fp16") == 0)
         *data_is = 'h';
     if (strcmp(codec->name, "int8") == 0)
@@ -57,7 +67,10 @@ static int resolve_codec(struct resolved *r, const struct scenario *s,
                          const struct catalog *catalog, enum kvt_tier_kind kind, char *error)
 {
     struct sim_codec chain = {.ratio = 1}; /* rates: seconds per raw byte until the end */
-    char data_is = 'b', name[48];
+    char data_is = s->cluster.kv_dtype == DTYPE_FP32   ? 'f'
+                   : s->cluster.kv_dtype == DTYPE_FP16 ? 'h'
+                                                       : 'b';
+    char name[48];
     bool any = false;
     for (const char *at = s->cache.tiers[kind].codec; *at;) {
         size_t len = strcspn(at, ","), skip = strspn(at, " ");
@@ -149,9 +162,13 @@ static int resolve_host(struct resolved *r, const struct scenario *s, const stru
                         const struct catalog_gpu *gpu, char *error)
 {
     char why[256];
-    const struct catalog_host *host = catalog_host(catalog, gpu->host, why, sizeof why);
+    bool usual = strcmp(s->cluster.host, "auto") == 0;
+    const struct catalog_host *host =
+        catalog_host(catalog, usual ? gpu->host : s->cluster.host, why, sizeof why);
     if (!host)
-        return resolve_refuse(s, "cluster.gpu", why, error);
+        return resolve_refuse(s, usual ? "cluster.gpu" : "cluster.host", why, error);
+    resolve_add_note(r, "cluster.host", "%s", host->title);
+    double staging = host->staging.text ? host->staging.number : 1;
     double gpus = (double)s->cluster.gpus_per_engine, node = host->node_bps.number;
     double h2d = gpus * host->h2d_bps.number, d2h = gpus * host->d2h_bps.number;
     r->sim.host = (struct sim_host){
@@ -159,7 +176,7 @@ static int resolve_host(struct resolved *r, const struct scenario *s, const stru
         .d2h_bps = node > 0 && node < d2h ? node : d2h,
         .copy_latency_ns = (kvt_ns)host->copy_latency_ns.number,
         /* Each GPU's worker process stages its own share of the KV. */
-        .copy_threads = (uint32_t)s->cluster.gpus_per_engine,
+        .copy_threads = (uint32_t)(gpus * staging),
         .copy_thread_bps = host->memcpy_bps.number,
     };
     struct kvt_tier_config *tier = &r->core.tiers[KVT_HOST];

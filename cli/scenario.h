@@ -28,6 +28,10 @@
 
 #define SCENARIO_ERROR_SIZE 512
 
+enum scenario_dtype { DTYPE_AUTO, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32 };
+enum scenario_device { DEVICE_AUTO, DEVICE_HOST, DEVICE_CUDA };
+enum scenario_layout { LAYOUT_PACKED, LAYOUT_PER_LAYER };
+enum scenario_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
 enum scenario_write { WRITE_THROUGH, WRITE_NONE };
 enum scenario_world { WORLD_NULL, WORLD_SIM, WORLD_REAL };
 
@@ -47,12 +51,21 @@ struct scenario_workload {
 };
 
 struct scenario_cluster {
-    const char *model, *gpu, *network, *stack;
+    const char *model, *gpu, *host, *network, *stack;
+    uint64_t kv_dtype; /* enum scenario_dtype */
     uint64_t engines, gpus_per_engine;
     uint64_t router;                               /* enum kvt_router_kind */
     uint64_t max_batch_tokens, max_batch_requests; /* 0: as the stack has it */
     double gpu_memory_ratio;    /* of GPU memory that the stack may use; 0: as it does */
     uint64_t contiguous_tokens; /* 0: the model's context length */
+};
+
+/* What only the real world has: this machine. */
+struct scenario_real {
+    uint64_t device;  /* enum scenario_device */
+    uint64_t threads; /* 0: one per processor */
+    bool verify;
+    struct units_capacity stage; /* bytes or auto */
 };
 
 struct scenario_tier {
@@ -74,6 +87,13 @@ struct scenario_tier {
     kvt_ns timeout_ns;  /* redis: per operation; KVT_NEVER: none */
     const char *device; /* disk: catalogue name */
     uint64_t devices;   /* disk: drives per engine */
+    /* In the real world only: */
+    const char *address; /* redis: comma separated, "spawn": servers of our own */
+    uint64_t layout;     /* redis: enum scenario_layout */
+    uint64_t depth;      /* redis: commands on the way per connection */
+    const char *folder;  /* disk: NULL: a temporary one */
+    uint64_t sync;       /* disk: enum scenario_sync */
+    bool direct, keep;   /* disk */
 };
 
 struct scenario_cache {
@@ -98,7 +118,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 96, SCENARIO_TIER_KEYS_MOST = 32 };
+enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 40 };
 
 struct scenario {
     char *path; /* owned */
@@ -112,6 +132,7 @@ struct scenario {
     uint64_t world; /* enum scenario_world */
     struct scenario_workload workload;
     struct scenario_cluster cluster;
+    struct scenario_real real;
     struct scenario_cache cache;
 };
 
@@ -191,6 +212,10 @@ enum kvt_tier_kind scenario_tier_named(const char *word);
 KVT_MUST_CHECK int scenario_find(struct scenario *s, const char *path,
                                  const struct scenario_key **key, struct scenario_value **value,
                                  enum kvt_tier_kind *tier, char *error);
+
+/* The same text with every password of an address in it ("redis://user:password@host") replaced by "***":
+ * what may be printed and kept. Returns out. */
+char *scenario_mask(const char *text, char *out, size_t size);
 
 /* Prints every key with its resolved text and source, as YAML with comments. Catalogue lines are added by
  * the caller through `note` (optional): returns a comment for a key, or NULL. */

@@ -38,6 +38,10 @@ static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
 static const char *const evictions[] = {"lru", NULL};
 static const char *const writes[] = {"through", "none", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
+static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
+static const char *const devices[] = {"auto", "host", "cuda", NULL};
+static const char *const layouts[] = {"packed", "per-layer", NULL};
+static const char *const syncs[] = {"none", "data", "full", NULL};
 
 /* One key after the other, not one member per line. */
 /* clang-format off */
@@ -49,7 +53,7 @@ static const struct scenario_key plain_keys[] = {
     {.path = "seed", .type = KEY_COUNT, .fallback = "1", .offset = AT(seed), .most = u53,
      .help = "of every random stream"},
     {.path = "world", .type = KEY_CHOICE, .fallback = "sim", .offset = AT(world), .names = worlds,
-     .help = "null: no time passes, hit rates only; sim: modelled hardware; --world goes first"},
+     .help = "null: no time passes; sim: modelled hardware; real: this machine; --world goes first"},
     {.path = "workload.trace", .type = KEY_TEXT, .offset = AT(workload.trace),
      .help = "file with requests; without it they are generated"},
     {.path = "workload.format", .type = KEY_CHOICE, .fallback = "auto",
@@ -86,8 +90,13 @@ static const struct scenario_key plain_keys[] = {
 
     {.path = "cluster.model", .type = KEY_TEXT, .fallback = "llama-3.1-8b",
      .offset = AT(cluster.model), .help = "see `kvtwin catalog`"},
+    {.path = "cluster.kv_dtype", .type = KEY_CHOICE, .fallback = "auto",
+     .offset = AT(cluster.kv_dtype), .names = dtypes,
+     .help = "of cached keys and values; auto: as the model has it"},
     {.path = "cluster.gpu", .type = KEY_TEXT, .fallback = "a100-80g-sxm", .offset = AT(cluster.gpu),
      .help = "see `kvtwin catalog`"},
+    {.path = "cluster.host", .type = KEY_TEXT, .fallback = "auto", .offset = AT(cluster.host),
+     .help = "what the GPUs are plugged into; auto: as usual for the GPU; see `kvtwin catalog`"},
     {.path = "cluster.engines", .type = KEY_COUNT, .fallback = "1", .offset = AT(cluster.engines),
      .least = 1, .most = 4096, .help = "serving replicas, each with a copy of the model"},
     {.path = "cluster.gpus_per_engine", .type = KEY_COUNT, .fallback = "1",
@@ -111,6 +120,16 @@ static const struct scenario_key plain_keys[] = {
     {.path = "cluster.contiguous_tokens", .type = KEY_COUNT, .fallback = "auto",
      .offset = AT(cluster.contiguous_tokens), .least = 1, .most = u32, .word = "auto",
      .help = "what a contiguous allocator reserves per request; auto: the model's context"},
+    {.path = "real.device", .type = KEY_CHOICE, .fallback = "auto", .offset = AT(real.device),
+     .names = devices, .help = "holds the KV pages in the real world; auto: cuda if there, else host"},
+    {.path = "real.threads", .type = KEY_COUNT, .fallback = "auto", .offset = AT(real.threads),
+     .least = 1, .most = 256, .word = "auto",
+     .help = "workers that copy, code and write; auto: one per processor"},
+    {.path = "real.verify", .type = KEY_BOOL, .fallback = "true", .offset = AT(real.verify),
+     .help = "what is loaded is compared with what was computed"},
+    {.path = "real.stage", .type = KEY_CAPACITY, .fallback = "auto", .offset = AT(real.stage),
+     .help = "staging memory of transfers, such as 256MiB"},
+
     {.path = "cache.enabled", .type = KEY_BOOL, .fallback = "true", .offset = AT(cache.enabled),
      .help = "false: nothing is matched or kept"},
     {.path = "cache.block_tokens", .type = KEY_COUNT, .fallback = "auto",
@@ -185,10 +204,25 @@ static const struct scenario_key tier_keys[] = {
      .help = "allkeys-lru; false: a full node refuses"},
     {.path = "timeout", .type = KEY_DURATION, .fallback = "none", .offset = TIER_AT(timeout_ns),
      .least = 1, .kinds = REDIS, .word = "none", .word_value = KVT_NEVER, .help = "per operation"},
+    {.path = "address", .type = KEY_LIST, .fallback = "spawn", .offset = TIER_AT(address),
+     .kinds = REDIS,
+     .help = "real world: redis://host:port/db, unix:/path, one per primary; spawn: servers of its own"},
+    {.path = "layout", .type = KEY_CHOICE, .fallback = "packed", .offset = TIER_AT(layout),
+     .kinds = REDIS, .names = layouts, .help = "real world: values of a block, or of K, V and meta per layer"},
+    {.path = "depth", .type = KEY_COUNT, .fallback = "16", .offset = TIER_AT(depth), .least = 1,
+     .most = 4096, .kinds = REDIS, .help = "real world: commands on the way per connection"},
     {.path = "device", .type = KEY_TEXT, .fallback = "nvme-gen4", .offset = TIER_AT(device),
      .kinds = DISK, .help = "type of a drive; see `kvtwin catalog`"},
     {.path = "devices", .type = KEY_COUNT, .fallback = "1", .offset = TIER_AT(devices), .least = 1,
      .most = 64, .kinds = DISK, .help = "drives per engine"},
+    {.path = "folder", .type = KEY_TEXT, .offset = TIER_AT(folder), .kinds = DISK,
+     .help = "real world: where files go; without it a temporary one, which is removed"},
+    {.path = "sync", .type = KEY_CHOICE, .fallback = "none", .offset = TIER_AT(sync), .kinds = DISK,
+     .names = syncs, .help = "real world: what is on the medium before a file is published"},
+    {.path = "direct", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(direct),
+     .kinds = DISK, .help = "real world: past the page cache, where the file system can"},
+    {.path = "keep", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(keep), .kinds = DISK,
+     .help = "real world: files stay when the run is over"},
     {.path = "prefix_closed", .type = KEY_LATER, .kinds = EACH, .help = "evict leaves first"},
 };
 

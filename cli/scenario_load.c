@@ -24,8 +24,8 @@
 struct raw_tier {
     char *kind;
     char *text[SCENARIO_TIER_KEYS_MOST];
-    char **codec;
-    unsigned codec_count;
+    char **list[SCENARIO_TIER_KEYS_MOST]; /* of keys that are lists, instead of text */
+    unsigned list_count[SCENARIO_TIER_KEYS_MOST];
 };
 
 struct raw_scenario {
@@ -34,7 +34,7 @@ struct raw_scenario {
     unsigned tiers_count;
 };
 
-enum { FIELDS_MOST = SCENARIO_KEYS_MOST * 2, NAME_MOST = 48 };
+enum { FIELDS_MOST = SCENARIO_KEYS_MOST * 2, NAME_MOST = 48, LIST_MOST = 1024 };
 
 /* The generated schema and the memory it points into. */
 struct schema {
@@ -68,7 +68,7 @@ static cyaml_schema_field_t sequence_field(const char *name, size_t offset, size
         .value = {.type = CYAML_SEQUENCE,
                   .flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
                   .data_size = (uint32_t)entry_b,
-                  .sequence = {.entry = entry, .min = 0, .max = 64}},
+                  .sequence = {.entry = entry, .min = 0, .max = LIST_MOST}},
     };
     return field;
 }
@@ -132,8 +132,8 @@ static void build_schema(struct schema *schema)
     for (size_t i = 0; i < n; i++) {
         if (keys[i].type == KEY_LIST)
             schema->tier_fields[fields++] =
-                sequence_field(keys[i].path, offsetof(struct raw_tier, codec),
-                               offsetof(struct raw_tier, codec_count), &schema->name,
+                sequence_field(keys[i].path, offsetof(struct raw_tier, list[i]),
+                               offsetof(struct raw_tier, list_count[i]), &schema->name,
                                sizeof(char *));
         else if (keys[i].type != KEY_LATER)
             schema->tier_fields[fields++] =
@@ -387,12 +387,12 @@ static int take_texts(struct scenario *s, const struct raw_scenario *raw,
         for (size_t i = 0; rc == 0 && i < n; i++) {
             const struct raw_tier *tier = &raw->tiers[t];
             bool list = keys[i].type == KEY_LIST;
-            if (list ? !tier->codec : !tier->text[i])
+            if (list ? !tier->list[i] : !tier->text[i])
                 continue;
             char path[128];
             snprintf(path, sizeof path, "cache.tiers[%u].%s", t, keys[i].path);
             rc = take(&s->tier_values[kinds[t]][i],
-                      list ? join(tier->codec, tier->codec_count) : strdup(tier->text[i]),
+                      list ? join(tier->list[i], tier->list_count[i]) : strdup(tier->text[i]),
                       line_of(outline, path));
         }
     }

@@ -241,6 +241,8 @@ static int check_tiers(struct scenario *s, char *error)
         tiers[KVT_REDIS].nodes % 2 != 0)
         return refuse(s, "cache.tiers.redis.nodes",
                       "expected an even number, half of them replicas", error);
+    if (s->real.stage.kind != UNITS_AUTO && s->real.stage.kind != UNITS_CAPACITY_B)
+        return refuse(s, "real.stage", "expected a size such as 256MiB, or auto", error);
     return 0;
 }
 

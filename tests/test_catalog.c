@@ -4,7 +4,8 @@
  *
  * The shipped files: every number has unit, source and evidence; KV per token is the published one; shapes
  * make the published parameter counts; engines never beat their memory. Broken files: a copy in a
- * temporary folder with one change each must be refused in one line that names file, line and key.
+ * temporary folder with one change each must be refused in one line that names file, line and key. Profiles: what they
+ * replace and add, and that a refused one changes nothing.
  */
 #include "kvt_test.h"
 
@@ -160,7 +161,8 @@ START_TEST(kv_per_token)
                      {"mistral-7b", 131072, 0},        {"mixtral-8x7b", 131072, 0},
                      {"mixtral-8x22b", 229376, 0},     {"deepseek-v3", 70272, 0},
                      {"gpt-oss-120b", 36864, 4718592}, {"gemma-3-27b", 81920, 436207616},
-                     {"document-70b", 262144, 0}};
+                     {"document-70b", 262144, 0},      {"qwen2.5-0.5b", 12288, 0},
+                     {"llama-3.2-1b", 32768, 0}};
 
     ck_assert_uint_eq(sizeof published / sizeof *published, catalogue->models.n);
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
@@ -532,6 +534,113 @@ START_TEST(broken_references)
 }
 END_TEST
 
+/* ---- Profiles -------------------------------------------------------------------------------------- */
+
+static const char profile_text[] =
+    "hosts:\n"
+    "  - name: local\n"
+    "    title: mine\n"
+    "    h2d: {value: 9 GB/s, evidence: M, source: measured here}\n"
+    "    d2h: {value: 8 GB/s, evidence: M, source: measured here}\n"
+    "    node: {value: 10 GB/s, evidence: M, source: measured here}\n"
+    "    copy_latency: {value: 7 us, evidence: M, source: measured here}\n"
+    "    memcpy: {value: 9 GB/s, evidence: M, source: measured here}\n"
+    "links:\n"
+    "  - name: mine\n"
+    "    title: mine\n"
+    "    bandwidth: {value: 3 GB/s, evidence: M, source: measured here}\n"
+    "    round_trip: {value: 30 us, evidence: M, source: measured here}\n"
+    "    connection: {value: 1 GB/s, evidence: M, source: measured here}\n";
+
+/* Lays text over the catalogue, by way of a file in the folder of broken ones. */
+static int overlay(struct catalog *c, const char *text, char *error, size_t error_size)
+{
+    char path[128];
+    spill("disks.yaml", "", 0, text, "");
+    snprintf(path, sizeof path, "%s/disks.yaml", folder);
+    return catalog_overlay(c, path, error, error_size);
+}
+
+START_TEST(profile_replaces_and_adds)
+{
+    char error[512];
+    struct catalog *c;
+    ck_assert_int_eq(catalog_load(&c, SHIPPED, error, sizeof error), 0);
+    uint32_t hosts = c->hosts.n, links = c->links.n, disks = c->disks.n;
+    ck_assert_double_eq(catalog_host(c, "local", error, sizeof error)->staging.number, 0);
+    ck_assert_ptr_nonnull(catalog_host(c, "local", error, sizeof error)->staging.text);
+    /* Twice: a profile over a profile is as good. */
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(overlay(c, profile_text, error, sizeof error) == 0, "%s", error);
+        ck_assert_uint_eq(c->hosts.n, hosts);
+        ck_assert_uint_eq(c->links.n, links + 1);
+        ck_assert_uint_eq(c->disks.n, disks);
+        const struct catalog_host *host = catalog_host(c, "local", error, sizeof error);
+        ck_assert_double_eq(host->h2d_bps.number, 9e9);
+        ck_assert_ptr_null(host->staging.text); /* an entry is replaced whole */
+        ck_assert_ptr_nonnull(catalog_host(c, "pcie-gen4", error, sizeof error));
+        ck_assert_double_eq(catalog_link(c, "mine", error, sizeof error)->connection_bps.number,
+                            1e9);
+    }
+    catalog_free(c);
+}
+END_TEST
+
+START_TEST(profile_refused_changes_nothing)
+{
+    static const struct {
+        const char *text, *words;
+    } bad[] = {
+        {"", "expected"},
+        {"hosts: []\n", "expected"},
+        {"gpus:\n  - name: x\n", "gpus: expected a key"},
+        {"host:\n  - name: x\n", "did you mean hosts?"},
+        {"links:\n  - name: x\n    title: x\n", "bandwidth: expected this key"},
+        {"links:\n  - name: x\n    title: x\n"
+         "    bandwidth: {value: 3 GB, evidence: M, source: measured here}\n"
+         "    round_trip: {value: 30 us, evidence: M, source: measured here}\n"
+         "    connection: {value: 1 GB/s, evidence: M, source: measured here}\n",
+         "disks.yaml:4: links[0].bandwidth.value: expected"},
+    };
+    char error[512];
+    struct catalog *c;
+    ck_assert_int_eq(catalog_load(&c, SHIPPED, error, sizeof error), 0);
+    struct catalog before = *c;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_lt(overlay(c, bad[i].text, error, sizeof error), 0);
+        ck_assert_msg(strstr(error, bad[i].words) != NULL, "\"%s\" has no \"%s\"", error,
+                      bad[i].words);
+        ck_assert_msg(!strchr(error, '\n'), "%s", error);
+        ck_assert_mem_eq(&before, c, sizeof before);
+    }
+    ck_assert_int_lt(catalog_overlay(c, "no/such/file", error, sizeof error), 0);
+    catalog_free(c);
+}
+END_TEST
+
+/* Names are found in tables of a fixed size: what does not fit is refused. */
+START_TEST(profile_too_long)
+{
+    static char text[256 * 300];
+    char error[512];
+    struct catalog *c;
+    size_t at = (size_t)snprintf(text, sizeof text, "links:\n");
+    for (int i = 0; i < 250; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at,
+                               "  - name: l%d\n    title: x\n"
+                               "    bandwidth: {value: 3 GB/s, evidence: M, source: x}\n"
+                               "    round_trip: {value: 3 us, evidence: M, source: x}\n"
+                               "    connection: {value: 1 GB/s, evidence: M, source: x}\n",
+                               i);
+    ck_assert_int_eq(catalog_load(&c, SHIPPED, error, sizeof error), 0);
+    uint32_t links = c->links.n;
+    ck_assert_int_eq(overlay(c, text, error, sizeof error), -EINVAL);
+    ck_assert_msg(strstr(error, "links: expected at most 256") != NULL, "%s", error);
+    ck_assert_uint_eq(c->links.n, links);
+    catalog_free(c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("catalog");
@@ -556,6 +665,9 @@ int main(void)
     tcase_add_test(broken, broken_keys);
     tcase_add_test(broken, broken_files);
     tcase_add_test(broken, broken_references);
+    tcase_add_test(broken, profile_replaces_and_adds);
+    tcase_add_test(broken, profile_refused_changes_nothing);
+    tcase_add_test(broken, profile_too_long);
     suite_add_tcase(suite, broken);
     return kvt_test_main(suite);
 }

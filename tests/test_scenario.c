@@ -8,6 +8,7 @@
 #include "workload/workload.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kvt_test.h"
@@ -116,6 +117,91 @@ START_TEST(format_names_are_the_workloads)
 }
 END_TEST
 
+START_TEST(real_world_keys)
+{
+    static const char text[] = "world: real\n"
+                               "cluster: {kv_dtype: fp32, host: local}\n"
+                               "real: {device: host, threads: 3, verify: false, stage: 64MiB}\n"
+                               "cache:\n"
+                               "  tiers:\n"
+                               "    - kind: redis\n"
+                               "      address: [\"redis://u:p@h:1\", \"unix:/s\"]\n"
+                               "      layout: per-layer\n"
+                               "      depth: 8\n"
+                               "    - {kind: disk, capacity: 1GiB, folder: d, sync: full, "
+                               "direct: true, keep: true}\n";
+    struct scenario s;
+    char error[SCENARIO_ERROR_SIZE];
+    ck_assert_msg(load(&s, text, NULL, error) == 0, "%s", error);
+    ck_assert_uint_eq(s.world, WORLD_REAL);
+    ck_assert_uint_eq(s.cluster.kv_dtype, DTYPE_FP32);
+    ck_assert_str_eq(s.cluster.host, "local");
+    ck_assert_uint_eq(s.real.device, DEVICE_HOST);
+    ck_assert_uint_eq(s.real.threads, 3);
+    ck_assert(!s.real.verify);
+    ck_assert_uint_eq(s.real.stage.value, 64 << 20);
+    const struct scenario_tier *redis = &s.cache.tiers[KVT_REDIS];
+    ck_assert_str_eq(redis->address, "redis://u:p@h:1,unix:/s");
+    ck_assert_str_eq(redis->codec, "none");
+    ck_assert_uint_eq(redis->layout, LAYOUT_PER_LAYER);
+    ck_assert_uint_eq(redis->depth, 8);
+    const struct scenario_tier *disk = &s.cache.tiers[KVT_DISK];
+    ck_assert_str_eq(disk->folder, "d");
+    ck_assert_uint_eq(disk->sync, SYNC_FULL);
+    ck_assert(disk->direct && disk->keep);
+    scenario_release(&s);
+
+    static const char *const few[] = {"cache.tiers.redis.enabled=true",
+                                      "cache.tiers.disk.enabled=true", NULL};
+    ck_assert_msg(load(&s, "seed: 1\n", few, error) == 0, "%s", error);
+    ck_assert_uint_eq(s.real.device, DEVICE_AUTO);
+    ck_assert_uint_eq(s.real.threads, 0);
+    ck_assert(s.real.verify);
+    ck_assert_int_eq(s.real.stage.kind, UNITS_AUTO);
+    ck_assert_str_eq(s.cache.tiers[KVT_REDIS].address, "spawn");
+    ck_assert_ptr_null(s.cache.tiers[KVT_DISK].folder);
+    scenario_release(&s);
+    ck_assert_int_ne(load(&s, "real: {stage: 3blocks}\n", NULL, error), 0);
+    ck_assert_str_eq(error, "x.yaml:1: real.stage: expected a size such as 256MiB, or auto");
+}
+END_TEST
+
+/* Passwords are for servers: neither --explain nor run.json has them. */
+START_TEST(passwords_are_masked)
+{
+    static const char *const pairs[][2] = {
+        {"redis://u:secret@h:6379/0", "redis://u:***@h:6379/0"},
+        {"redis://:secret@h", "redis://:***@h"},
+        {"redis://u@h:1", "redis://u@h:1"},
+        {"redis://h:1/2", "redis://h:1/2"},
+        {"unix:/a@b:c", "unix:/a@b:c"},
+        {"redis://a:x@y@h,redis://b:z@g", "redis://a:***@h,redis://b:***@g"},
+        {"--set cache.tiers.redis.address=redis://a:b@c --json",
+         "--set cache.tiers.redis.address=redis://a:***@c --json"},
+        {"redis://h:1,redis://a:b@c", "redis://h:1,redis://a:***@c"},
+        {"://", "://"},
+        {"", ""}};
+    char out[256], cut[12];
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        ck_assert_str_eq(scenario_mask(pairs[i][0], out, sizeof out), pairs[i][1]);
+    ck_assert_uint_lt(strlen(scenario_mask("redis://user:secret@host", cut, sizeof cut)),
+                      sizeof cut);
+    struct scenario s;
+    char error[SCENARIO_ERROR_SIZE], *text;
+    size_t size;
+    static const char *const sets[] = {"cache.tiers.redis.address=[redis://u:secret@h, unix:/s]",
+                                       NULL};
+    ck_assert_msg(load(&s, "seed: 1\n", sets, error) == 0, "%s", error);
+    FILE *out_file = open_memstream(&text, &size);
+    scenario_explain(&s, out_file, NULL, NULL);
+    fclose(out_file);
+    ck_assert_ptr_null(strstr(text, "secret"));
+    ck_assert_msg(strstr(text, "address: [\"redis://u:***@h\", \"unix:/s\"]") != NULL, "%s", text);
+    free(text);
+    scenario_release(&s);
+}
+END_TEST
+
 START_TEST(set_adds_removes_and_overrides)
 {
     struct scenario s;
@@ -210,7 +296,7 @@ static const struct {
     {"zzz: 3\n", NULL,
      "x.yaml:1: zzz: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "cache"},
+     "real, cache"},
     {"seed: 1\n", "cluster.engine=3", "--set: cluster.engine: unknown key, did you mean engines?"},
     {"seed: 1\n", "cache=3", "--set: cache: expected a key with a value"},
     {"seed: 1\n", "seed", "--set: seed: expected key=value"},
@@ -254,7 +340,7 @@ static const struct {
     {"\"a\\nb\": 1\n", NULL,
      "x.yaml:1: a?b: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "cache"},
+     "real, cache"},
     /* values */
     {"cache:\n  tiers:\n    - kind: host\n      capacity: 512\n", NULL,
      "x.yaml:4: cache.tiers.host.capacity: expected a capacity above zero: a size such as 512GiB, "
@@ -344,6 +430,8 @@ int main(void)
     tcase_add_test(tests, reads_all_kinds_of_values);
     tcase_add_test(tests, every_default_is_accepted);
     tcase_add_test(tests, format_names_are_the_workloads);
+    tcase_add_test(tests, real_world_keys);
+    tcase_add_test(tests, passwords_are_masked);
     tcase_add_test(tests, set_adds_removes_and_overrides);
     tcase_add_test(tests, set_chooses_between_trace_and_generator);
     tcase_add_test(tests, hash_follows_values_not_words);
