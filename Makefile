@@ -118,7 +118,7 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/tests/fuzz_%.o $(fuzz_main) $(library)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(if $(fuzz_main),,-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The loops over KV bytes are written to be vectorised, which gcc 12 does from -O3 on.
-$(BUILD)/kernels/%.o: told = -O3 -fno-trapping-math
+$(BUILD)/kernels/%.o $(BUILD)/backend/codec_%.o: told = -O3 -fno-trapping-math
 
 # Two objects are built again when what they are told changes: the file remembers.
 $(BUILD)/cli/version.o: told = -DKVT_VERSION='"$(VERSION)"' -DKVT_REVISION='"$(REVISION)"'
