@@ -338,8 +338,12 @@ int scenario_set(struct scenario *s, const char *assignment, char *error)
 
 /* ---- Hash ------------------------------------------------------------------------------------------ */
 
+/* A password makes no other question, and a hash that is published must not help to guess it. */
 static bool hash_line(EVP_MD_CTX *digest, const char *path, const char *text)
 {
+    char masked[16384];
+    if (strstr(text, "://"))
+        text = scenario_mask(text, masked, sizeof masked);
     return EVP_DigestUpdate(digest, path, strlen(path)) == 1 &&
            EVP_DigestUpdate(digest, "=", 1) == 1 &&
            EVP_DigestUpdate(digest, text, strlen(text) + 1) == 1;
@@ -363,9 +367,9 @@ static bool hash_all(const struct scenario *s, EVP_MD_CTX *digest)
             if (keys[i].type == KEY_LATER || !(keys[i].kinds & (1u << kind)))
                 continue;
             char path[128];
+            const char *text = scenario_text(s, &keys[i], &s->tier_values[kind][i], tier);
             full_path(&keys[i], tier, path, sizeof path);
-            good =
-                hash_line(digest, path, scenario_text(s, &keys[i], &s->tier_values[kind][i], tier));
+            good = !text || hash_line(digest, path, text);
         }
     }
     return good;

@@ -198,6 +198,32 @@ START_TEST(passwords_are_masked)
     ck_assert_ptr_null(strstr(text, "secret"));
     ck_assert_msg(strstr(text, "address: [\"redis://u:***@h\", \"unix:/s\"]") != NULL, "%s", text);
     free(text);
+    char hash[65], other[65];
+    ck_assert_int_eq(scenario_hash(&s, hash), 0);
+    ck_assert_int_eq(scenario_set(&s, "cache.tiers.redis.address=redis://u:another@h,unix:/s",
+                                  error),
+                     0);
+    ck_assert_int_eq(scenario_hash(&s, other), 0);
+    ck_assert_str_ne(hash, other); /* a space less */
+    ck_assert_int_eq(scenario_set(&s, "cache.tiers.redis.address=redis://u:third@h,unix:/s", error),
+                     0);
+    ck_assert_int_eq(scenario_hash(&s, hash), 0);
+    ck_assert_str_eq(hash, other);
+    scenario_release(&s);
+}
+END_TEST
+
+/* Every tier with every default has a hash: some keys have no text. */
+START_TEST(defaults_have_a_hash)
+{
+    static const char *const all[] = {"cache.tiers.host.enabled=true",
+                                      "cache.tiers.redis.enabled=true",
+                                      "cache.tiers.disk.enabled=true", NULL};
+    struct scenario s;
+    char error[SCENARIO_ERROR_SIZE], hash[65];
+    ck_assert_msg(load(&s, "seed: 1\n", all, error) == 0, "%s", error);
+    ck_assert_int_eq(scenario_hash(&s, hash), 0);
+    ck_assert_uint_eq(strlen(hash), 64);
     scenario_release(&s);
 }
 END_TEST
@@ -432,6 +458,7 @@ int main(void)
     tcase_add_test(tests, format_names_are_the_workloads);
     tcase_add_test(tests, real_world_keys);
     tcase_add_test(tests, passwords_are_masked);
+    tcase_add_test(tests, defaults_have_a_hash);
     tcase_add_test(tests, set_adds_removes_and_overrides);
     tcase_add_test(tests, set_chooses_between_trace_and_generator);
     tcase_add_test(tests, hash_follows_values_not_words);
