@@ -3,31 +3,22 @@
  * cmd_plot.c - kvtwin plot RESULTS...: pictures from the files of a run, by gnuplot.
  *
  * Each picture is one script in plots/ and becomes one SVG and one PNG inside the results folder. All folders are
- * checked before the first picture is drawn: what is not a results folder ends in one line and exit 2.
- *
- * gnuplot is started without a shell, inside the results folder, so that scripts name files as they
- * are called there, and no part of a user's path is ever read as a command (gnuplot runs file names that
- * begin with '<'). What it says is kept and shown only when it fails; scripts that meet columns without
- * values cause warnings which mean nothing to a user. Its own start-up files are not read (-d).
+ * checked before the first picture is drawn: what is not a results folder ends in one line and exit 2. How a
+ * picture is drawn: picture.h.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "commands.h"
-#include "datadir.h"
 #include "near.h"
-
-extern char **environ;
+#include "picture.h"
 
 /* A picture, the file it reads, and the first column that this file must have. */
 struct picture {
@@ -168,87 +159,19 @@ static int check_results(const char *dir, const bool wanted[PICTURES], char subt
     return status;
 }
 
-/* ---- Drawing. ---- */
+/* ---- The command. ---- */
 
-/* The line in gnuplot's output that names the error: the last one that is no warning. */
-static void print_gnuplot_error(const char *script, int log)
+static int draw(const char *dir, const char *scripts, const char *name, const char *subtitle)
 {
-    char text[8192], *best = NULL, *rest = text, *line;
-    ssize_t n = pread(log, text, sizeof text - 1, 0);
+    char why[PATH_MAX];
 
-    text[n > 0 ? n : 0] = '\0';
-    while ((line = strsep(&rest, "\n")) != NULL) {
-        if (line[strspn(line, " \t^")] != '\0' && strstr(line, "warning:") == NULL)
-            best = line;
-    }
-    fprintf(stderr, "gnuplot: %s\n", best != NULL ? best : script);
-}
-
-/* Runs gnuplot inside dir, output into log. Returns its wait status, or a negative errno. */
-static int run_gnuplot(const char *dir, const char *const arguments[], int log)
-{
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    int wait_status = 0;
-    union {
-        const char *const *read_only;
-        char *const *as_posix_wants;
-    } argv = {arguments};
-
-    if (posix_spawn_file_actions_init(&actions) != 0)
-        return -ENOMEM;
-    int error = posix_spawn_file_actions_addchdir_np(&actions, dir);
-    if (error == 0)
-        error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, log, 1);
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(&actions, log, 2);
-    if (error == 0)
-        error = posix_spawnp(&child, "gnuplot", &actions, NULL, argv.as_posix_wants, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (error != 0)
-        return -error;
-    while (waitpid(child, &wait_status, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return wait_status;
-}
-
-static int draw(const char *dir, const char *plots, const struct picture *picture,
-                const char *subtitle)
-{
-    char script[PATH_MAX], file[PATH_MAX];
-    const char *const arguments[] = {"gnuplot", "-d", "-c", script, plots, subtitle, NULL};
-    int log = memfd_create("gnuplot", MFD_CLOEXEC);
-
-    if (log < 0 || (size_t)snprintf(script, sizeof script, "%s/%s.gp", plots, picture->name) >=
-                       sizeof script) {
-        fprintf(stderr, "%s: %s\n", plots, strerror(log < 0 ? errno : ENAMETOOLONG));
+    if (picture_draw(dir, scripts, name, subtitle, why, sizeof why) != 0) {
+        fprintf(stderr, "%s\n", why);
         return EXIT_FAILED;
     }
-    int status = run_gnuplot(dir, arguments, log);
-    bool done = status == 0;
-    if (status == -ENOENT)
-        fputs("gnuplot: not found: install it (Debian: apt install gnuplot-nox)\n", stderr);
-    else if (status < 0)
-        fprintf(stderr, "gnuplot: %s\n", strerror(-status));
-    else if (!done)
-        print_gnuplot_error(script, log);
-    close(log);
-    static const char *const formats[] = {"svg", "png"};
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(file, sizeof file, "%s/%s.%s", dir, picture->name, formats[i]);
-        if (done)
-            puts(file);
-        else if (status > 0)
-            unlink(file); /* half a picture is none */
-    }
-    return done ? EXIT_DONE : EXIT_FAILED;
+    printf("%s/%s.svg\n%s/%s.png\n", dir, name, dir, name);
+    return EXIT_DONE;
 }
-
-/* ---- The command. ---- */
 
 static int choose(const char *name, bool wanted[PICTURES])
 {
@@ -270,22 +193,20 @@ static int choose(const char *name, bool wanted[PICTURES])
 /* Draws every wanted picture of every folder. dirs has n_dirs names. */
 static int plot_all(char **dirs, int n_dirs, const bool wanted[PICTURES])
 {
-    char data[PATH_MAX], plots[PATH_MAX + sizeof "/plots"], absolute[PATH_MAX];
+    char scripts[PATH_MAX], why[PATH_MAX];
     char(*subtitles)[SUBTITLE] = calloc((size_t)n_dirs, sizeof *subtitles);
     int status = subtitles == NULL ? EXIT_FAILED : EXIT_DONE;
 
     for (int d = 0; d < n_dirs && status == EXIT_DONE; d++)
         status = check_results(dirs[d], wanted, subtitles[d]);
-    if (status == EXIT_DONE &&
-        (datadir_find(data, sizeof data) != 0 || realpath(data, absolute) == NULL)) {
-        fputs("plots: the folder of the plot scripts was not found: set KVTWIN_DATA\n", stderr);
+    if (status == EXIT_DONE && picture_scripts(scripts, why, sizeof why) != 0) {
+        fprintf(stderr, "%s\n", why);
         status = EXIT_FAILED;
     }
     for (int d = 0; d < n_dirs && status == EXIT_DONE; d++) {
-        snprintf(plots, sizeof plots, "%s/plots", absolute);
         for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
             if (wanted[i])
-                status = draw(dirs[d], plots, &pictures[i], subtitles[d]);
+                status = draw(dirs[d], scripts, pictures[i].name, subtitles[d]);
         }
     }
     free(subtitles);
