@@ -9,9 +9,12 @@
  * the device neither allocates nor counts them.
  *
  * Calls block until the bytes have arrived, and are made from worker threads; several at a time are meant
- * to overlap (cuda: one stream up, one down, per pool; kernels gather and scatter on the device between
+ * to overlap (cuda: streams of their own for up and down, per pool; kernels gather and scatter on the device between
  * pool and a bounce buffer there, pinned memory is copied by DMA). Two calls at a time never name
  * the same page for writing; that is core's promise (P6).
+ *
+ * Two builds. `make` needs no nvcc and has the host alone. `make cuda` compiles the kernels with nvcc and links CUDA's
+ * runtime statically: build/cuda/kvtwin, which also starts where there is no GPU or driver.
  */
 #ifndef BE_DEVICE_H
 #define BE_DEVICE_H
@@ -40,6 +43,8 @@ struct be_device_ops {
     /* Pages of one pool to pages of another (tokens, layers as in `from`; `to` gives pages). */
     int (*peer)(void *self, uint32_t from_pool, const struct k_part *from, uint32_t to_pool,
                 const uint32_t *to_pages);
+    /* One line on the first call that returned -EIO; "" as long as none did. Borrowed for the device's life. */
+    const char *(*failure)(void *self);
     void (*free)(void *self);
 };
 

@@ -40,3 +40,16 @@ void k_scatter(const struct k_geometry *g, void *pool, const struct k_part *part
     for (bool more = k_run_first(&run, g, part); more; more = k_run_next(&run, g, part))
         memcpy((char *)pool + run.pool_b, (const char *)packed + run.packed_b, run.b);
 }
+
+void k_copy_pages(const struct k_geometry *g, const void *from_pool, const struct k_part *from,
+                  void *to_pool, const uint32_t *to_pages)
+{
+    struct k_part to = *from;
+    struct k_run a, b;
+    to.pages = to_pages;
+    bool more = k_run_first(&a, g, from) && k_run_first(&b, g, &to);
+    while (more) {
+        memcpy((char *)to_pool + b.pool_b, (const char *)from_pool + a.pool_b, a.b);
+        more = k_run_next(&a, g, from) && k_run_next(&b, g, &to);
+    }
+}

@@ -71,6 +71,11 @@ void k_gather(const struct k_geometry *g, const void *pool, const struct k_part 
 void k_scatter(const struct k_geometry *g, void *pool, const struct k_part *part,
                const void *packed);
 
+/* Pages of one pool to pages of another, or of the same, of equal geometry: the tokens and layers of `from`, to
+ * to_pages. No page is on both sides. */
+void k_copy_pages(const struct k_geometry *g, const void *from_pool, const struct k_part *from,
+                  void *to_pool, const uint32_t *to_pages);
+
 /* Content that follows from a seed, in place of a model's: element (layer, K or V, token, channel) of the
  * block named by seed is a fixed function of these five numbers. Roughly Gaussian per channel, with
  * a mean and a width of the channel's own for K, so that codecs find about what they find in real KV. The
