@@ -42,14 +42,17 @@ KVT_MUST_CHECK int be_redis_address_parse(struct be_redis_address *address, cons
 /* For people: without user and password. Returns text. */
 char *be_redis_address_show(const struct be_redis_address *address, char *text, size_t size);
 
+enum { BE_REDIS_VALUE_MOST_B = 512 << 20 }; /* Redis itself holds no more in one string */
+
 struct be_redis_config {
     const struct be_redis_address *nodes; /* copied */
     uint32_t n_nodes;
     uint32_t connections; /* to each node */
     uint32_t depth;       /* commands on the way per connection; more wait in the client. 0: 64 */
-    size_t max_value_b;   /* longest reply that is believed */
-    kvt_ns connect_timeout_ns;
-    /* Breaker: opens after this many failures in a row (0: 5), first pause, longest pause. */
+    uint32_t queue;       /* most that wait in the client for a node. 0: 4096 */
+    size_t max_value_b;   /* longest reply that is believed; 1 .. BE_REDIS_VALUE_MOST_B */
+    kvt_ns connect_timeout_ns; /* until it has answered its first PING. 0: a second */
+    /* Breaker: opens after this many failures in a row (0: 5), first pause (0: a second), longest pause (0: 30). */
     uint32_t breaker_failures;
     kvt_ns breaker_pause_ns, breaker_most_ns;
 };
@@ -72,7 +75,9 @@ struct be_reply {
     const char *bytes;
     size_t bytes_b;
     int64_t number;
-    kvt_ns sent_ns, first_byte_ns, last_byte_ns; /* uv_hrtime; 0 when it never came so far */
+    /* uv_hrtime; 0 when it never came so far. Begun, sent: the command's first and last byte went to the system. First,
+     * last byte: the reply's were received. Queued in the client: begun_ns minus the time of be_redis_send. */
+    kvt_ns begun_ns, sent_ns, first_byte_ns, last_byte_ns;
 };
 
 typedef void be_redis_fn(void *self, uint64_t arg, const struct be_reply *reply);
@@ -80,7 +85,8 @@ typedef void be_redis_fn(void *self, uint64_t arg, const struct be_reply *reply)
 struct be_redis_command {
     uint32_t node;
     uint32_t argc;
-    const char *const *argv; /* copied before be_redis_send returns, but for the last: */
+    const char *const
+        *argv; /* copied before be_redis_send returns, but with keep_last for the last */
     const size_t *argv_b;
     bool keep_last; /* the last argument stays where it is, valid until the callback: not copied */
     kvt_ns deadline_ns; /* uv_hrtime; KVT_NEVER: none */
@@ -102,12 +108,13 @@ KVT_MUST_CHECK struct be_redis *be_redis_new(uv_loop_t *loop, const struct be_re
 void be_redis_close(struct be_redis *redis, void (*done)(void *self), void *self);
 
 /* 0 and *handle (for cancel; never 0); or a negative errno, and nothing will be called: -EBUSY when the
- * client's queue is full, -ENOMEM. An open breaker is no error: the callback says KVT_DOWN. */
+ * node's queue is full, -ENOMEM, -EINVAL (no such node, no arguments), -ESHUTDOWN after be_redis_close. An open breaker is no
+ * error: the callback says KVT_DOWN. */
 KVT_MUST_CHECK int be_redis_send(struct be_redis *redis, const struct be_redis_command *command,
                                  uint64_t *handle);
 
-/* The command's callback will not be called. With keep_last the bytes may still be on their way out: the call returns
- * false, and the callback comes, once, with KVT_TIMEOUT when they are no longer needed. */
+/* True: the command's callback will not be called, and bytes kept with keep_last are no longer needed (what was
+ * half written is copied). False: no such command is under way, its callback was called before. */
 bool be_redis_cancel(struct be_redis *redis, uint64_t handle);
 
 struct be_redis_stats {
