@@ -199,8 +199,8 @@ static int refuse(char *error, size_t error_size, const char *path, const char *
 /* Locks the folder if it is a tier's or empty, and makes it one. */
 static int own(struct be_disk_folder *f, const char *path, char *error, size_t error_size)
 {
-    bool has_lock;
-    char other[NAME_MAX + 1];
+    bool has_lock = false;
+    char other[NAME_MAX + 1] = "";
     int rc = look_round(f->root, &has_lock, other, sizeof other);
     if (rc)
         return say(error, error_size, path, "cannot be listed", rc);

@@ -49,7 +49,7 @@ bool be_disk_name_valid(const char *name)
 int be_disk_index_init(struct be_disk_index *ix, uint64_t quota_b)
 {
     *ix = (struct be_disk_index){.n_buckets = BUCKETS_FIRST, .quota_b = quota_b};
-    ix->buckets = calloc(ix->n_buckets, sizeof(*ix->buckets));
+    ix->buckets = calloc(ix->n_buckets, sizeof(struct be_disk_entry *));
     if (!ix->buckets)
         return -ENOMEM;
     pthread_mutex_init(&ix->lock, NULL);
@@ -90,7 +90,7 @@ static void grow(struct be_disk_index *ix)
 {
     struct be_disk_entry **old = ix->buckets;
     const size_t n_old = ix->n_buckets;
-    struct be_disk_entry **buckets = calloc(2 * n_old, sizeof(*buckets));
+    struct be_disk_entry **buckets = calloc(2 * n_old, sizeof(struct be_disk_entry *));
     if (!buckets)
         return;
     ix->buckets = buckets;
