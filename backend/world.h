@@ -24,11 +24,15 @@
  *              disk    download -> encode -> write, rename      copy | decode | wire
  *              host    download                                 copy
  *
- *   (W1) No byte reaches a page before its value was verified whole; a page of an operation that ended is never
- *        written by it afterwards.
- *   (W2) Every accepted operation completes exactly once, and one that names Redis at the latest when its deadline has passed
- *        and the workers have let go of its pages.
- *   (W3) Whatever fails below is a status: missing, down, timeout, corrupt, busy. None of them stops a run.
+ * Waiting for staging is queued. Without a codec what is left of decoding, the checksum and the
+ * worker's turn, is booked as deserialise, which is what the simulated world calls a pass over
+ * the bytes in main memory.
+ *
+ *   (W1) No byte reaches a page before its value was verified whole; an operation that has ended
+ *        never writes to its pages again.
+ *   (W2) Every accepted operation completes exactly once, and one that names Redis at the latest when
+ *        its deadline has passed and the workers have let go of its pages.
+ *   (W3) Whatever fails below is a status: missing, down, timeout, corrupt, busy. None stops a run.
  *
  * Compute is modelled: a step lasts as long as `compute` says, and meanwhile its pages are really
  * filled, with content that follows from each block's key. With `verify` every loaded piece is
