@@ -3,16 +3,18 @@
  * cmd_doctor.c - kvtwin doctor: what this machine can run, and what is missing, with the remedy.
  *
  * Looks only, changes nothing. Needed: the simulator itself (catalogue, a folder for results). Everything
- * else is a wish: pictures need gnuplot, the real world a redis-server and, if it shall be more than host
- * memory, an NVIDIA GPU. Exit 0 when all that is needed is there, else 1.
+ * else is a wish: pictures need gnuplot, a real world without servers of the user's needs redis-server, and one
+ * that shall be more than main memory an NVIDIA GPU and a build for it. Exit 0 when all that is needed is there, else 1.
  */
 #include <errno.h>
+#include <hiredis/hiredis.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -21,6 +23,7 @@
 #include "catalog.h"
 #include "commands.h"
 #include "datadir.h"
+#include "real.h"
 #include "units.h"
 #include "version.h"
 
@@ -135,13 +138,69 @@ static void check_memory(struct report *r)
         missing(r, WISHED, "memory", "less than 1 GB: long traces may not fit");
 }
 
-static void check_gpu(struct report *r)
+/* The version that redis-server says of itself goes to version; false when it does not start. */
+static bool redis_version(char *version, size_t size)
 {
-    if (access("/dev/nvidia0", F_OK) == 0)
-        good("NVIDIA GPU", "/dev/nvidia0");
-    else
-        missing(r, WISHED, "NVIDIA GPU", "none: simulated GPUs need none");
-    check_program(r, "nvcc", "install the CUDA toolkit to build kernels for real GPUs");
+    FILE *said = popen("redis-server --version 2>/dev/null", "re");
+    char line[256] = "";
+    const char *at = NULL;
+    if (said && fgets(line, sizeof line, said))
+        at = strstr(line, "v=");
+    if (at)
+        snprintf(version, size, "%.*s", (int)strcspn(at + 2, " \n"), at + 2);
+    if (said)
+        pclose(said);
+    return at != NULL;
+}
+
+static bool check_redis(struct report *r)
+{
+    char found[PATH_MAX], version[64], line[PATH_MAX + 80];
+    if (!on_path("redis-server", found)) {
+        missing(r, WISHED, "redis-server",
+                "apt-get install redis-server, or set cache.tiers.redis.address");
+        return false;
+    }
+    if (!redis_version(version, sizeof version)) {
+        missing(r, WISHED, "redis-server", "it is there, but does not say its version");
+        return false;
+    }
+    snprintf(line, sizeof line, "%s, version %s", found, version);
+    good("redis-server", line);
+    return true;
+}
+
+/* Returns whether CUDA can hold KV here. */
+static bool check_device(struct report *r, const struct real_machine *machine)
+{
+    char survey[512], size[32], line[96];
+    if (machine->memory_b != UINT64_MAX) {
+        snprintf(line, sizeof line, "%s could be taken now for pages, host tier and Redis",
+                 units_show_bytes(size, sizeof size, (double)machine->memory_b));
+        good("main memory", line);
+    }
+    be_device_survey(survey, sizeof survey);
+    good("devices", survey);
+    if (!machine->cuda && access("/dev/nvidia0", F_OK) == 0)
+        check_program(r, "nvcc", "a GPU is there: install the CUDA toolkit and build for it");
+    return machine->cuda;
+}
+
+/* Returns the line that says what can run. */
+static const char *check_real(struct report *r)
+{
+    const struct real_machine machine = real_machine();
+    char line[64];
+    snprintf(line, sizeof line, "version %s", uv_version_string());
+    good("libuv", line);
+    snprintf(line, sizeof line, "version %d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+    good("hiredis", line);
+    bool redis = check_redis(r), cuda = check_device(r, &machine);
+    if (cuda)
+        return redis ? "null, sim, real (KV in GPU memory, servers of its own)"
+                     : "null, sim, real (KV in GPU memory; Redis only where you have a server)";
+    return redis ? "null, sim, real (KV in main memory, servers of its own)"
+                 : "null, sim, real (KV in main memory; Redis only where you have a server)";
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -167,11 +226,10 @@ int cmd_doctor(int argc, char **argv)
     check_memory(&r);
     puts("\nFor pictures (kvtwin plot):");
     check_program(&r, "gnuplot", "apt-get install gnuplot-nox");
-    puts("\nFor the real world (--world real, not built in this version):");
-    check_program(&r, "redis-server", "apt-get install redis-server");
-    check_gpu(&r);
+    puts("\nFor the real world (--world real):");
+    const char *worlds = check_real(&r);
     if (r.missing == 0)
-        puts("\nWorlds that run here: null, sim.");
+        printf("\nWorlds that run here: %s.\n", worlds);
     else
         printf("\n%u needed, and missing: no run is possible.\n", r.missing);
     return r.missing == 0 ? EXIT_DONE : EXIT_FAILED;

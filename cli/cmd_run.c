@@ -6,7 +6,8 @@
  *                -> run, baseline (the same requests, cache off) -> files -> table
  *
  * Bad input is refused before anything is written: one line, exit 2. From then on what fails is the run
- * itself, exit 1, and earlier results stay as they were. Ctrl-C ends the run after the event under way: what
+ * itself, exit 1, and earlier results stay as they were. In the real world the run happens in real time, and a
+ * baseline only when it is asked for. Ctrl-C ends the run after the event under way: what
  * was measured until then is written and marked; a second one ends the process.
  */
 #include <errno.h>
@@ -17,37 +18,30 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../workload/workload.h"
-#include "catalog.h"
 #include "commands.h"
-#include "datadir.h"
 #include "drive.h"
-#include "resolve.h"
 #include "results.h"
-#include "scenario.h"
+#include "session.h"
 #include "version.h"
 
 enum { SETS_MOST = 256, COMMAND_MOST = 4096 };
 
 struct arguments {
-    const char *scenario, *world, *out;
+    struct session_arguments session;
+    const char *out, *record;
     const char *sets[SETS_MOST];
-    size_t n_sets;
-    bool json, explain, no_baseline;
+    bool json, explain, baseline, no_baseline;
     char command[COMMAND_MOST];
 };
 
 /* Everything of one `run`; released by release(). */
 struct run {
     struct arguments arguments;
-    struct scenario scenario;
-    struct catalog *catalog;
-    struct wl_source *source;
-    struct wl_info info;
-    struct resolved resolved;
+    struct session session;
     struct results *results, *baseline;
     void *kept, *baseline_kept;
-    char trace[PATH_MAX], dir[PATH_MAX], name[NAME_MAX + 1], sha256[65];
+    FILE *record;
+    char dir[PATH_MAX], name[NAME_MAX + 1];
     char error[SCENARIO_ERROR_SIZE];
 };
 
@@ -70,8 +64,9 @@ static void catch_signals(void)
 }
 
 static const char help[] =
-    "usage: kvtwin run SCENARIO [--world null|sim] [--set KEY=VALUE]... [--out FOLDER]\n"
-    "                  [--json] [--explain] [--no-baseline]\n"
+    "usage: kvtwin run SCENARIO [--world null|sim|real] [--set KEY=VALUE]... [--profile FILE]\n"
+    "                  [--out FOLDER] [--record FILE] [--json] [--explain] [--baseline]\n"
+    "                  [--no-baseline]\n"
     "\n"
     "Runs a scenario with the cache and, as baseline, the same requests without; prints a summary "
     "and\n"
@@ -79,13 +74,20 @@ static const char help[] =
     "\n"
     "  --world null     no time passes: hit rates alone, at full speed, without baseline\n"
     "  --world sim      modelled hardware (default, unless the scenario says otherwise)\n"
+    "  --world real     this machine: memory or GPUs, Redis, files, in real time; what the GPU "
+    "would\n"
+    "                   compute is modelled\n"
+    "  --profile FILE   entries of the catalogue as measured here, see kvtwin calibrate\n"
     "  --set KEY=VALUE  changes one value; tiers by kind: cache.tiers.redis.nodes=10\n"
     "  --out FOLDER     for the results; default results/<name of the scenario>\n"
+    "  --record FILE    every input of the cache core, for a replay\n"
     "  --json           prints summary.json instead of the table\n"
     "  --explain        prints the resolved scenario, where each value comes from, and the memory "
     "of a\n"
     "                   GPU; runs nothing\n"
-    "  --no-baseline    only the run with the cache\n"
+    "  --no-baseline    only the run with the cache; so it is in the real world, where a baseline "
+    "takes\n"
+    "                   as long again and is run with --baseline\n"
     "\n"
     "A trace is looked for in the working folder first, then in the scenario's own. Ctrl-C keeps "
     "what was\n"
@@ -116,8 +118,11 @@ static bool option(int argc, char **argv, int *i, const char *name, const char *
 static void join_command(struct arguments *a, int argc, char **argv)
 {
     size_t at = (size_t)snprintf(a->command, sizeof a->command, "kvtwin");
-    for (int i = 0; i < argc && at + strlen(argv[i]) + 2 < sizeof a->command; i++)
-        at += (size_t)snprintf(a->command + at, sizeof a->command - at, " %s", argv[i]);
+    for (int i = 0; i < argc && at + strlen(argv[i]) + 4 < sizeof a->command; i++) {
+        a->command[at++] = ' ';
+        scenario_mask(argv[i], a->command + at, sizeof a->command - at);
+        at += strlen(a->command + at);
+    }
 }
 
 /* Returns EXIT_DONE to go on, or an exit code; *asked is set when help was wanted. */
@@ -136,167 +141,57 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
             a->explain = true;
         else if (strcmp(name, "--no-baseline") == 0)
             a->no_baseline = true;
+        else if (strcmp(name, "--baseline") == 0)
+            a->baseline = true;
         else if (option(argc, argv, &i, "--world", &value))
-            a->world = value;
+            a->session.world = value;
+        else if (option(argc, argv, &i, "--profile", &value))
+            a->session.profile = value;
+        else if (option(argc, argv, &i, "--record", &value))
+            a->record = value;
         else if (option(argc, argv, &i, "--out", &value))
             a->out = value;
         else if (option(argc, argv, &i, "--set", &value)) {
-            if (a->n_sets == SETS_MOST)
+            if (a->session.n_sets == SETS_MOST)
                 return bad("--set", "expected at most 256 times");
-            a->sets[a->n_sets++] = value;
+            a->sets[a->session.n_sets++] = value;
         } else if (name[0] == '-')
             return bad(name, "unknown option, see kvtwin run --help");
-        else if (a->scenario)
+        else if (a->session.scenario)
             return bad(name, "expected one scenario");
         else
-            a->scenario = name;
+            a->session.scenario = name;
         if (!value || (value[0] == '\0' && strchr(name, '=')))
             return bad(name, "expected a value");
     }
-    if (!a->scenario)
+    if (!a->session.scenario)
         return bad("SCENARIO", "expected a file, such as scenarios/quickstart.yaml");
+    if (a->baseline && a->no_baseline)
+        return bad("--baseline", "expected without --no-baseline");
+    a->session.sets = a->sets;
     return EXIT_DONE;
 }
 
-/* ---- Input ------------------------------------------------------------------------------------------- */
-
-/* A scenario that comes with the program is found wherever the program is called. */
-static const char *find_scenario(const char *given, char *path, size_t size)
-{
-    char data[PATH_MAX];
-    if (given[0] == '/' || access(given, F_OK) == 0 || datadir_find(data, sizeof data) != 0)
-        return given;
-    if ((size_t)snprintf(path, size, "%s/%s", data, given) >= size || access(path, R_OK) != 0)
-        return given;
-    return path;
-}
-
-static int load_scenario(struct run *run)
-{
-    const struct arguments *a = &run->arguments;
-    char path[PATH_MAX], world[64];
-    struct scenario *s = &run->scenario;
-    int rc = scenario_load(s, find_scenario(a->scenario, path, sizeof path), run->error);
-    for (size_t i = 0; rc == 0 && i < a->n_sets; i++)
-        rc = scenario_set(s, a->sets[i], run->error);
-    if (rc == 0 && a->world && strcmp(a->world, "null") != 0 && strcmp(a->world, "sim") != 0 &&
-        strcmp(a->world, "real") != 0) {
-        snprintf(run->error, sizeof run->error, "--world: expected null or sim");
-        rc = -EINVAL;
-    }
-    if (rc == 0 && a->world) {
-        snprintf(world, sizeof world, "world=%.40s", a->world);
-        rc = scenario_set(s, world, run->error);
-    }
-    if (rc == 0)
-        rc = scenario_type(s, run->error);
-    if (rc == 0 && s->world == WORLD_REAL) {
-        snprintf(run->error, sizeof run->error,
-                 "world: expected null or sim: the real world is not built in this version");
-        rc = -EINVAL;
-    }
-    if (rc == 0 && scenario_hash(s, run->sha256) != 0) {
-        snprintf(run->error, sizeof run->error, "SHA-256 is not available");
-        rc = -EIO;
-    }
-    return rc;
-}
-
-static int load_catalog(struct run *run)
-{
-    char data[PATH_MAX], folder[PATH_MAX + 32];
-    if (datadir_find(data, sizeof data) != 0) {
-        snprintf(run->error, sizeof run->error,
-                 "expected scenarios/catalog in the working folder, beside the program, or where "
-                 "KVTWIN_DATA says");
-        return -ENOENT;
-    }
-    snprintf(folder, sizeof folder, "%s/scenarios/catalog", data);
-    return catalog_load(&run->catalog, folder, run->error, sizeof run->error);
-}
-
-/* The trace: as given, seen from the working folder; else from the scenario's folder. */
-static int find_trace(struct run *run)
-{
-    const struct scenario *s = &run->scenario;
-    const char *given = s->workload.trace, *slash = strrchr(s->path, '/');
-    int n = snprintf(run->trace, sizeof run->trace, "%s", given);
-    if (access(given, F_OK) != 0 && given[0] != '/' && slash)
-        n = snprintf(run->trace, sizeof run->trace, "%.*s/%s", (int)(slash - s->path), s->path,
-                     given);
-    if (n > 0 && (size_t)n < sizeof run->trace && access(run->trace, F_OK) == 0)
-        return 0;
-    char want[300];
-    snprintf(want, sizeof want, "expected a file, but there is no %.200s", given);
-    return resolve_refuse(s, "workload.trace", want, run->error);
-}
-
-static int open_workload(struct run *run)
-{
-    const struct scenario *s = &run->scenario;
-    const struct scenario_workload *w = &s->workload;
-    struct wl_options options;
-    struct wl_error why = {""};
-    int rc = w->trace ? find_trace(run) : 0;
-    if (rc != 0)
-        return rc;
-    wl_options_init(&options);
-    options.path = w->trace ? run->trace : NULL;
-    options.generate = w->generate;
-    options.format = (enum wl_format)w->format;
-    options.trace_block_tokens = (uint32_t)w->trace_block_tokens;
-    options.block_tokens = (uint32_t)s->cache.block_tokens;
-    options.partial_blocks = s->cache.partial_blocks;
-    options.tenant_salts = w->tenant_salts;
-    options.model_epoch = s->cache.model_epoch;
-    options.layout = s->cluster.model;
-    options.seed = s->seed;
-    options.rate_scale = w->rate_scale;
-    options.skip = w->skip;
-    options.limit = w->limit;
-    options.warmup_ns = w->warmup_ns;
-    options.max_output_tokens =
-        w->max_output_tokens < UINT32_MAX ? (uint32_t)w->max_output_tokens : UINT32_MAX;
-    options.synth = (struct wl_synth){.system_tokens = (uint32_t)w->synth_system_tokens,
-                                      .continues = w->synth_continues,
-                                      .idle_ns = w->synth_idle_ns};
-    rc = wl_open(&run->source, &options, &why);
-    if (rc != 0) {
-        snprintf(run->error, sizeof run->error, "%s", why.text);
-        return rc;
-    }
-    wl_source_info(run->source, &run->info);
-    return 0;
-}
-
-static int resolve_run(struct run *run)
-{
-    uint32_t block = run->source ? run->info.block_tokens : WL_BLOCK_TOKENS;
-    int rc = resolve(&run->resolved, &run->scenario, run->catalog, block, run->error);
-    run->resolved.core.expected_blocks = run->source ? run->info.distinct_keys : 0;
-    return rc;
-}
-
 /* Prints the budget of a GPU where people look at tables. */
-static void print_budget(const struct run *run)
+static void print_budget(const struct session *s)
 {
     char table[2048];
-    budget_table(&run->resolved.budget, table, sizeof table);
+    budget_table(&s->resolved.budget, table, sizeof table);
     fputs(table, stdout);
 }
 
-static int explain(struct run *run)
+static int explain(struct session *s)
 {
     /* A trace that is not there yet is no reason to explain nothing. */
-    if (open_workload(run) != 0)
-        fprintf(stderr, "%s\n", run->error);
-    int rc = resolve_run(run);
+    if (session_workload(s) != 0)
+        fprintf(stderr, "%s\n", s->error);
+    int rc = session_resolve(s);
     if (rc != 0)
         return rc;
-    scenario_explain(&run->scenario, stdout, resolve_note, &run->resolved);
+    scenario_explain(&s->scenario, stdout, resolve_note, &s->resolved);
     fputs("\n# ", stdout);
     char table[2048];
-    budget_table(&run->resolved.budget, table, sizeof table);
+    budget_table(&s->resolved.budget, table, sizeof table);
     for (const char *c = table; *c; c++) {
         putchar(*c);
         if (*c == '\n' && c[1])
@@ -307,30 +202,16 @@ static int explain(struct run *run)
 
 /* ---- Results ----------------------------------------------------------------------------------------- */
 
-static void name_scenario(struct run *run)
-{
-    const char *slash = strrchr(run->scenario.path, '/');
-    const char *base = slash ? slash + 1 : run->scenario.path;
-    const char *dot = strrchr(base, '.');
-    snprintf(run->name, sizeof run->name, "%.*s", (int)(dot && dot > base ? dot - base : INT_MAX),
-             base);
-}
-
-static const char *world_name(const struct run *run)
-{
-    return run->scenario.world == WORLD_NULL ? "null" : "sim";
-}
-
 static int new_results(struct run *run, struct results **results, const char *dir)
 {
-    const struct scenario *s = &run->scenario;
-    const struct resolved *r = &run->resolved;
+    const struct scenario *s = &run->session.scenario;
+    const struct resolved *r = &run->session.resolved;
     struct results_options options = {
         .dir = dir,
-        .world = world_name(run),
-        .scenario = run->arguments.scenario,
+        .world = session_world(&run->session),
+        .scenario = run->arguments.session.scenario,
         .scenario_name = run->name,
-        .scenario_sha256 = run->sha256,
+        .scenario_sha256 = run->session.sha256,
         .question = s->question,
         .revision = kvtwin_revision(),
         .model = s->cluster.model,
@@ -343,7 +224,7 @@ static int new_results(struct run *run, struct results **results, const char *di
         .page_tokens = r->core.page_tokens,
         .warmup_ns = s->workload.warmup_ns,
         .interval_ns = dir ? 0 : KVT_NEVER,
-        .expected_requests = run->info.requests,
+        .expected_requests = run->session.info.requests,
     };
     for (size_t kind = 0; kind < KVT_TIERS; kind++)
         options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,
@@ -355,22 +236,21 @@ static int new_results(struct run *run, struct results **results, const char *di
 
 /* ---- Running ----------------------------------------------------------------------------------------- */
 
-static int next_request(void *self, struct kvt_request *request, char *error, size_t error_size)
+static int write_record(void *self, const void *bytes, size_t n)
 {
-    struct wl_source *source = self;
-    int got = wl_next(source, request);
-    if (got < 0)
-        snprintf(error, error_size, "%s", wl_source_error(source));
-    return got;
+    return fwrite(bytes, 1, n, self) == n ? 0 : errno > 0 ? -errno : -EIO;
 }
 
 static int drive(struct run *run, const struct resolved *resolved, struct results *results,
                  const char *label, void **kept)
 {
+    const struct kvt_sink sink = {.write = write_record, .self = run->record};
     const struct drive d = {
         .resolved = resolved,
-        .world = (enum scenario_world)run->scenario.world,
-        .source = {.next = next_request, .self = run->source, .expected = run->info.requests},
+        .world = (enum scenario_world)run->session.scenario.world,
+        .plan = &run->session.plan,
+        .record = run->record && results == run->results ? &sink : NULL,
+        .source = session_source(&run->session),
         .results = results,
         .label = label,
         .stop = &stop,
@@ -381,10 +261,9 @@ static int drive(struct run *run, const struct resolved *resolved, struct result
 /* The same requests with the cache off. What it leaves is in run->baseline, or nothing when stopped. */
 static int run_baseline(struct run *run)
 {
-    struct resolved off = run->resolved;
+    struct resolved off = run->session.resolved;
     off.core.cache = false;
     off.core.expected_blocks = 0;
-    wl_rewind(run->source);
     int rc = new_results(run, &run->baseline, NULL);
     if (rc == 0)
         rc = drive(run, &off, run->baseline, "baseline", &run->baseline_kept);
@@ -393,6 +272,27 @@ static int run_baseline(struct run *run)
         run->baseline = NULL;
     }
     return rc;
+}
+
+/* In real time a baseline would double the wait, so there it is asked for. */
+static bool baseline_wanted(const struct run *run)
+{
+    const struct arguments *a = &run->arguments;
+    bool usual = run->session.scenario.world == WORLD_SIM ||
+                 (run->session.scenario.world == WORLD_REAL && a->baseline);
+    return usual && !a->no_baseline && run->session.resolved.core.cache;
+}
+
+/* The recording is complete once it is on its way to the medium. */
+static int close_record(struct run *run)
+{
+    FILE *file = run->record;
+    run->record = NULL;
+    if (!file || fclose(file) == 0)
+        return 0;
+    int rc = errno;
+    snprintf(run->error, sizeof run->error, "%.200s: %s", run->arguments.record, strerror(rc));
+    return -rc;
 }
 
 static int print_results(struct run *run)
@@ -419,14 +319,14 @@ static int fail(const struct run *run)
 static int execute(struct run *run)
 {
     bool stopped = false;
-    int rc = drive(run, &run->resolved, run->results, run->name, &run->kept);
+    int rc = drive(run, &run->session.resolved, run->results, run->name, &run->kept);
     if (rc == -EINTR)
         stopped = true;
     else if (rc != 0)
         return fail(run);
-    bool wanted = run->scenario.world != WORLD_NULL && !run->arguments.no_baseline &&
-                  run->resolved.core.cache;
-    if (wanted && !stopped) {
+    if (close_record(run) != 0)
+        return fail(run);
+    if (baseline_wanted(run) && !stopped) {
         rc = run_baseline(run);
         if (rc == -EINTR)
             stopped = true;
@@ -451,54 +351,74 @@ static int execute(struct run *run)
 static int refuse(const struct run *run, int rc)
 {
     fprintf(stderr, "%s\n", run->error);
-    return rc == -ENOMEM || rc == -EIO || rc == -ENOSPC ? EXIT_FAILED : EXIT_BAD_INPUT;
+    return rc == -ENOSPC ? EXIT_FAILED : session_exit(rc);
 }
 
 static void release(struct run *run)
 {
+    if (run->record)
+        fclose(run->record); /* of a run that failed: what is there says that it was cut */
     results_free(run->results);
     results_free(run->baseline);
     free(run->kept);
     free(run->baseline_kept);
-    wl_close(run->source);
-    catalog_free(run->catalog);
-    scenario_release(&run->scenario);
+    session_close(&run->session);
+}
+
+/* Reads and checks everything. Returns an exit code, EXIT_DONE to go on. */
+static int read_input(struct run *run)
+{
+    struct session *s = &run->session;
+    int rc = session_load(s, &run->arguments.session);
+    if (rc == 0 && run->arguments.explain) {
+        rc = explain(s);
+    } else if (rc == 0) {
+        rc = session_workload(s);
+        if (rc == 0)
+            rc = session_resolve(s);
+    }
+    if (rc == 0)
+        return EXIT_DONE;
+    if (rc == -ENOSPC && !run->arguments.json) /* the model does not fit */
+        print_budget(s);
+    fprintf(stderr, "%s\n", s->error);
+    return rc == -ENOSPC ? EXIT_BAD_INPUT : session_exit(rc);
+}
+
+/* Where results and recording go. */
+static int open_output(struct run *run)
+{
+    const struct arguments *a = &run->arguments;
+    int rc;
+    session_name(&run->session, run->name, sizeof run->name);
+    if (a->out)
+        rc = (size_t)snprintf(run->dir, sizeof run->dir, "%s", a->out) < sizeof run->dir
+                 ? 0
+                 : -ENAMETOOLONG;
+    else
+        rc =
+            results_default_dir(run->dir, sizeof run->dir, run->name, session_world(&run->session));
+    if (rc != 0) {
+        snprintf(run->error, sizeof run->error, "--out: expected a shorter path");
+        return rc;
+    }
+    rc = new_results(run, &run->results, run->dir);
+    if (rc == 0 && a->record) {
+        run->record = fopen(a->record, "we");
+        rc = run->record ? 0 : -errno;
+        if (rc != 0)
+            snprintf(run->error, sizeof run->error, "--record: %.200s: %s", a->record,
+                     strerror(-rc));
+    }
+    return rc;
 }
 
 static int run_scenario(struct run *run)
 {
-    int rc = load_scenario(run);
-    if (rc == 0)
-        rc = load_catalog(run);
-    if (rc == 0 && run->arguments.explain) {
-        rc = explain(run);
-    } else if (rc == 0) {
-        rc = open_workload(run);
-        if (rc == 0)
-            rc = resolve_run(run);
-    }
-    if (rc == -ENOSPC) { /* of resolve: the model does not fit */
-        if (!run->arguments.json)
-            print_budget(run);
-        rc = -EINVAL;
-    }
-    if (rc != 0)
-        return refuse(run, rc);
-    if (run->arguments.explain)
-        return EXIT_DONE;
-
-    name_scenario(run);
-    const char *out = run->arguments.out;
-    if (out)
-        rc = (size_t)snprintf(run->dir, sizeof run->dir, "%s", out) < sizeof run->dir
-                 ? 0
-                 : -ENAMETOOLONG;
-    else
-        rc = results_default_dir(run->dir, sizeof run->dir, run->name, world_name(run));
-    if (rc != 0)
-        snprintf(run->error, sizeof run->error, "--out: expected a shorter path");
-    else
-        rc = new_results(run, &run->results, run->dir);
+    int code = read_input(run);
+    if (code != EXIT_DONE || run->arguments.explain)
+        return code;
+    int rc = open_output(run);
     if (rc != 0)
         return refuse(run, rc);
     catch_signals();

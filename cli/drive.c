@@ -17,14 +17,17 @@
 #include "progress.h"
 
 /* After the last request the world advances in pieces of this length, so that Ctrl-C is heard. */
-static const kvt_ns drain_ns = 10 * KVT_SECOND;
-static const kvt_ns patience_ns = 3600 * KVT_SECOND;
+static const kvt_ns drain_ns = 10 * KVT_SECOND, real_drain_ns = 100 * KVT_MILLISECOND;
+static const kvt_ns patience_ns = 3600 * KVT_SECOND, real_patience_ns = 60 * KVT_SECOND;
 
 struct runner {
     const struct drive *d;
     struct kvt_null *null;
     struct sim_world *sim;
+    struct real *real;
     struct kvt_core *core;
+    struct kvt_record record;
+    bool recording;
     const struct kvt_world_ops *world;
     void *self;
     kvt_ns now;
@@ -50,37 +53,121 @@ static void heap_put(void *self, void *memory, size_t size_b)
 
 static const struct kvt_alloc heap = {heap_get, heap_put, NULL};
 
+static int build_null(struct runner *r, const struct kvt_observer *observer, struct kvt_port *port,
+                      char *error)
+{
+    r->null = kvt_null_new(&heap, observer);
+    if (!r->null) {
+        snprintf(error, SCENARIO_ERROR_SIZE, "out of memory");
+        return -ENOMEM;
+    }
+    *port = kvt_null_port(r->null);
+    r->world = kvt_null_world();
+    r->self = r->null;
+    return 0;
+}
+
+static int build_sim(struct runner *r, const struct kvt_observer *observer, struct kvt_port *port,
+                     char *error)
+{
+    char why[256];
+    r->sim = sim_world_new(&r->d->resolved->sim, observer, why, sizeof why);
+    if (!r->sim) {
+        snprintf(error, SCENARIO_ERROR_SIZE, "the simulated world: %s", why);
+        return -EINVAL;
+    }
+    *port = sim_world_port(r->sim);
+    r->world = sim_world_ops();
+    r->self = r->sim;
+    return 0;
+}
+
+static int build_real(struct runner *r, const struct kvt_observer *observer, struct kvt_port *port,
+                      char *error)
+{
+    const struct drive *d = r->d;
+    int rc = 0;
+    r->real = real_open(d->plan, d->resolved, observer, d->stop, &rc, error);
+    if (!r->real)
+        return rc;
+    struct be_world *world = real_world(r->real);
+    *port = be_world_port(world);
+    r->world = be_world_ops();
+    r->self = world;
+    return 0;
+}
+
+/* Recorder and meter, as far as they are wanted: both listen to what comes into core. */
+static int begin_taps(struct runner *r, char *error)
+{
+    const struct drive *d = r->d;
+    const struct kvt_tap *tap = NULL;
+    if (d->record) {
+        int rc = kvt_record_init(&r->record, &heap, d->record);
+        if (rc != 0) {
+            snprintf(error, SCENARIO_ERROR_SIZE, "the recording: %s", strerror(-rc));
+            return rc;
+        }
+        r->recording = true;
+        tap = kvt_record_tap(&r->record);
+    }
+    if (d->meter)
+        tap = meter_tap(d->meter, tap);
+    kvt_core_tap(r->core, tap);
+    return 0;
+}
+
 /* Builds world and core. What was built is in *r either way. */
 static int build(struct runner *r, const struct kvt_observer *observer, char *error)
 {
     const struct drive *d = r->d;
     struct kvt_port port;
-    char why[256];
-    if (d->world == WORLD_NULL) {
-        r->null = kvt_null_new(&heap, observer);
-        if (!r->null) {
-            snprintf(error, SCENARIO_ERROR_SIZE, "out of memory");
-            return -ENOMEM;
-        }
-        port = kvt_null_port(r->null);
-        r->world = kvt_null_world();
-        r->self = r->null;
-    } else {
-        r->sim = sim_world_new(&d->resolved->sim, observer, why, sizeof why);
-        if (!r->sim) {
-            snprintf(error, SCENARIO_ERROR_SIZE, "the simulated world: %s", why);
-            return -EINVAL;
-        }
-        port = sim_world_port(r->sim);
-        r->world = sim_world_ops();
-        r->self = r->sim;
-    }
-    int rc = 0;
+    int rc = d->world == WORLD_NULL  ? build_null(r, observer, &port, error)
+             : d->world == WORLD_SIM ? build_sim(r, observer, &port, error)
+                                     : build_real(r, observer, &port, error);
+    if (rc != 0)
+        return rc;
+    if (d->meter)
+        port = meter_port(d->meter, &port);
     r->core = kvt_core_new(&d->resolved->core, &port, &heap, &rc);
     if (r->core)
-        return 0;
+        return begin_taps(r, error);
     snprintf(error, SCENARIO_ERROR_SIZE, "the core cannot be built: %s", strerror(-rc));
     return rc;
+}
+
+/* What the servers hold, and what they have let go. */
+struct servers {
+    uint64_t blocks, memory_b, evicted, expired;
+};
+
+static void look_at_sim(const struct runner *r, struct servers *s)
+{
+    for (uint32_t node = 0; node < r->d->resolved->sim.redis.nodes; node++) {
+        struct sim_redis_stats stats;
+        sim_world_redis(r->sim, node, &stats);
+        s->blocks += stats.keys;
+        s->memory_b += stats.memory_b;
+        s->evicted += stats.gone[SIM_REDIS_EVICTED];
+        s->expired += stats.gone[SIM_REDIS_EXPIRED];
+    }
+}
+
+/* As the nodes said themselves, within the last second. A block is several keys there. */
+static void look_at_real(const struct runner *r, struct servers *s)
+{
+    uint32_t keys = r->d->plan->keys_per_block;
+    for (uint32_t node = 0; node < r->d->plan->config.redis.n_nodes; node++) {
+        struct be_node_stats stats;
+        be_world_node(real_world(r->real), node, &stats);
+        s->blocks += stats.keys;
+        s->memory_b += stats.memory_b;
+        s->evicted += stats.evicted_keys;
+        s->expired += stats.expired_keys;
+    }
+    s->blocks = (s->blocks + keys - 1) / keys;
+    s->evicted = (s->evicted + keys - 1) / keys;
+    s->expired = (s->expired + keys - 1) / keys;
 }
 
 /* Puts what the Redis servers really hold, and have let go, in the place of core's directory of them: core hears of an
@@ -88,22 +175,18 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
 static void add_servers(const struct runner *r, struct kvt_core_stats *core,
                         struct kvt_core_gauges *gauges)
 {
-    const struct sim_redis *redis = &r->d->resolved->sim.redis;
-    if (!r->sim || redis->nodes == 0)
+    const struct kvt_core_config *config = &r->d->resolved->core;
+    struct servers s = {0};
+    if (!config->cache || !config->tiers[KVT_REDIS].present || (!r->sim && !r->real))
         return;
-    uint64_t keys = 0, memory_b = 0, evicted = 0, expired = 0;
-    for (uint32_t node = 0; node < redis->nodes; node++) {
-        struct sim_redis_stats stats;
-        sim_world_redis(r->sim, node, &stats);
-        keys += stats.keys;
-        memory_b += stats.memory_b;
-        evicted += stats.gone[SIM_REDIS_EVICTED];
-        expired += stats.gone[SIM_REDIS_EXPIRED];
-    }
-    core->evicted_blocks[KVT_REDIS] = evicted;
-    core->expired_blocks[KVT_REDIS] = expired;
-    gauges->held_blocks[KVT_REDIS] = keys;
-    gauges->held_b[KVT_REDIS] = memory_b;
+    if (r->sim)
+        look_at_sim(r, &s);
+    else
+        look_at_real(r, &s);
+    core->evicted_blocks[KVT_REDIS] = s.evicted;
+    core->expired_blocks[KVT_REDIS] = s.expired;
+    gauges->held_blocks[KVT_REDIS] = s.blocks;
+    gauges->held_b[KVT_REDIS] = s.memory_b;
 }
 
 static void sample(struct runner *r, kvt_ns at)
@@ -116,7 +199,7 @@ static void sample(struct runner *r, kvt_ns at)
     results_sample(r->d->results, at, &stats, &gauges);
 }
 
-/* Has anything been computed, or anyone finished, in the last hour of the run's own time? */
+/* Has anything been computed, or anyone finished, in the last hour (real: minute) of the run's own time? */
 static int watch(struct runner *r, char *error)
 {
     struct kvt_core_stats stats;
@@ -127,12 +210,11 @@ static int watch(struct runner *r, char *error)
     if (moved != r->moved || kvt_core_unfinished(r->core) == 0) {
         r->moved = moved;
         r->moved_ns = r->now;
-    } else if (r->now - r->moved_ns > patience_ns) {
-        snprintf(
-            error, SCENARIO_ERROR_SIZE,
-            "the run is stuck: nothing has moved for an hour of its own time, %llu requests are "
-            "unfinished",
-            (unsigned long long)kvt_core_unfinished(r->core));
+    } else if (r->now - r->moved_ns > (r->real ? real_patience_ns : patience_ns)) {
+        snprintf(error, SCENARIO_ERROR_SIZE,
+                 "the run is stuck: nothing has moved for %s, %llu requests are unfinished",
+                 r->real ? "a minute" : "an hour of its own time",
+                 (unsigned long long)kvt_core_unfinished(r->core));
         return -EDEADLK;
     }
     return 0;
@@ -140,8 +222,24 @@ static int watch(struct runner *r, char *error)
 
 static int world_broke(int rc, char *error)
 {
-    snprintf(error, SCENARIO_ERROR_SIZE, "the world failed: %s", strerror(-rc));
+    if (rc == -EILSEQ)
+        snprintf(error, SCENARIO_ERROR_SIZE,
+                 "loaded KV differs from what was computed: a defect of kvtwin, please report it");
+    else
+        snprintf(error, SCENARIO_ERROR_SIZE, "the world failed: %s", strerror(-rc));
     return rc;
+}
+
+/* Lets the world come to `until`; a world with a clock of its own may be later, never earlier unless stopped. */
+static int advance_world(struct runner *r, kvt_ns until, char *error)
+{
+    int rc = r->world->advance(r->self, r->core, until);
+    if (rc != 0)
+        return world_broke(rc, error);
+    kvt_ns now = r->world->now ? r->world->now(r->self) : until;
+    if (now > r->now)
+        r->now = now;
+    return 0;
 }
 
 /* Advances to `until`, sampling on the way. */
@@ -152,10 +250,11 @@ static int advance(struct runner *r, kvt_ns until, char *error)
         kvt_ns due = results_next_sample(r->d->results);
         if (due > until)
             break;
-        rc = r->world->advance(r->self, r->core, due);
+        rc = advance_world(r, due, error);
         if (rc != 0)
-            return world_broke(rc, error);
-        r->now = due;
+            return rc;
+        if (*r->d->stop)
+            break;
         sample(r, due);
         rc = watch(r, error);
         if (rc != 0)
@@ -163,18 +262,19 @@ static int advance(struct runner *r, kvt_ns until, char *error)
     }
     if (*r->d->stop)
         return -EINTR;
-    rc = r->world->advance(r->self, r->core, until);
-    if (rc != 0)
-        return world_broke(rc, error);
-    r->now = until;
-    return 0;
+    rc = advance_world(r, until, error);
+    return rc == 0 && *r->d->stop ? -EINTR : rc;
 }
 
 static kvt_ns delivery_ns(const struct runner *r, const struct kvt_request *request)
 {
     kvt_ns at = request->arrive_ns;
+    const struct sim_config *sim = &r->d->resolved->sim;
     if (r->sim)
         at = kvt_ns_add(at, sim_world_frontend_ns(r->sim, request->prompt_tokens));
+    else if (r->real)
+        at = kvt_ns_add(at, sim->frontend_ns +
+                                (kvt_ns)ceil(request->prompt_tokens * sim->hash_ns_per_token));
     return at > r->now ? at : r->now;
 }
 
@@ -205,11 +305,21 @@ static int feed(struct runner *r, char *error)
     return got;
 }
 
+/* Is there something to wait for? In real time a timer that nobody needs any more is not worth waiting for. */
+static bool goes_on(const struct runner *r, kvt_ns next)
+{
+    struct be_world_stats stats;
+    if (!r->real || next == KVT_NEVER)
+        return next != KVT_NEVER;
+    be_world_stats(real_world(r->real), &stats);
+    return stats.under_way > 0 || kvt_core_unfinished(r->core) > 0;
+}
+
 /* Lets everything under way come to its end. */
 static int drain(struct runner *r, char *error)
 {
-    for (kvt_ns next; (next = r->world->next(r->self)) != KVT_NEVER;) {
-        kvt_ns until = kvt_ns_add(r->now, drain_ns);
+    for (kvt_ns next; goes_on(r, next = r->world->next(r->self));) {
+        kvt_ns until = kvt_ns_add(r->now, r->real ? real_drain_ns : drain_ns);
         int rc = advance(r, next > until ? next : until, error);
         if (rc == 0)
             rc = watch(r, error);
@@ -262,6 +372,16 @@ static int collect_parts(const struct runner *r, struct parts *parts)
     return 0;
 }
 
+static int end_record(struct runner *r, char *error)
+{
+    if (!r->recording)
+        return 0;
+    int rc = kvt_record_finish(&r->record);
+    if (rc != 0)
+        snprintf(error, SCENARIO_ERROR_SIZE, "the recording: %s", strerror(-rc));
+    return rc;
+}
+
 /* Takes the last look at core and world and closes the results. */
 static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, void **kept,
                   char *error)
@@ -270,13 +390,20 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     struct kvt_core_gauges gauges;
     uint64_t orphan_b[KVT_TIERS];
     char digest[33];
+    char device[320] = "";
     struct parts parts;
     int rc = collect_parts(r, &parts);
+    if (r->real) {
+        be_world_ask(real_world(r->real));
+        real_describe(r->real, device, sizeof device);
+    }
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
     add_servers(r, &stats, &gauges);
     kvt_core_orphans(r->core, orphan_b);
     kvt_core_digest(r->core, digest);
+    if (r->d->meter)
+        meter_end(r->d->meter, &stats, &gauges, digest);
     const struct results_end end = {
         .stats = &stats,
         .gauges = &gauges,
@@ -284,6 +411,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
         .busy = parts.busy,
         .n_busy = parts.n,
         .digest = digest,
+        .device = device,
         .interrupted = interrupted,
         .wall_ns = wall_clock_ns() - began_wall_ns,
         .core_memory_b = kvt_core_memory_b(r->core),
@@ -314,9 +442,14 @@ int drive_run(const struct drive *d, void **kept, char *error)
     }
     if (rc == 0 || rc == -EINTR) {
         int closed = finish(&r, rc == -EINTR, began_wall_ns, kept, error);
+        if (closed == 0)
+            closed = end_record(&r, error);
         rc = closed ? closed : rc;
     }
+    if (r.recording)
+        kvt_record_release(&r.record);
     kvt_core_free(r.core);
+    real_close(r.real);
     sim_world_free(r.sim);
     kvt_null_free(r.null);
     return rc;

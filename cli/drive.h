@@ -9,13 +9,20 @@
  * prompts of one after the other to the engines, so a short prompt does not overtake a long one.
  *
  * Two watchdogs turn a livelock into a message: the world has no next event while requests are unfinished;
- * or events go on for an hour of the run's own time while nothing is computed and nobody finishes.
+ * or events go on for an hour of the run's own time (real world: a minute) while nothing is computed and nobody finishes.
+ *
+ * The real world has a clock of its own, so `now` is what it says: a request is delivered when its time has come, or as
+ * soon as the loop is free, and latency still counts from the planned arrival. Tokenising and the serving front end are
+ * modelled there, like GPU time, and hold a request back as long as in the simulation.
  */
 #ifndef CLI_DRIVE_H
 #define CLI_DRIVE_H
 
 #include <signal.h>
 
+#include "../core/record.h"
+#include "meter.h"
+#include "real.h"
 #include "resolve.h"
 #include "results.h"
 
@@ -30,7 +37,11 @@ struct drive_source {
 
 struct drive {
     const struct resolved *resolved;
-    enum scenario_world world; /* null or sim */
+    enum scenario_world world;
+    const struct real_plan *plan; /* real world only */
+    const struct kvt_sink
+        *record; /* every input of core is written there (core/record.h); NULL: nowhere */
+    struct meter *meter; /* measures every operation; NULL: nobody does */
     struct drive_source source;
     struct results *results;
     const char *label;                 /* of the progress bar */

@@ -78,6 +78,7 @@ struct results_end {
     const struct results_busy *busy;
     size_t n_busy;
     const char *digest; /* hex, of the decisions; copied */
+    const char *device; /* real world: what the KV was kept in; "" or NULL elsewhere. Copied */
     bool interrupted;   /* the user stopped it: figures cover what was done until then */
     uint64_t wall_ns;   /* real time spent on this run, for run.json */
     uint64_t core_memory_b, tracked_blocks; /* for run.json */

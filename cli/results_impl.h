@@ -90,7 +90,7 @@ struct results {
     struct results_busy *busy; /* engines first */
     size_t n_busy;
     char (*engine_names)[24];
-    char digest[65];
+    char digest[65], device[320];
     bool interrupted;
     uint64_t wall_ns, core_memory_b, tracked_blocks;
 };

@@ -104,6 +104,10 @@ static void put_identity(struct object *o, const struct results *r)
     put_text(o, "scenario_sha256", p->scenario_sha256);
     put_text(o, "question", p->question);
     put_text(o, "world", p->world);
+    if (*r->device != '\0') {
+        put_text(o, "device", r->device);
+        put_text(o, "compute", "modelled");
+    }
     put_seed(o, p->seed);
     put_text(o, "revision", p->revision);
     put_text(o, "decisions_digest", r->digest);

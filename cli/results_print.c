@@ -118,6 +118,8 @@ static void print_head(const struct table *t, const struct results *r)
         fprintf(t->out, "%s on %u engine%s of %u x %s; blocks of %u tokens, pages of %u\n",
                 p->model, p->engines, p->engines == 1 ? "" : "s", p->gpus_per_engine, p->gpu,
                 p->block_tokens, p->page_tokens);
+    if (*r->device != '\0')
+        fprintf(t->out, "%s\n", r->device);
 }
 
 static void print_traffic(const struct table *t, const struct results *r,

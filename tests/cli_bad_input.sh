@@ -101,8 +101,7 @@ refuse 'no scenario' '^kvtwin run: SCENARIO: expected a file' run
 refuse 'missing scenario' '^no/such.yaml: expected a readable file' run no/such.yaml
 refuse 'unknown option' '^kvtwin run: --fast: unknown option' run scenarios/quickstart.yaml --fast
 refuse 'option without value' '^kvtwin run: --out: expected a value' run scenarios/quickstart.yaml --out
-refuse 'unknown world' '^--world: expected null or sim$' run scenarios/quickstart.yaml --world moon
-refuse 'real world' 'real world is not built in this version' run scenarios/quickstart.yaml --world real
+refuse 'unknown world' '^--world: expected null, sim or real$' run scenarios/quickstart.yaml --world moon
 refuse 'two scenarios' '^kvtwin run: b.yaml: expected one scenario' run a.yaml b.yaml
 printf '%b' "$small" >"$s"
 touch "$scratch/file"

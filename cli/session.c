@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * session.c - session.h: everything that a run reads, checked before anything is written.
+ *
+ * Files are looked for where the user is first: a scenario in the working folder, then among those that come with the
+ * program; a trace in the working folder, then beside its scenario.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "datadir.h"
+
+/* A scenario that comes with the program is found wherever the program is called. */
+static const char *find_scenario(const char *given, char *path, size_t size)
+{
+    char data[PATH_MAX];
+    if (given[0] == '/' || access(given, F_OK) == 0 || datadir_find(data, sizeof data) != 0)
+        return given;
+    if ((size_t)snprintf(path, size, "%s/%s", data, given) >= size || access(path, R_OK) != 0)
+        return given;
+    return path;
+}
+
+static int load_scenario(struct session *run, const struct session_arguments *a)
+{
+    char path[PATH_MAX], world[64];
+    struct scenario *s = &run->scenario;
+    int rc = scenario_load(s, find_scenario(a->scenario, path, sizeof path), run->error);
+    for (size_t i = 0; rc == 0 && i < a->n_sets; i++)
+        rc = scenario_set(s, a->sets[i], run->error);
+    if (rc == 0 && a->world && strcmp(a->world, "null") != 0 && strcmp(a->world, "sim") != 0 &&
+        strcmp(a->world, "real") != 0) {
+        snprintf(run->error, sizeof run->error, "--world: expected null, sim or real");
+        rc = -EINVAL;
+    }
+    if (rc == 0 && a->world) {
+        snprintf(world, sizeof world, "world=%.40s", a->world);
+        rc = scenario_set(s, world, run->error);
+    }
+    if (rc == 0)
+        rc = scenario_type(s, run->error);
+    if (rc == 0 && scenario_hash(s, run->sha256) != 0) {
+        snprintf(run->error, sizeof run->error, "SHA-256 is not available");
+        rc = -EIO;
+    }
+    return rc;
+}
+
+static int load_catalog(struct session *run, const char *profile)
+{
+    char data[PATH_MAX], folder[PATH_MAX + 32];
+    if (datadir_find(data, sizeof data) != 0) {
+        snprintf(run->error, sizeof run->error,
+                 "expected scenarios/catalog in the working folder, beside the program, or where "
+                 "KVTWIN_DATA says");
+        return -ENOENT;
+    }
+    snprintf(folder, sizeof folder, "%s/scenarios/catalog", data);
+    int rc = catalog_load(&run->catalog, folder, run->error, sizeof run->error);
+    if (rc == 0 && profile)
+        rc = catalog_overlay(run->catalog, profile, run->error, sizeof run->error);
+    return rc;
+}
+
+int session_load(struct session *s, const struct session_arguments *a)
+{
+    int rc = load_scenario(s, a);
+    return rc ? rc : load_catalog(s, a->profile);
+}
+
+/* The trace: as given, seen from the working folder; else from the scenario's folder. */
+static int find_trace(struct session *run)
+{
+    const struct scenario *s = &run->scenario;
+    const char *given = s->workload.trace, *slash = strrchr(s->path, '/');
+    int n = snprintf(run->trace, sizeof run->trace, "%s", given);
+    if (access(given, F_OK) != 0 && given[0] != '/' && slash)
+        n = snprintf(run->trace, sizeof run->trace, "%.*s/%s", (int)(slash - s->path), s->path,
+                     given);
+    if (n > 0 && (size_t)n < sizeof run->trace && access(run->trace, F_OK) == 0)
+        return 0;
+    char want[300];
+    snprintf(want, sizeof want, "expected a file, but there is no %.200s", given);
+    return resolve_refuse(s, "workload.trace", want, run->error);
+}
+
+int session_workload(struct session *run)
+{
+    const struct scenario *s = &run->scenario;
+    const struct scenario_workload *w = &s->workload;
+    struct wl_options options;
+    struct wl_error why = {""};
+    int rc = w->trace ? find_trace(run) : 0;
+    if (rc != 0)
+        return rc;
+    wl_options_init(&options);
+    options.path = w->trace ? run->trace : NULL;
+    options.generate = w->generate;
+    options.format = (enum wl_format)w->format;
+    options.trace_block_tokens = (uint32_t)w->trace_block_tokens;
+    options.block_tokens = (uint32_t)s->cache.block_tokens;
+    options.partial_blocks = s->cache.partial_blocks;
+    options.tenant_salts = w->tenant_salts;
+    options.model_epoch = s->cache.model_epoch;
+    options.layout = s->cluster.model;
+    options.seed = s->seed;
+    options.rate_scale = w->rate_scale;
+    options.skip = w->skip;
+    options.limit = w->limit;
+    options.warmup_ns = w->warmup_ns;
+    options.max_output_tokens =
+        w->max_output_tokens < UINT32_MAX ? (uint32_t)w->max_output_tokens : UINT32_MAX;
+    options.synth = (struct wl_synth){.system_tokens = (uint32_t)w->synth_system_tokens,
+                                      .continues = w->synth_continues,
+                                      .idle_ns = w->synth_idle_ns};
+    rc = wl_open(&run->source, &options, &why);
+    if (rc != 0) {
+        snprintf(run->error, sizeof run->error, "%s", why.text);
+        return rc;
+    }
+    wl_source_info(run->source, &run->info);
+    return 0;
+}
+
+int session_resolve(struct session *run)
+{
+    uint32_t block = run->source ? run->info.block_tokens : WL_BLOCK_TOKENS;
+    int rc = resolve(&run->resolved, &run->scenario, run->catalog, block, run->error);
+    run->resolved.core.expected_blocks = run->source ? run->info.distinct_keys : 0;
+    if (rc == 0 && run->scenario.world == WORLD_REAL)
+        rc = real_plan_init(&run->plan, &run->resolved, &run->scenario, run->catalog, run->error);
+    return rc;
+}
+
+void session_close(struct session *s)
+{
+    real_plan_release(&s->plan);
+    wl_close(s->source);
+    catalog_free(s->catalog);
+    scenario_release(&s->scenario);
+}
+
+/* ---- Small answers ----------------------------------------------------------------------------------- */
+
+int session_exit(int status)
+{
+    return status == -ENOMEM || status == -EIO ? EXIT_FAILED : EXIT_BAD_INPUT;
+}
+
+const char *session_world(const struct session *s)
+{
+    static const char *const names[] = {"null", "sim", "real"};
+    return names[s->scenario.world];
+}
+
+char *session_name(const struct session *s, char *name, size_t size)
+{
+    const char *slash = strrchr(s->scenario.path, '/');
+    const char *base = slash ? slash + 1 : s->scenario.path;
+    const char *dot = strrchr(base, '.');
+    snprintf(name, size, "%.*s", (int)(dot && dot > base ? dot - base : INT_MAX), base);
+    return name;
+}
+
+static int next_request(void *self, struct kvt_request *request, char *error, size_t error_size)
+{
+    struct wl_source *source = self;
+    int got = wl_next(source, request);
+    if (got < 0)
+        snprintf(error, error_size, "%s", wl_source_error(source));
+    return got;
+}
+
+struct drive_source session_source(struct session *s)
+{
+    wl_rewind(s->source);
+    return (
+        struct drive_source){.next = next_request, .self = s->source, .expected = s->info.requests};
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * session.h - the input of a run: scenario, catalogue, profile, workload, and what they resolve to.
+ *
+ *      session_load       scenario with --world and --set; catalogue with --profile
+ *      session_workload   opens the trace, or the generator
+ *      session_resolve    the numbers that core and world run on; for the real world also its plan
+ *      session_close
+ *
+ * In this order, each once; nothing is written, and no server or device is touched. Messages are one line in `error`; which exit code
+ * they deserve says session_exit.
+ */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include <limits.h>
+
+#include "../workload/workload.h"
+#include "catalog.h"
+#include "drive.h"
+#include "real.h"
+#include "resolve.h"
+#include "scenario.h"
+
+/* As the command line has it. Borrowed for the session's life. */
+struct session_arguments {
+    const char *scenario;    /* path, as given */
+    const char *world;       /* "null", "sim", "real"; NULL: the scenario's */
+    const char *profile;     /* NULL: none */
+    const char *const *sets; /* "key=value" */
+    size_t n_sets;
+};
+
+struct session {
+    struct scenario scenario;
+    struct catalog *catalog;
+    struct wl_source *source;
+    struct wl_info info;
+    struct resolved resolved;
+    struct real_plan plan; /* the real world only */
+    char trace[PATH_MAX], sha256[65];
+    char error[SCENARIO_ERROR_SIZE];
+};
+
+/* *s is zero before. Each returns 0, or a negative errno with s->error. */
+KVT_MUST_CHECK int session_load(struct session *s, const struct session_arguments *a);
+KVT_MUST_CHECK int session_workload(struct session *s);
+/* -ENOSPC: the model does not fit its GPUs, and s->resolved.budget says why. */
+KVT_MUST_CHECK int session_resolve(struct session *s);
+/* Safe in any state. */
+void session_close(struct session *s);
+
+/* Exit code for a status that one of the above returned. */
+int session_exit(int status);
+
+/* "null", "sim", "real". */
+const char *session_world(const struct session *s);
+/* The scenario's file name without folder and ending: what results are called. Returns name. */
+char *session_name(const struct session *s, char *name, size_t size);
+/* Requests of the workload from its beginning. */
+struct drive_source session_source(struct session *s);
+
+#endif
