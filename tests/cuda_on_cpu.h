@@ -57,8 +57,15 @@ typedef struct {
 #define K_SHARED    static
 #define K_BARRIER() cuda_on_cpu_barrier(__LINE__)
 #define K_ADD(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
+/* Launches run at once, or go where CUDA_ON_CPU_LAUNCH leads them: (entry, args, bytes of args, grid_x, grid_y,
+ * block, stream) -> int. */
+#ifndef CUDA_ON_CPU_LAUNCH
+#define CUDA_ON_CPU_LAUNCH(entry, args, args_b, grid_x, grid_y, block, stream)                     \
+    ((void)(args_b), (void)(stream), cuda_on_cpu_run(entry, args, grid_x, grid_y, block))
+#endif
 #define K_LAUNCH(kernel, grid_x, grid_y, block, stream, args)                                      \
-    ((void)(stream), cuda_on_cpu_launch(kernel##_entry, &(args), (grid_x), (grid_y), (block)))
+    CUDA_ON_CPU_LAUNCH(kernel##_entry, &(args), sizeof(args), grid_x, grid_y, block, stream)
 
 /* ---- A launch ------------------------------------------------------------------------------------------- */
 
@@ -67,7 +74,6 @@ enum { CUDA_ON_CPU_DIVERGED = 719 }; /* cudaErrorLaunchFailure */
 static struct {
     uint32_t most_x, most_y, most_block; /* 0: as the launcher says */
     uint64_t launches, blocks, barriers;
-    int fail; /* what the next launch returns instead of running */
 
     pthread_mutex_t lock;
     pthread_cond_t turned;
@@ -145,15 +151,10 @@ static uint32_t cuda_on_cpu_least(uint32_t n, uint32_t most)
 }
 
 /* Returns 0, or CUDA_ON_CPU_DIVERGED. One launch at a time. */
-static int cuda_on_cpu_launch(void (*entry)(const void *args), const void *args, uint32_t grid_x,
-                              uint32_t grid_y, uint32_t block)
+static int cuda_on_cpu_run(void (*entry)(const void *args), const void *args, uint32_t grid_x,
+                           uint32_t grid_y, uint32_t block)
 {
     pthread_t threads[1024];
-    if (cuda_on_cpu.fail != 0) {
-        int fail = cuda_on_cpu.fail;
-        cuda_on_cpu.fail = 0;
-        return fail;
-    }
     if (grid_x == 0 || grid_y == 0 || block == 0 || block > 1024 || grid_y > 65535)
         return 9; /* cudaErrorInvalidConfiguration */
     gridDim = (struct cuda_dim){cuda_on_cpu_least(grid_x, cuda_on_cpu.most_x),
