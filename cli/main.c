@@ -22,6 +22,7 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "one scenario: a summary table, files in results/"},
+    {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},
     {"trace", cmd_trace, "know, convert and generate traffic"},
     {"catalog", cmd_catalog,

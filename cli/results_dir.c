@@ -11,6 +11,7 @@
 #include "results_dir.h"
 
 #include "results.h"
+#include "validate.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -35,14 +36,18 @@ static bool has_suffix(const char *name, const char *suffix)
     return n > m && strcmp(name + n - m, suffix) == 0;
 }
 
-/* Ours to delete: what a run writes, and what is drawn or computed from it. */
+static bool is_listed(const char *name, const char *const *files)
+{
+    while (*files != NULL && strcmp(name, *files) != 0)
+        files++;
+    return *files != NULL;
+}
+
+/* Ours to delete: what a run or a validation writes, and what is drawn or computed from it. */
 static bool is_result_file(const char *name)
 {
-    for (const char *const *file = results_files; *file != NULL; file++) {
-        if (strcmp(name, *file) == 0)
-            return true;
-    }
-    return has_suffix(name, ".svg") || has_suffix(name, ".png") ||
+    return is_listed(name, results_files) || is_listed(name, validate_files) ||
+           has_suffix(name, ".svg") || has_suffix(name, ".png") ||
            strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
 }
 
