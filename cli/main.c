@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"trace", cmd_trace, "know, convert and generate traffic"},
     {"catalog", cmd_catalog,
      "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
+    {"inspect", cmd_inspect, "decode and verify a stored value, from a file or a Redis"},
     {"doctor", cmd_doctor, "what this machine can run, and what is missing"},
 };
 
