@@ -7,6 +7,8 @@
 #   make check          set up this machine, build with -Werror, prove the layers, run every test
 #   make asan           (ubsan, tsan) the same tests under a sanitizer
 #   make fuzz           libFuzzer on every tests/fuzz_*.c; T=name for one, S=seconds for each
+#   make cuda           with CUDA kernels, where nvcc is: build/cuda/kvtwin
+#   make check-gpu      kernels and device on hardware; says "skipped" where there is none
 #   make bench          every tests/bench_*.c, one after another
 #   make layers         include rules, and core's symbols against tests/core-symbols.txt
 #   make tidy           clang-tidy, warnings as errors
@@ -17,7 +19,8 @@
 # One file, not recursive. Sources are found by folder: a new .c file is built without a word here. So is a
 # new test (tests/test_x.c), fuzz target (tests/fuzz_x.c) and benchmark (tests/bench_x.c), each a program of
 # its own. Everything made lands under BUILD, and BUILD's last name picks the flags: build/release has
-# assertions off, build/asan the address sanitizer, any other name plain flags with assertions on.
+# assertions off, build/asan the address sanitizer, build/cuda has GPUs (and needs nvcc), any other name plain flags
+# with assertions on.
 #
 # Variables: BUILD, CC, CFLAGS (optimisation and debugging only), FOLDERS (fewer source folders, to work on
 # one while another is broken: make BUILD=build/mine FOLDERS='core sim' build/mine/tests/test_evq),
@@ -48,6 +51,18 @@ extra.asan    := -fsanitize=address -fno-omit-frame-pointer
 extra.ubsan   := -fsanitize=undefined -fno-sanitize-recover=undefined
 extra.tsan    := -fsanitize=thread
 extra.fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+# CUDA's runtime is linked in, and finds the driver by itself: the program starts on a machine without either.
+# libstdc++: nvcc's launches guard their statics with it. -fmad=false: kernels round as their twins on the CPU do.
+NVCC       ?= $(shell command -v nvcc)
+NVCC_FLAGS ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+ifeq ($(name),cuda)
+cuda_home  := $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
+cuda_units := $(wildcard kernels/*.cu)
+cuda_libs  := -L$(cuda_home)/lib64 -lcudart_static -lrt -ldl -l:libstdc++.a
+extra.cuda := $(extra.release) -DKVT_CUDA -isystem $(cuda_home)/include
+endif
+
 ifeq ($(name),fuzz)
 CC := clang
 else ifeq ($(origin CC),default)
@@ -63,7 +78,7 @@ CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 
 # -ffp-contract=off: no fused multiply-add, so that a figure is the same on every machine.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. $(WARN) $(CFLAGS) -ffp-contract=off $(extra.$(name)) $(PKG_FLAGS)
-LIBS       = -lcyaml $(PKG_LIBS) -lm -lpthread
+LIBS       = -lcyaml $(PKG_LIBS) $(cuda_libs) -lm -lpthread
 
 ifneq ($(V),)
 Q   :=
@@ -81,7 +96,7 @@ DATADIR  := $(PREFIX)/share/kvtwin
 # ---- What there is ----------------------------------------------------------------------------------
 
 sources  := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
-objects  := $(sources:%.c=$(BUILD)/%.o)
+objects  := $(sources:%.c=$(BUILD)/%.o) $(cuda_units:%=$(BUILD)/%.o)
 main     := $(BUILD)/cli/main.o
 library  := $(BUILD)/libkvtwin.a
 programs  = $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/$(1)_*.c)))
@@ -89,7 +104,8 @@ tests    := $(call programs,test)
 benches  := $(call programs,bench)
 fuzzers  := $(call programs,fuzz)
 scripts  := $(sort $(wildcard tests/cli_*.sh))
-tidy     := $(sources) $(sort $(wildcard tests/*.c))
+# check_gpu wants the headers of CUDA.
+tidy     := $(sources) $(filter-out tests/check_gpu.c,$(sort $(wildcard tests/*.c)))
 readable := $(sort $(wildcard $(addsuffix /*.[ch],$(FOLDERS) tests)))
 
 all: $(BUILD)/kvtwin
@@ -105,6 +121,25 @@ $(library): $(filter-out $(main),$(objects))
 $(BUILD)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) $(told) -MMD -MP -c -o $@ $<
+
+# Prints what each kernel takes of a multiprocessor.
+$(BUILD)/%.cu.o: %.cu
+	$(Q)mkdir -p $(@D)
+	$(call say,NVCC,$<)$(NVCC) -O3 -std=c++17 -fmad=false $(NVCC_FLAGS) -Xptxas -v -MMD -MP -MF $(@:.o=.d) \
+	    -c -o $@ $< 2>&1 | awk "$$RESOURCES"
+
+# ptxas -v, one line per kernel; everything else as it is.
+define RESOURCES
+/Compiling entry function/ { split($$0, quoted, "'"); kernel = quoted[2]; arch = quoted[4]; next }
+/Used [0-9]+ registers/ { sub(/.*Used /, ""); printf "  %-6s %-24s %s\n", arch, kernel, $$0; next }
+/Compile time|gmem|Function properties|0 bytes stack frame, 0 bytes spill/ { next }
+{ print; if (/error/) bad = 1 }
+END { exit bad }
+endef
+export RESOURCES
+
+$(BUILD)/tests/check_%: $(BUILD)/tests/check_%.o $(library)
+	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(library)
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
@@ -144,6 +179,14 @@ tests: $(tests) $(fuzzers)
 
 check: setup-machine
 	$(again) BUILD=build/check WERROR=1 check-here
+
+cuda: setup-machine
+	$(Q)[ -n "$(NVCC)" ] || { echo 'make cuda needs nvcc: install the CUDA toolkit, or set NVCC=' >&2; exit 1; }
+	$(again) BUILD=build/cuda NVCC=$(NVCC) all
+
+check-gpu: setup-machine
+	$(if $(NVCC),$(again) BUILD=build/cuda NVCC=$(NVCC) build/cuda/tests/check_gpu,@:)
+	$(Q)$(if $(NVCC),build/cuda/tests/check_gpu,echo 'skipped: no GPU (and no nvcc to build for one)')
 
 asan ubsan tsan: setup-machine
 	$(again) BUILD=build/$@ sanitize-here
@@ -214,5 +257,5 @@ uninstall:
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests check asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
+.PHONY: all tests check cuda check-gpu asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
         setup-machine demo install install-files uninstall clean FORCE

@@ -56,26 +56,22 @@ __attribute__((target("avx,f16c"))) static size_t f32_to_fp16_f16c(const float *
                                                                    size_t n)
 {
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
+    for (; n - i >= 8; i += 8) {
         __m256 x = _mm256_loadu_ps(from + i);
         _mm_storeu_si128((void *)(to + i), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
     }
-    for (; i < n; i++)
-        to[i] = k_fp16_of(from[i]);
-    return n;
+    return f32_to_fp16(from + i, to + i, n - i);
 }
 
 __attribute__((target("avx,f16c"))) static size_t fp16_to_f32_f16c(const uint16_t *from, float *to,
                                                                    size_t n)
 {
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
+    for (; n - i >= 8; i += 8) {
         __m128i x = _mm_loadu_si128((const void *)(from + i));
         _mm256_storeu_ps(to + i, _mm256_cvtph_ps(x));
     }
-    for (; i < n; i++)
-        to[i] = k_of_fp16(from[i]);
-    return n;
+    return fp16_to_f32(from + i, to + i, n - i);
 }
 
 #endif

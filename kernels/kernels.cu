@@ -7,7 +7,7 @@
  */
 #include <cuda_runtime.h>
 
-#define K_KERNEL(name, type) static __global__ void name(type a)
+#define K_KERNEL(name, type) extern "C" __global__ void name(type a)
 #define K_SHARED             __shared__
 #define K_BARRIER()          __syncthreads()
 #define K_ADD(p, v)          atomicAdd((unsigned long long *)(p), (unsigned long long)(v))
