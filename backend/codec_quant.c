@@ -106,29 +106,52 @@ static float get_float(const unsigned char *bytes)
     return x;
 }
 
-/* Writes scale and zero of group g and says by what x - zero is multiplied. False: the range is no float. */
-static bool put_group(const struct matrix *m, unsigned char *out, size_t g, float low, float high,
-                      float *inverse)
+/* Writes scales and zeroes of groups [g, g + n), n <= BE_TILE, and says by what each x - zero is multiplied. Returns how
+ * many of them have a range that is no float. */
+K_VARIANTS(uint32_t, put_pairs,
+           (unsigned char *restrict scales, unsigned char *restrict zeroes, float most,
+            const float *restrict low, const float *restrict high, float *restrict inverse,
+            size_t n),
+           (scales, zeroes, most, low, high, inverse, n))
 {
-    const float range = high - low;
-    float scale = range / m->most;
-    if (!isfinite(range))
-        return false;
-    const bool constant = scale < FLT_MIN;
-    scale = constant ? 0 : scale;
-    *inverse = constant ? 0 : m->most / range;
-    put_float(out + 4 * g, scale);
-    put_float(out + 4 * (m->groups + g), low);
-    return true;
+    uint32_t odd = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float range = high[i] - low[i], scale = range / most;
+        odd += !(range <= FLT_MAX) ? 1U : 0U;
+        inverse[i] = scale < FLT_MIN ? 0 : most / range;
+        put_float(scales + 4 * i, scale < FLT_MIN ? 0 : scale);
+        put_float(zeroes + 4 * i, low[i]);
+    }
+    return odd;
 }
 
-/* Reads them; false for what put_group never writes. */
-static bool get_group(const struct matrix *m, const unsigned char *in, size_t g, float *scale,
-                      float *zero)
+static bool put_groups(const struct matrix *m, unsigned char *out, size_t g, const float *low,
+                       const float *high, float *inverse, size_t n)
 {
-    *scale = get_float(in + 4 * g);
-    *zero = get_float(in + 4 * (m->groups + g));
-    return *scale >= 0 && isfinite(*zero) && isfinite(*zero + m->most * *scale);
+    return put_pairs(out + 4 * g, out + 4 * (m->groups + g), m->most, low, high, inverse, n) == 0;
+}
+
+/* Reads them; returns how many are none that put_pairs writes. */
+K_VARIANTS(uint32_t, get_pairs,
+           (const unsigned char *restrict scales, const unsigned char *restrict zeroes, float most,
+            float *restrict scale, float *restrict zero, size_t n),
+           (scales, zeroes, most, scale, zero, n))
+{
+    uint32_t odd = 0;
+    for (size_t i = 0; i < n; i++) {
+        scale[i] = get_float(scales + 4 * i);
+        zero[i] = get_float(zeroes + 4 * i);
+        odd += !(scale[i] >= 0) ? 1U : 0U;
+        odd += !(fabsf(zero[i]) <= FLT_MAX) ? 1U : 0U;
+        odd += !(fabsf(zero[i] + most * scale[i]) <= FLT_MAX) ? 1U : 0U;
+    }
+    return odd;
+}
+
+static bool get_groups(const struct matrix *m, const unsigned char *in, size_t g, float *scale,
+                       float *zero, size_t n)
+{
+    return get_pairs(in + 4 * g, in + 4 * (m->groups + g), m->most, scale, zero, n) == 0;
 }
 
 /* ---- Loops over a tile ------------------------------------------------------------------------------ */
@@ -214,9 +237,14 @@ K_VARIANTS(size_t, unpack_nibbles,
 {
     size_t i = 0;
     for (; i + RUN <= n; i += RUN)
-        for (size_t j = 0; j < RUN / 2; j++) {
-            codes[i + j] = in[i / 2 + j] & 15;
-            codes[i + RUN / 2 + j] = in[i / 2 + j] >> 4;
+        for (size_t j = 0; j < RUN / 2;
+             j += 8) { /* eight bytes at a time; each stays in its place */
+            uint64_t word, low, high;
+            memcpy(&word, in + i / 2 + j, sizeof word);
+            low = word & UINT64_C(0x0f0f0f0f0f0f0f0f);
+            high = word >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f);
+            memcpy(codes + i + j, &low, sizeof low);
+            memcpy(codes + i + RUN / 2 + j, &high, sizeof high);
         }
     const size_t half = (n - i + 1) / 2;
     for (size_t j = 0; j < half; j++) {
@@ -277,9 +305,8 @@ static bool quantise_k(const struct matrix *m, const unsigned char *raw, unsigne
         be_to_floats(m->dtype, raw_at(m, raw, t, c), x, n);
         widen_range(x, low, high, n);
     }
-    for (size_t i = 0; i < n; i++)
-        if (!put_group(m, out, from / m->group * m->per_line + c + i, low[i], high[i], &inverse[i]))
-            return false;
+    if (!put_groups(m, out, from / m->group * m->per_line + c, low, high, inverse, n))
+        return false;
     for (size_t t = from; t < to; t++) {
         be_to_floats(m->dtype, raw_at(m, raw, t, c), x, n);
         put_codes(m, x, low, inverse, out + code_at(m, t, c), n);
@@ -291,14 +318,27 @@ static bool dequantise_k(const struct matrix *m, const unsigned char *in, unsign
                          size_t from, size_t to, size_t c, size_t n)
 {
     float x[BE_TILE], zero[BE_TILE], scale[BE_TILE];
-    for (size_t i = 0; i < n; i++)
-        if (!get_group(m, in, from / m->group * m->per_line + c + i, &scale[i], &zero[i]))
-            return false;
+    if (!get_groups(m, in, from / m->group * m->per_line + c, scale, zero, n))
+        return false;
     for (size_t t = from; t < to; t++) {
         get_codes(m, in + code_at(m, t, c), zero, scale, x, n);
         be_from_floats(m->dtype, x, raw + (t * m->channels + c) * m->element_b, n);
     }
     return true;
+}
+
+/* One number for each group of [c, c + n) becomes one for each channel. */
+K_VARIANTS(size_t, spread,
+           (const float *restrict of_group, float *restrict of_channel, size_t group, size_t n),
+           (of_group, of_channel, group, n))
+{
+    size_t i = 0, g = 0;
+    for (; group == RUN && i + RUN <= n; i += RUN, g++)
+        for (size_t k = 0; k < RUN; k++)
+            of_channel[i + k] = of_group[g];
+    for (size_t k = i; k < n; k++) /* a last, shorter one; or the only one */
+        of_channel[k] = of_group[g];
+    return n;
 }
 
 /* The whole row is one group: two passes over its tiles. */
@@ -313,12 +353,11 @@ static bool quantise_v_row(const struct matrix *m, const unsigned char *raw, uns
         be_to_floats(m->dtype, raw_at(m, raw, t, c), x, n);
         fold_range(x, &low, &high, n);
     }
-    if (!put_group(m, out, t, low, high, &inverse[0]))
+    if (!put_groups(m, out, t, &low, &high, &inverse[0], 1))
         return false;
-    for (size_t i = 0; i < least_of(BE_TILE, m->channels); i++) {
-        zero[i] = low;
-        inverse[i] = inverse[0];
-    }
+    spread(&low, zero, 0, least_of(BE_TILE, m->channels));
+    const float inverse_of_row = inverse[0];
+    spread(&inverse_of_row, inverse, 0, least_of(BE_TILE, m->channels));
     for (size_t c = 0; c < m->channels; c += BE_TILE) {
         const size_t n = least_of(BE_TILE, m->channels - c);
         if (m->channels > BE_TILE)
@@ -328,23 +367,48 @@ static bool quantise_v_row(const struct matrix *m, const unsigned char *raw, uns
     return true;
 }
 
+/* Least and greatest of each run. */
+K_VARIANTS(size_t, range_of_runs,
+           (const float *restrict x, float *restrict low, float *restrict high, size_t n),
+           (x, low, high, n))
+{
+    size_t i = 0, g = 0;
+    for (; i + RUN <= n; i += RUN, g++) {
+        const float *run = x + i;
+        float least[RUN / 4], greatest[RUN / 4];
+        for (size_t k = 0; k < RUN / 4; k++)
+            least[k] = greatest[k] = run[k];
+        for (size_t part = RUN / 4; part < RUN; part += RUN / 4)
+            for (size_t k = 0; k < RUN / 4; k++) {
+                least[k] = run[part + k] < least[k] ? run[part + k] : least[k];
+                greatest[k] = run[part + k] > greatest[k] ? run[part + k] : greatest[k];
+            }
+        for (size_t k = 1; k < RUN / 4; k++) {
+            least[0] = least[k] < least[0] ? least[k] : least[0];
+            greatest[0] = greatest[k] > greatest[0] ? greatest[k] : greatest[0];
+        }
+        low[g] = least[0];
+        high[g] = greatest[0];
+    }
+    for (size_t k = i; k < n; k++) {
+        low[g] = k == i || x[k] < low[g] ? x[k] : low[g];
+        high[g] = k == i || x[k] > high[g] ? x[k] : high[g];
+    }
+    return n;
+}
+
 /* Channels [c, c + n) of token t, in groups that are runs. */
 static bool quantise_v_runs(const struct matrix *m, const unsigned char *raw, unsigned char *out,
                             size_t t, size_t c, size_t n)
 {
     float x[BE_TILE], zero[BE_TILE], inverse[BE_TILE];
+    float low[BE_TILE / RUN], high[BE_TILE / RUN], inverses[BE_TILE / RUN];
     be_to_floats(m->dtype, raw_at(m, raw, t, c), x, n);
-    for (size_t i = 0; i < n; i += m->group) {
-        const size_t run = least_of(m->group, n - i);
-        float low = x[i], high = x[i], inverse_of_run;
-        fold_range(x + i, &low, &high, run);
-        if (!put_group(m, out, t * m->per_line + (c + i) / m->group, low, high, &inverse_of_run))
-            return false;
-        for (size_t k = i; k < i + run; k++) {
-            zero[k] = low;
-            inverse[k] = inverse_of_run;
-        }
-    }
+    range_of_runs(x, low, high, n);
+    if (!put_groups(m, out, t * m->per_line + c / RUN, low, high, inverses, (n + RUN - 1) / RUN))
+        return false;
+    spread(low, zero, RUN, n);
+    spread(inverses, inverse, RUN, n);
     put_codes(m, x, zero, inverse, out + code_at(m, t, c), n);
     return true;
 }
@@ -353,17 +417,13 @@ static bool dequantise_v(const struct matrix *m, const unsigned char *in, unsign
                          size_t t, size_t c, size_t n)
 {
     float x[BE_TILE], zero[BE_TILE], scale[BE_TILE];
-    for (size_t i = 0, run; i < n; i += run) {
-        float scale_of_run, zero_of_run;
-        const size_t g = (c + i) / m->group;
-        run = least_of((g + 1) * m->group - (c + i), n - i);
-        if (!get_group(m, in, t * m->per_line + g, &scale_of_run, &zero_of_run))
-            return false;
-        for (size_t k = i; k < i + run; k++) {
-            zero[k] = zero_of_run;
-            scale[k] = scale_of_run;
-        }
-    }
+    float scales[BE_TILE / RUN], zeroes[BE_TILE / RUN];
+    const size_t groups = m->four ? (n + RUN - 1) / RUN : 1;
+    const size_t g = t * m->per_line + (m->four ? c / RUN : 0);
+    if (!get_groups(m, in, g, scales, zeroes, groups))
+        return false;
+    spread(scales, scale, m->four ? RUN : 0, n);
+    spread(zeroes, zero, m->four ? RUN : 0, n);
     get_codes(m, in + code_at(m, t, c), zero, scale, x, n);
     be_from_floats(m->dtype, x, raw + (t * m->channels + c) * m->element_b, n);
     return true;
