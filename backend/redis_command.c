@@ -26,7 +26,7 @@ static int grow(struct be_redis *redis)
     uint32_t room = redis->slots_room ? 2 * redis->slots_room : 64;
     if (room < redis->slots_room || room == UINT32_MAX)
         return -ENOMEM;
-    struct be_command **slots = realloc(redis->slots, room * sizeof *slots);
+    struct be_command **slots = realloc(redis->slots, room * sizeof(struct be_command *));
     if (slots == NULL)
         return -ENOMEM;
     redis->slots = slots;

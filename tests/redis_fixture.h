@@ -88,7 +88,7 @@ static inline struct be_redis_config small_config(const struct be_redis_address 
         .connections = 1,
         .depth = 16,
         .max_value_b = 1 << 20,
-        .connect_timeout_ns = 200 * KVT_MILLISECOND,
+        .connect_timeout_ns = 5 * KVT_SECOND,
         .breaker_failures = 3,
         .breaker_pause_ns = 50 * KVT_MILLISECOND,
         .breaker_most_ns = 200 * KVT_MILLISECOND,
@@ -191,6 +191,17 @@ static inline const struct ticket *fixture_wait(const struct ticket *ticket)
         uv_run(&fixture.loop, UV_RUN_ONCE);
     }
     return ticket;
+}
+
+/* Runs until a connection is of use. */
+static inline void fixture_wait_connected(void)
+{
+    struct be_redis_stats stats = {0};
+    for (kvt_ns until_ns = uv_hrtime() + 10 * KVT_SECOND; stats.connects == 0;) {
+        ck_assert_msg(uv_hrtime() < until_ns, "no connection");
+        uv_run(&fixture.loop, UV_RUN_ONCE);
+        be_redis_stats(fixture.redis, 0, &stats);
+    }
 }
 
 /* Runs until the node is up (or down). */
