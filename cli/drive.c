@@ -372,6 +372,22 @@ static int collect_parts(const struct runner *r, struct parts *parts)
     return 0;
 }
 
+/* Also lets the servers say once more what they hold. */
+static void look_at_world(const struct runner *r, struct results_real *real)
+{
+    struct be_world *world = real_world(r->real);
+    struct be_world_stats stats;
+    be_world_ask(world);
+    be_world_stats(world, &stats);
+    *real = (struct results_real){.verified_b = stats.verified_b,
+                                  .corrupt_pieces = stats.corrupt_pieces,
+                                  .steps = stats.steps,
+                                  .late_steps = stats.late_steps,
+                                  .late_ns_most = stats.late_ns_most};
+    memcpy(real->operations, stats.ended, sizeof real->operations);
+    real_describe(r->real, real->device, sizeof real->device);
+}
+
 static int end_record(struct runner *r, char *error)
 {
     if (!r->recording)
@@ -390,13 +406,11 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     struct kvt_core_gauges gauges;
     uint64_t orphan_b[KVT_TIERS];
     char digest[33];
-    char device[320] = "";
+    struct results_real real;
     struct parts parts;
     int rc = collect_parts(r, &parts);
-    if (r->real) {
-        be_world_ask(real_world(r->real));
-        real_describe(r->real, device, sizeof device);
-    }
+    if (r->real)
+        look_at_world(r, &real);
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
     add_servers(r, &stats, &gauges);
@@ -411,7 +425,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
         .busy = parts.busy,
         .n_busy = parts.n,
         .digest = digest,
-        .device = device,
+        .real = r->real ? &real : NULL,
         .interrupted = interrupted,
         .wall_ns = wall_clock_ns() - began_wall_ns,
         .core_memory_b = kvt_core_memory_b(r->core),

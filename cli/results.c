@@ -437,7 +437,8 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     if (end->orphan_b != NULL)
         memcpy(r->orphan_b, end->orphan_b, sizeof r->orphan_b);
     snprintf(r->digest, sizeof r->digest, "%s", or_empty(end->digest));
-    snprintf(r->device, sizeof r->device, "%s", or_empty(end->device));
+    if (end->real != NULL)
+        r->real = *end->real;
     r->interrupted = end->interrupted;
     r->wall_ns = end->wall_ns;
     r->core_memory_b = end->core_memory_b;

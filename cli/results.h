@@ -70,6 +70,17 @@ struct results_busy {
     uint64_t jobs, bytes;
 };
 
+/* What the real world says of itself. */
+struct results_real {
+    char device[320]; /* what the KV was kept in; "": another world */
+    uint64_t verified_b,
+        corrupt_pieces; /* loaded KV that was compared; values that failed their check */
+    uint64_t operations[KVT_STATUSES]; /* by how they ended */
+    uint64_t steps,
+        late_steps; /* late: pages were filled more than a millisecond behind the modelled end */
+    kvt_ns late_ns_most;
+};
+
 /* What only the driver knows when the run is over. Copied, but for the names inside `busy`. */
 struct results_end {
     const struct kvt_core_stats *stats;
@@ -77,10 +88,10 @@ struct results_end {
     const uint64_t *orphan_b;             /* [KVT_TIERS], or NULL */
     const struct results_busy *busy;
     size_t n_busy;
-    const char *digest; /* hex, of the decisions; copied */
-    const char *device; /* real world: what the KV was kept in; "" or NULL elsewhere. Copied */
-    bool interrupted;   /* the user stopped it: figures cover what was done until then */
-    uint64_t wall_ns;   /* real time spent on this run, for run.json */
+    const char *digest;              /* hex, of the decisions; copied */
+    const struct results_real *real; /* NULL in other worlds; copied */
+    bool interrupted; /* the user stopped it: figures cover what was done until then */
+    uint64_t wall_ns; /* real time spent on this run, for run.json */
     uint64_t core_memory_b, tracked_blocks; /* for run.json */
 };
 

@@ -90,7 +90,8 @@ struct results {
     struct results_busy *busy; /* engines first */
     size_t n_busy;
     char (*engine_names)[24];
-    char digest[65], device[320];
+    char digest[65];
+    struct results_real real;
     bool interrupted;
     uint64_t wall_ns, core_memory_b, tracked_blocks;
 };

@@ -104,8 +104,8 @@ static void put_identity(struct object *o, const struct results *r)
     put_text(o, "scenario_sha256", p->scenario_sha256);
     put_text(o, "question", p->question);
     put_text(o, "world", p->world);
-    if (*r->device != '\0') {
-        put_text(o, "device", r->device);
+    if (*r->real.device != '\0') {
+        put_text(o, "device", r->real.device);
         put_text(o, "compute", "modelled");
     }
     put_seed(o, p->seed);
@@ -231,6 +231,23 @@ static void put_memory(struct object *o, const struct results *r)
     put_count(o, "iterations", s->iterations);
 }
 
+/* Of the real world only. */
+static void put_real_world(struct object *o, const struct results *r)
+{
+    const struct results_real *real = &r->real;
+    char key[64];
+
+    if (*real->device == '\0')
+        return;
+    put_count(o, "real_verified_bytes", real->verified_b);
+    put_count(o, "real_corrupt_values", real->corrupt_pieces);
+    for (unsigned status = 0; status < KVT_STATUSES; status++)
+        put_count(o, key_of(key, "real_operations_", kvt_status_name((enum kvt_status)status), ""),
+                  real->operations[status]);
+    put_count(o, "real_late_steps", real->late_steps);
+    put_real(o, "real_late_most_ms", (double)real->late_ns_most / 1e6, 6);
+}
+
 /* Takes o->json. */
 static char *dump(struct object *o)
 {
@@ -265,6 +282,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_slo(&o, r);
     put_baseline(&o, r, baseline);
     put_memory(&o, r);
+    put_real_world(&o, r);
     for (unsigned m = 0; m < RESULTS_METRICS; m++)
         put_text(&o, key_of(key, "definition_", results_metric_names[m], ""),
                  results_definitions[m]);

@@ -118,8 +118,8 @@ static void print_head(const struct table *t, const struct results *r)
         fprintf(t->out, "%s on %u engine%s of %u x %s; blocks of %u tokens, pages of %u\n",
                 p->model, p->engines, p->engines == 1 ? "" : "s", p->gpus_per_engine, p->gpu,
                 p->block_tokens, p->page_tokens);
-    if (*r->device != '\0')
-        fprintf(t->out, "%s\n", r->device);
+    if (*r->real.device != '\0')
+        fprintf(t->out, "%s\n", r->real.device);
 }
 
 static void print_traffic(const struct table *t, const struct results *r,
@@ -256,6 +256,30 @@ static void print_memory(const struct table *t, const struct results *r)
         fprintf(t->out, "  %s preemptions\n", count_cell(n, r->stats.preemptions));
 }
 
+/* What a simulation has nothing to say about. */
+static void print_real(const struct table *t, const struct results *r)
+{
+    const struct results_real *real = &r->real;
+    char a[CELL], b[CELL], n[CELL + 8];
+
+    if (*real->device == '\0')
+        return;
+    section(t, "real world", "");
+    if (real->verified_b > 0)
+        fprintf(t->out, "  loaded and compared with what was computed: %s, no difference\n",
+                bytes_cell(a, real->verified_b));
+    fprintf(t->out, "  operations: %s ok", count_cell(n, real->operations[KVT_OK]));
+    for (unsigned status = KVT_OK + 1; status < KVT_STATUSES; status++)
+        if (real->operations[status] > 0)
+            fprintf(t->out, ", %s %s", count_cell(n, real->operations[status]),
+                    kvt_status_name((enum kvt_status)status));
+    fprintf(t->out, "; %s corrupt values\n", count_cell(n, real->corrupt_pieces));
+    fprintf(t->out, "  steps whose pages were filled late: %s of",
+            percent_cell(b, ratio_of((double)real->late_steps, (double)real->steps)));
+    fprintf(t->out, " %s, at most %s\n", count_cell(n, real->steps),
+            time_cell(a, (double)real->late_ns_most / 1e6));
+}
+
 /* The busiest rows, most busy first; equal ones keep their order. */
 static void print_busy(const struct table *t, const struct results *r)
 {
@@ -293,6 +317,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_ledger(&t, r);
     print_tiers(&t, r);
     print_memory(&t, r);
+    print_real(&t, r);
     print_busy(&t, r);
     if (r->options.dir != NULL) {
         section(&t, "files", "");
