@@ -107,10 +107,10 @@ static int lane_finish(struct cuda *d, struct lane *lane, int rc)
     cudaEvent_t done = NULL;
     TRY("event", cudaEventCreateWithFlags(&done, cudaEventDisableTiming | cudaEventBlockingSync));
     TRY("event", cudaEventRecord(done, lane->stream));
-    if (rc != 0) /* (D3) */
-        (void)cudaStreamSynchronize(lane->stream);
     pthread_mutex_unlock(&lane->lock);
     TRY("device", cudaEventSynchronize(done));
+    if (rc != 0) /* (D3) */
+        (void)cudaStreamSynchronize(lane->stream);
     if (done)
         (void)cudaEventDestroy(done);
     return rc;
@@ -358,12 +358,16 @@ static const char *cuda_failure(void *self)
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------- */
 
+static void lane_settle(struct lane *lane)
+{
+    if (lane->stream)
+        (void)cudaStreamSynchronize(lane->stream);
+}
+
 static void lane_release(struct lane *lane)
 {
-    if (lane->stream) {
-        (void)cudaStreamSynchronize(lane->stream);
+    if (lane->stream)
         (void)cudaStreamDestroy(lane->stream);
-    }
     (void)cudaFree(lane->bounce);
     (void)cudaFree(lane->pages);
     (void)cudaFree(lane->sum);
@@ -373,6 +377,12 @@ static void lane_release(struct lane *lane)
 static void cuda_free(void *self)
 {
     struct cuda *d = self;
+    /* All come to rest before the first goes: a stream down may still wait for another pool's stream up. */
+    for (uint32_t i = 0; i < d->n_pools; i++)
+        for (int j = 0; j < LANES; j++) {
+            lane_settle(&d->pools[i].up[j]);
+            lane_settle(&d->pools[i].down[j]);
+        }
     for (uint32_t i = 0; i < d->n_pools; i++) {
         struct cuda_pool *p = &d->pools[i];
         (void)cudaSetDevice(p->gpu);
