@@ -9,8 +9,8 @@
  *        +-----------------------------------------------------------------------+
  *                                      be_breaker_connected
  *
- * Plain data and no clock of its own. A node that connects but never answers in time would open and close for ever at the
- * first pause; so only an answer makes the pause short again, a connection alone does not.
+ * Plain data and no clock of its own. A node that connects but never answers in time would open and close for
+ * ever at the first pause; so only an answer makes the pause short again, a connection alone does not.
  */
 #ifndef BE_BREAKER_H
 #define BE_BREAKER_H

@@ -29,6 +29,10 @@ enum { DEPTH = 64, QUEUE = 4096, BREAKER_FAILURES = 5, CONNECTIONS_MOST = 1 << 1
 static const kvt_ns BREAKER_PAUSE_NS = KVT_SECOND, BREAKER_MOST_NS = 30 * KVT_SECOND,
                     CONNECT_TIMEOUT_NS = KVT_SECOND;
 
+/* A reply is waited for at least this long behind a deadline, however near that was: closing ends all else on
+ * the connection. */
+static const kvt_ns LATE_LEAST_NS = 50 * KVT_MILLISECOND;
+
 /* ---- What is in the loop ---------------------------------------------------------------------------- */
 
 void be_redis_thing(struct be_redis *redis)
@@ -160,12 +164,15 @@ static void on_deadline(uv_timer_t *timer);
 static void make_orphan(struct be_command *c)
 {
     c->fn = NULL;
+    if (c->deadline_ns == KVT_NEVER)
+        return;
     /* A further deadline: as long as it was given at first. */
     kvt_ns patience_ns = c->deadline_ns > c->accepted_ns ? c->deadline_ns - c->accepted_ns : 0;
-    if (c->deadline_ns != KVT_NEVER) {
-        kvt_ns at_ns = kvt_ns_add(uv_hrtime(), patience_ns);
-        uv_timer_start(&c->deadline, on_deadline, be_redis_timer_ms(c->redis, at_ns), 0);
-    }
+    if (patience_ns < LATE_LEAST_NS)
+        patience_ns = LATE_LEAST_NS;
+    kvt_ns now = uv_hrtime();
+    kvt_ns at_ns = kvt_ns_add(now > c->deadline_ns ? now : c->deadline_ns, patience_ns);
+    uv_timer_start(&c->deadline, on_deadline, be_redis_timer_ms(c->redis, at_ns), 0);
 }
 
 /* Nothing of it has been written, so that it can simply be taken away. */

@@ -7,10 +7,10 @@
  *
  *   (R1) Every accepted command calls its callback exactly once, never from inside be_redis_send, on the
  *        loop's thread, and at the latest a timer tick after its deadline.
- *   (R2) A protocol error, a reply longer than max_value_b, a wrong type of reply, or a reply that nobody waits for closes
- *        the connection: all its commands end, and it is opened anew. A command that was cancelled or ran out of time leaves its
- *        place in the pipeline: its reply is read and thrown away, and if that is late too, the
- *        connection is closed.
+ *   (R2) A protocol error, a reply longer than max_value_b, a wrong type of reply, or a reply that nobody waits
+ *        for closes the connection: all its commands end, and it is opened anew. A command that was cancelled or
+ *        ran out of time leaves its place in the pipeline: its reply is read and thrown away, and if that has not
+ *        come a further deadline (at least 50 ms) later, the connection is closed.
  *   (R3) A node whose breaker is open refuses at once with KVT_DOWN. After a pause one connection is tried (half open);
  *        it works: closed again; it fails: the pause doubles, up to a bound.
  *   (R4) Nothing is sent twice by itself. Retrying is the caller's decision.
@@ -52,7 +52,7 @@ struct be_redis_config {
     uint32_t queue;       /* most that wait in the client for a node. 0: 4096 */
     size_t max_value_b;   /* longest reply that is believed; 1 .. BE_REDIS_VALUE_MOST_B */
     kvt_ns connect_timeout_ns; /* until it has answered its first PING. 0: a second */
-    /* Breaker: opens after this many failures in a row (0: 5), first pause (0: a second), longest pause (0: 30). */
+    /* Breaker: opens after this many failures in a row (0: 5), first pause (0: 1 s), longest pause (0: 30 s). */
     uint32_t breaker_failures;
     kvt_ns breaker_pause_ns, breaker_most_ns;
 };
@@ -75,8 +75,9 @@ struct be_reply {
     const char *bytes;
     size_t bytes_b;
     int64_t number;
-    /* uv_hrtime; 0 when it never came so far. Begun, sent: the command's first and last byte went to the system. First,
-     * last byte: the reply's were received. Queued in the client: begun_ns minus the time of be_redis_send. */
+    /* uv_hrtime; 0 when it never came so far. Begun, sent: the command's first and last byte went to the system.
+     * First, last byte: the reply's were received. The time from be_redis_send to begun_ns was spent in the
+     * client's queue. */
     kvt_ns begun_ns, sent_ns, first_byte_ns, last_byte_ns;
 };
 
@@ -103,13 +104,13 @@ struct be_redis;
 KVT_MUST_CHECK struct be_redis *be_redis_new(uv_loop_t *loop, const struct be_redis_config *config,
                                              int *error);
 
-/* Ends every command with KVT_DOWN, closes everything, and calls done (may be NULL) on the loop once nothing of it is left
- * in the loop. The object is gone then. */
+/* Ends every command with KVT_DOWN, closes everything, and calls done (may be NULL) on the loop once nothing of
+ * it is left in the loop. The object is gone then. Callbacks may call it too. */
 void be_redis_close(struct be_redis *redis, void (*done)(void *self), void *self);
 
 /* 0 and *handle (for cancel; never 0); or a negative errno, and nothing will be called: -EBUSY when the
- * node's queue is full, -ENOMEM, -EINVAL (no such node, no arguments), -ESHUTDOWN after be_redis_close. An open breaker is no
- * error: the callback says KVT_DOWN. */
+ * node's queue is full, -ENOMEM, -EINVAL (no such node, no arguments), -ESHUTDOWN after be_redis_close. An
+ * open breaker is no error: the callback says KVT_DOWN. */
 KVT_MUST_CHECK int be_redis_send(struct be_redis *redis, const struct be_redis_command *command,
                                  uint64_t *handle);
 

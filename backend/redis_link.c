@@ -2,9 +2,9 @@
  *
  * redis_link.c - one socket to a Redis.
  *
- * A value of a megabyte is to be in user memory once. hiredis parses replies out of a buffer of its reader, and would
- * have us copy every chunk into it; instead we read() into the end of that buffer (its fields and its string
- * functions are public in hiredis 0.14). How much is read at a time follows from what the reader waits for:
+ * A value of a megabyte is to be in user memory once. hiredis parses replies out of a buffer of its reader, and
+ * would have us copy every chunk into it; instead we read() into the end of that buffer (its fields and its
+ * string functions are public in hiredis 0.14). How much is read at a time follows from what the reader waits for:
  *
  *      nothing known     CHUNK_B
  *      a bulk string     exactly what is missing of it

@@ -4,10 +4,10 @@
  *
  *               timer                 resolved            opened             greeted
  *      DOWN ----------> RESOLVING ----------> CONNECTING --------> GREETING --------> UP
- *        ^   (a path or an address in figures: at once)    |                  |          |
+ *        ^                 |                     |         |                  |          |
  *        +-----------------+---------------------+---------+------------------+----------+  lost
  *
- * A name may stand for several addresses; they are tried in turn within one attempt. A new connection says
+ * A path needs no resolving. A name may stand for several addresses; they are tried in turn within one attempt. A new connection says
  * AUTH and SELECT, as needed, and PING, and is of use when all are answered: that a socket opens says little. An attempt
  * that fails is repeated after a pause that doubles; a connection that had been of use is opened anew at once.
  *

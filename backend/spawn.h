@@ -24,8 +24,8 @@ struct be_spawn_config {
 
 struct be_spawn;
 
-/* Starts them and waits until all answer, at most ten seconds. Servers end with the thread that starts them: call this, and
- * be_spawn_restart, from main's. NULL with one line in error. */
+/* Starts them and waits until all answer, at most ten seconds. Servers end with the thread that starts them:
+ * call this, and be_spawn_restart, from main's. NULL with one line in error. */
 KVT_MUST_CHECK struct be_spawn *be_spawn_new(const struct be_spawn_config *config, char *error,
                                              size_t error_size);
 /* Address of server i. Borrowed. */

@@ -342,12 +342,12 @@ END_TEST
 
 START_TEST(half_written_and_out_of_time)
 {
-    static const int ms = 450;
+    static const int ms = 700;
     struct ticket ticket, behind;
     char *value = big_value();
     uint64_t sum = sum_of(value, BIG_B);
     start(serve_slowly, &ms);
-    fixture_set(&ticket, "big", value, BIG_B, true, 300 * KVT_MILLISECOND);
+    fixture_set(&ticket, "big", value, BIG_B, true, 600 * KVT_MILLISECOND);
     fixture_get(&behind, "behind", 5 * KVT_SECOND);
     fixture_wait(&ticket);
     free(value);
