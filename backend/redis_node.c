@@ -2,14 +2,15 @@
  *
  * redis_node.c - one Redis node: its connections, what is in their pipelines, and its breaker.
  *
- *               timer                 resolved            opened             greeted
- *      DOWN ----------> RESOLVING ----------> CONNECTING --------> GREETING --------> UP
- *        ^                 |                     |         |                  |          |
- *        +-----------------+---------------------+---------+------------------+----------+  lost
+ *             timer             resolved             opened            greeted
+ *      DOWN --------> RESOLVING --------> CONNECTING --------> GREETING --------> UP
+ *        ^                |                    |                   |               |
+ *        +----------------+--------------------+-------------------+---------------+   lost
  *
- * A path needs no resolving. A name may stand for several addresses; they are tried in turn within one attempt. A new connection says
- * AUTH and SELECT, as needed, and PING, and is of use when all are answered: that a socket opens says little. An attempt
- * that fails is repeated after a pause that doubles; a connection that had been of use is opened anew at once.
+ * A path needs no resolving. A name may stand for several addresses; they are tried in turn within one attempt. A new
+ * connection says AUTH and SELECT, as needed, and PING, and is of use when all are answered: that a socket opens
+ * says little. An attempt that fails is repeated after a pause that doubles; a connection that had been of use is
+ * opened anew at once.
  *
  * What counts as a failure of the node: an attempt that failed; a command that ran out of time on the wire; a protocol
  * error; the loss of a connection with commands on it that never answered one. The loss of one that had
