@@ -311,9 +311,11 @@ static int scan(struct be_disk_folder *f, struct be_disk_index *ix)
 }
 
 /* A part of the tier's folder, made if it is not there; never a link to elsewhere. */
-static int open_part(int root, const char *name)
+static int open_part(int root, const char *name, bool *made)
 {
-    if (mkdirat(root, name, 0700) && errno != EEXIST)
+    if (mkdirat(root, name, 0700) == 0)
+        *made = true;
+    else if (errno != EEXIST)
         return -errno;
     return open_folder(root, name);
 }
@@ -330,9 +332,10 @@ static int open_parts(struct be_disk_folder *f, struct be_disk_index *ix, char *
                       size_t error_size)
 {
     struct statvfs fs;
-    if ((f->kv = open_part(f->root, "kv")) < 0)
+    bool made = false;
+    if ((f->kv = open_part(f->root, "kv", &made)) < 0)
         return say(error, error_size, f->path, "kv", f->kv);
-    if ((f->tmp = open_part(f->root, "tmp")) < 0)
+    if ((f->tmp = open_part(f->root, "tmp", &made)) < 0)
         return say(error, error_size, f->path, "tmp", f->tmp);
     if (fstatvfs(f->kv, &fs))
         return say(error, error_size, f->path, "kv", -errno);
@@ -340,7 +343,7 @@ static int open_parts(struct be_disk_folder *f, struct be_disk_index *ix, char *
     const int rc = scan(f, ix);
     if (rc)
         return say(error, error_size, f->path, "what is in it cannot be cleared up", rc);
-    if (fsync(f->root)) /* what BE_SYNC_FULL syncs later hangs on it */
+    if (made && fsync(f->root)) /* what BE_SYNC_FULL syncs later hangs on it */
         return say(error, error_size, f->path, "cannot be synced", -errno);
     return 0;
 }
