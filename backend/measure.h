@@ -35,6 +35,7 @@ enum be_path {
     BE_PATH_REDIS_EXISTS, /* `pieces` commands without a value */
     BE_PATH_REDIS_GET,
     BE_PATH_REDIS_SET,
+    BE_PATH_REDIS_USAGE, /* no time: stored_b is what the server says that a value of raw_b takes up, with its key */
     BE_PATH_LOAD_HOST, /* from here on: as the real world does it */
     BE_PATH_STORE_HOST,
     BE_PATH_LOAD_REDIS,
@@ -87,6 +88,7 @@ struct be_measure_config {
     const char *folder; /* for files: one is made in it and removed again */
     enum be_sync sync;
     bool direct;
+    bool verify;   /* loads are compared with what has to be there, as world.h does */
     uint64_t seed; /* of contents */
     /* Called before each point with the share done so far and what comes next; true: stop. */
     bool (*tick)(void *self, double done, const char *what);
@@ -129,7 +131,7 @@ struct be_fit {
 };
 #define BE_FIT_TOLERANCE 0.20
 
-/* Fits the model to n measured times: least squares of relative residuals, iterated with Tukey's bisquare weights, so that
+/* Fits the model to n measured times: least squares of log(predicted / measured), iterated with Tukey's bisquare weights, so that
  * about a fifth of the points may be anything. parameter[] holds a first guess, within a few orders of magnitude.
  * A parameter that nothing depends on keeps its guess, with an infinite error. False when there is no fit. */
 bool be_fit_model(const struct be_model *model, const double *measured, uint32_t n,

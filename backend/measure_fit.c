@@ -2,8 +2,9 @@
  *
  * measure_fit.c - what measured times say about latencies and rates, whatever a few of them say.
  *
- * A transfer takes from microseconds to a second, and is wrong by a share of itself: so residuals are relative, and
- * latency counts where it matters, in small transfers. Parameters are positive and may be wrong by orders of magnitude at
+ * A transfer takes from microseconds to a second, and is wrong by a share of itself: so residuals are logarithms of
+ * predicted / measured, in which half as long and twice as long are equally wrong, and latency counts where it
+ * matters, in small transfers. Parameters are positive and may be wrong by orders of magnitude at
  * first: so the fit moves their logarithms. What disturbs a measurement (another process, a page fault) makes it
  * many times longer: so points are weighted by Tukey's bisquare,
  *
@@ -12,6 +13,8 @@
  * and fitted again until the weights stay (Holland and Welsch, Communications in Statistics A6:9, 1977; 4.685 keeps 95 % of
  * the efficiency where there are no outliers). A redescending weight depends on where it starts: the first rounds weigh by
  * 1 / |residual|, which minimises the sum of absolute residuals and has no such trouble.
+ *
+ * A handful of points is fitted as it is.
  *
  * Levenberg-Marquardt and the robust line are GSL's. Standard errors come from the Jacobian at the solution and the
  * scale s of the weighted residuals; they say how well the points agree with each other, not with the truth.
@@ -61,7 +64,7 @@ static int residuals(const gsl_vector *x, void *self, gsl_vector *f)
         parameter[i] = exp(bounded(gsl_vector_get(x, i)));
     for (uint32_t i = 0; i < w->n; i++) {
         const double predicted = w->model->predict(w->model->self, parameter, w->row[i]);
-        const double r = predicted / w->measured[w->row[i]] - 1;
+        const double r = log(predicted / w->measured[w->row[i]]);
         if (!isfinite(r))
             return GSL_EDOM;
         gsl_vector_set(f, i, r);
@@ -132,6 +135,9 @@ static bool iterate(struct work *w, gsl_vector *x, double *scratch)
     gsl_vector_set_all(w->weight, 1);
     if (!solve(w, x))
         return false;
+    /* Of a handful, none can be called an outlier: p of them always agree. */
+    if (w->n < 2 * w->model->n_parameters + 4)
+        return true;
     for (int round = 0; round < ROUNDS_L1 + ROUNDS_BISQUARE; round++) {
         const bool bisquare = round >= ROUNDS_L1;
         if (weigh(w, bisquare, scratch) < 1e-4 && bisquare)
@@ -172,10 +178,10 @@ static void judge(const struct work *w, double *scratch, struct be_fit *fit)
     for (uint32_t i = 0; i < w->n; i++)
         mean += log(w->measured[w->row[i]]) / w->n;
     for (uint32_t i = 0; i < w->n; i++) {
-        const double y = log(w->measured[w->row[i]]) - mean, r = log(1 + w->residual[i]);
+        const double y = log(w->measured[w->row[i]]) - mean, r = w->residual[i];
         all += y * y;
         left += r * r;
-        scratch[i] = fabs(w->residual[i]);
+        scratch[i] = fabs(exp(w->residual[i]) - 1);
         fit->outliers += gsl_vector_get(w->weight, i) < 0.1;
     }
     fit->r2 = all > 0 ? 1 - left / all : (double)NAN;

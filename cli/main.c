@@ -22,11 +22,13 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "one scenario: a summary table, files in results/"},
+    {"calibrate", cmd_calibrate, "measure this machine, write a hardware profile"},
     {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},
     {"trace", cmd_trace, "know, convert and generate traffic"},
     {"catalog", cmd_catalog,
      "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
+    {"codec", cmd_codec, "ratio, speed and error of codecs on KV, and where they pay"},
     {"inspect", cmd_inspect, "decode and verify a stored value, from a file or a Redis"},
     {"doctor", cmd_doctor, "what this machine can run, and what is missing"},
 };

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * measure.c - samples, and how one is taken.
+ *
+ * A point of a grid is repeated for a share of time that does not depend on how fast it is: 50 ms in quick mode, 150 ms
+ * otherwise, but never fewer than REPEATS_LEAST times nor more than REPEATS_MOST. The first repetition only warms up. What is kept is the
+ * median, which a disturbance of less than half of the time leaves alone, and the 10th and 90th percentile.
+ */
+#include "measure.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { REPEATS_LEAST = 5, REPEATS_MOST = 500 };
+
+static const char *const names[BE_PATHS] = {"memcpy",     "upload",       "download",
+                                            "peer",       "fill",         "checksum",
+                                            "encode",     "decode",       "disk-write",
+                                            "disk-read",  "redis-exists", "redis-get",
+                                            "redis-set",  "redis-usage",  "load-host",
+                                            "store-host", "load-redis",   "store-redis",
+                                            "load-disk",  "store-disk"};
+
+const char *be_path_name(enum be_path path)
+{
+    return names[path];
+}
+
+void be_samples_free(struct be_samples *samples)
+{
+    free(samples->at);
+    *samples = (struct be_samples){0};
+}
+
+int be_samples_add(struct be_samples *samples, const struct be_sample *sample)
+{
+    if (samples->n == samples->room) {
+        const uint32_t room = samples->room ? 2 * samples->room : 64;
+        struct be_sample *more = realloc(samples->at, room * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        samples->at = more;
+        samples->room = room;
+    }
+    samples->at[samples->n++] = *sample;
+    return 0;
+}
+
+uint32_t be_processors(void)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 1024 ? 1024 : (uint32_t)n;
+}
+
+int be_measure_point(struct be_clock *clock, const struct be_point *point,
+                     const struct be_sample *sample)
+{
+    const struct be_measure_config *config = clock->config;
+    const double share_ns = (config->quick ? 50e6 : 150e6) * (point->share > 0 ? point->share : 1);
+    struct be_sample kept = *sample;
+    double *ns = malloc(REPEATS_MOST * sizeof *ns), spent_ns = 0;
+    const double done = clock->points > 0 ? (double)clock->done / clock->points : 0;
+    int rc = ns ? 0 : -ENOMEM;
+    clock->done++;
+    if (rc == 0 && config->tick && config->tick(config->self, done, be_path_name(sample->path)))
+        rc = -EINTR;
+    double warm_ns = 0;
+    if (rc == 0)
+        rc = point->once(point->self, &warm_ns);
+    kept.repeats = 0;
+    while (rc == 0 && kept.repeats < REPEATS_MOST &&
+           (kept.repeats < REPEATS_LEAST || spent_ns < share_ns)) {
+        rc = point->once(point->self, &ns[kept.repeats]);
+        if (rc == 0)
+            spent_ns += ns[kept.repeats++];
+    }
+    if (rc == 0) {
+        kept.ns = be_quantile(ns, kept.repeats, 0.5);
+        kept.low_ns = be_quantile(ns, kept.repeats, 0.1);
+        kept.high_ns = be_quantile(ns, kept.repeats, 0.9);
+        rc = be_samples_add(clock->samples, &kept);
+    }
+    free(ns);
+    return rc;
+}

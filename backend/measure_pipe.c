@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * measure_pipe.c - whole loads and stores of n pieces, one at a time, through the stages of the real world.
+ *
+ *      load    host     [ upload ]                                   [ ] on a worker, the rest on the loop
+ *              redis    GET, copy to staging -> [ verify, decode -> upload ]
+ *              disk     [ read -> verify, decode -> upload ]
+ *      store   host     [ download ]
+ *              redis    [ download -> encode ] -> SET
+ *              disk     [ download -> encode -> write ]
+ *
+ * The stages of a transfer overlap, and share processors, caches and memory: what Redis delivers while workers verify
+ * and upload is what a simulation must know, and less than what it delivers alone. After a load each piece is compared
+ * with what it has to be on a worker, as world.h does by default; the load has ended by then, but it is not begun anew
+ * until that is through.
+ *
+ * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every transfer is
+ * alone. Pieces of a block differ in their key; all of them are stored once before they are loaded. Piece i goes to
+ * server i modulo n.
+ */
+#include "measure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure_client.h"
+#include "value.h"
+
+enum { PIECES_MOST = 16, SIZES = 3, COUNTS = 5 };
+
+static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16};
+
+struct piece {
+    struct pipe *pipe;
+    struct be_piece piece;
+    struct k_part part;
+    char name[BE_NAME_B];
+    void *value, *raw, *scratch, *slab; /* slab: the host tier's */
+    size_t value_b;
+    const void *payload;
+    kvt_ns medium_ns, decode_ns, copy_ns;
+    int rc;
+    uv_work_t work;
+};
+
+struct pipe {
+    const struct be_measure_config *config;
+    struct be_samples *samples;
+    struct be_client client;
+    struct be_device device;
+    struct be_disk *disk;
+    struct be_format format;
+    struct piece piece[PIECES_MOST];
+    uint32_t *pages;
+    uint32_t pages_per_piece;
+    size_t value_room, raw_b, stored_b;
+    /* of the point under way */
+    enum be_path path;
+    uint32_t n, nodes;
+    double spans[3][512]; /* medium, decode, copy of each repetition */
+    uint32_t taken;
+};
+
+static bool is_load(enum be_path path)
+{
+    return path == BE_PATH_LOAD_HOST || path == BE_PATH_LOAD_REDIS || path == BE_PATH_LOAD_DISK;
+}
+
+/* ---- On workers ------------------------------------------------------------------------------------ */
+
+static void upload(struct piece *p)
+{
+    struct pipe *pipe = p->pipe;
+    p->decode_ns = uv_hrtime();
+    p->rc = pipe->device.ops->upload(pipe->device.self, 0, &p->part, p->payload);
+    p->copy_ns = uv_hrtime();
+}
+
+static void ingest(struct piece *p)
+{
+    const char *why = "";
+    if (be_value_read(&p->pipe->format, &p->piece, p->value, p->value_b, p->raw, p->scratch,
+                      &p->payload, &why) == KVT_OK)
+        upload(p);
+    else
+        p->rc = -EBADMSG;
+}
+
+static void load_work(uv_work_t *work)
+{
+    struct piece *p = work->data;
+    struct pipe *pipe = p->pipe;
+    if (pipe->path == BE_PATH_LOAD_HOST) {
+        p->payload = p->slab;
+        upload(p);
+        p->decode_ns = 0; /* it has no such stage */
+        return;
+    }
+    if (pipe->path == BE_PATH_LOAD_DISK) {
+        p->rc = be_disk_read(pipe->disk, p->name, p->value, pipe->value_room, &p->value_b);
+        p->medium_ns = uv_hrtime();
+    }
+    if (p->rc == 0)
+        ingest(p);
+}
+
+static void compare_work(uv_work_t *work)
+{
+    struct piece *p = work->data;
+    struct pipe *pipe = p->pipe;
+    void *wanted = p->payload == p->raw ? p->value : p->raw;
+    k_fill_packed(&pipe->format.geometry, &p->part, p->piece.key.lo, wanted);
+    if (memcmp(wanted, p->payload, pipe->raw_b) != 0)
+        p->rc = -EILSEQ;
+}
+
+static void store_work(uv_work_t *work)
+{
+    struct piece *p = work->data;
+    struct pipe *pipe = p->pipe;
+    void *packed = pipe->path == BE_PATH_STORE_HOST ? p->slab : p->raw;
+    p->rc = pipe->device.ops->download(pipe->device.self, 0, &p->part, packed);
+    p->copy_ns = uv_hrtime();
+    if (p->rc != 0 || pipe->path == BE_PATH_STORE_HOST)
+        return;
+    p->rc = be_value_write(&pipe->format, &p->piece, packed, p->value, pipe->value_room,
+                           &p->value_b, p->scratch);
+    p->decode_ns = uv_hrtime();
+    if (p->rc != 0 || pipe->path != BE_PATH_STORE_DISK)
+        return;
+    p->rc = be_disk_write(pipe->disk, p->name, p->value, p->value_b);
+    p->medium_ns = uv_hrtime();
+}
+
+/* ---- On the loop ----------------------------------------------------------------------------------- */
+
+static void queue(struct piece *p, uv_work_cb work, uv_after_work_cb after)
+{
+    struct be_client *client = &p->pipe->client;
+    const int rc = uv_queue_work(&client->loop, &p->work, work, after);
+    if (rc == 0)
+        client->under_way++;
+    else
+        be_client_failed(client, rc);
+}
+
+static void on_reply(void *self, uint64_t arg, const struct be_reply *reply);
+
+static void command(struct piece *p, enum be_verb verb)
+{
+    struct pipe *pipe = p->pipe;
+    const uint32_t number = (uint32_t)(p - pipe->piece);
+    const int rc = be_client_send(&pipe->client, number % pipe->nodes, verb, p->name, p->value,
+                                  p->value_b, on_reply, pipe, number);
+    if (rc != 0)
+        be_client_failed(&pipe->client, rc);
+}
+
+/* True when the work went well. */
+static bool back(struct piece *p, int status)
+{
+    p->pipe->client.under_way--;
+    if (status != 0 || p->rc != 0)
+        be_client_failed(&p->pipe->client, status != 0 ? status : p->rc);
+    return status == 0 && p->rc == 0;
+}
+
+static void after_compare(uv_work_t *work, int status)
+{
+    (void)back(work->data, status);
+}
+
+static void after_load(uv_work_t *work, int status)
+{
+    struct piece *p = work->data;
+    /* The host tier's bytes were never away. */
+    if (back(p, status) && p->pipe->config->verify && p->pipe->path != BE_PATH_LOAD_HOST)
+        queue(p, compare_work, after_compare);
+}
+
+static void after_store(uv_work_t *work, int status)
+{
+    struct piece *p = work->data;
+    if (back(p, status) && p->pipe->path == BE_PATH_STORE_REDIS)
+        command(p, BE_SET);
+}
+
+static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
+{
+    struct pipe *pipe = self;
+    struct piece *p = &pipe->piece[arg];
+    if (!be_client_took(&pipe->client, reply))
+        return;
+    if (reply->kind == BE_REPLY_VALUE) {
+        if (reply->bytes_b > pipe->value_room) {
+            be_client_failed(&pipe->client, -EBADMSG);
+            return;
+        }
+        memcpy(p->value, reply->bytes, reply->bytes_b);
+        p->value_b = reply->bytes_b;
+        p->medium_ns = uv_hrtime();
+        queue(p, load_work, after_load);
+    } else {
+        p->medium_ns = uv_hrtime();
+    }
+}
+
+/* ---- One transfer ---------------------------------------------------------------------------------- */
+
+static double step_to(kvt_ns *from, kvt_ns to)
+{
+    const kvt_ns by = to > *from ? to - *from : 0;
+    *from += by;
+    return (double)by;
+}
+
+/* Spans as world.h books them, and the whole. */
+static double book(struct pipe *pipe, kvt_ns begin_ns)
+{
+    kvt_ns medium_ns = 0, decode_ns = 0, copy_ns = 0, at = begin_ns;
+    for (uint32_t i = 0; i < pipe->n; i++) {
+        const struct piece *p = &pipe->piece[i];
+        medium_ns = p->medium_ns > medium_ns ? p->medium_ns : medium_ns;
+        decode_ns = p->decode_ns > decode_ns ? p->decode_ns : decode_ns;
+        copy_ns = p->copy_ns > copy_ns ? p->copy_ns : copy_ns;
+    }
+    double medium, decode, copy;
+    if (is_load(pipe->path)) {
+        medium = step_to(&at, medium_ns);
+        decode = step_to(&at, decode_ns);
+        copy = step_to(&at, copy_ns);
+    } else {
+        copy = step_to(&at, copy_ns);
+        decode = step_to(&at, decode_ns);
+        medium = step_to(&at, medium_ns);
+    }
+    if (pipe->taken < 512) {
+        pipe->spans[0][pipe->taken] = medium;
+        pipe->spans[1][pipe->taken] = decode;
+        pipe->spans[2][pipe->taken++] = copy;
+    }
+    return (double)(at - begin_ns);
+}
+
+static int once(void *self, double *ns)
+{
+    struct pipe *pipe = self;
+    const bool load = is_load(pipe->path);
+    const kvt_ns begin_ns = uv_hrtime();
+    for (uint32_t i = 0; i < pipe->n; i++) {
+        struct piece *p = &pipe->piece[i];
+        p->medium_ns = p->decode_ns = p->copy_ns = 0;
+        p->rc = 0;
+        if (pipe->path == BE_PATH_LOAD_REDIS)
+            command(p, BE_GET);
+        else
+            queue(p, load ? load_work : store_work, load ? after_load : after_store);
+    }
+    const int rc = be_client_run(&pipe->client);
+    *ns = book(pipe, begin_ns);
+    return rc;
+}
+
+/* A point, with the medians of its spans; the first repetition warmed up. */
+static int point(struct pipe *pipe, struct be_clock *clock, enum be_path path)
+{
+    struct be_sample sample = {.path = path,
+                               .dtype = pipe->format.geometry.dtype,
+                               .pieces = pipe->n,
+                               .threads =
+                                   pipe->config->threads ? pipe->config->threads : be_processors(),
+                               .raw_b = (double)pipe->raw_b,
+                               .stored_b = (double)pipe->stored_b};
+    if (path == BE_PATH_LOAD_REDIS || path == BE_PATH_STORE_REDIS) {
+        sample.nodes = pipe->nodes;
+        sample.connections = pipe->config->connections;
+        sample.depth = pipe->config->depth;
+    }
+    pipe->path = path;
+    pipe->taken = 0;
+    int rc = be_measure_point(clock, &(struct be_point){.once = once, .self = pipe, .share = 1.4},
+                              &sample);
+    if (rc != 0)
+        return rc;
+    struct be_sample *kept = &clock->samples->at[clock->samples->n - 1];
+    const uint32_t n = pipe->taken - 1;
+    kept->medium_ns = be_quantile(pipe->spans[0] + 1, n, 0.5);
+    kept->decode_ns = be_quantile(pipe->spans[1] + 1, n, 0.5);
+    kept->copy_ns = be_quantile(pipe->spans[2] + 1, n, 0.5);
+    return 0;
+}
+
+/* ---- Sizes ----------------------------------------------------------------------------------------- */
+
+static void release_pieces(struct pipe *pipe)
+{
+    for (uint32_t i = 0; i < PIECES_MOST; i++) {
+        struct piece *p = &pipe->piece[i];
+        if (p->value)
+            pipe->device.ops->stage_free(pipe->device.self, p->value, pipe->value_room);
+        if (p->raw)
+            pipe->device.ops->stage_free(pipe->device.self, p->raw, pipe->raw_b);
+        if (p->slab)
+            pipe->device.ops->stage_free(pipe->device.self, p->slab, pipe->raw_b);
+        free(p->scratch);
+        *p = (struct piece){0};
+    }
+}
+
+/* Pieces of so many tokens each, their pages filled. */
+static int make_pieces(struct pipe *pipe, uint32_t tokens)
+{
+    struct be_format *f = &pipe->format;
+    const struct be_device_ops *ops = pipe->device.ops;
+    f->piece_layers = be_piece_layers(&f->geometry, tokens, pipe->config->piece_b);
+    for (uint32_t i = 0; i < PIECES_MOST; i++) {
+        struct piece *p = &pipe->piece[i];
+        p->pipe = pipe;
+        p->work.data = p;
+        p->piece = be_piece_at(f, (kvt_key){.hi = 7, .lo = pipe->config->seed + i}, tokens, 0);
+        p->part = (struct k_part){.pages = &pipe->pages[i * pipe->pages_per_piece],
+                                  .tokens = p->piece.tokens,
+                                  .layer0 = p->piece.layer0,
+                                  .layers = p->piece.layers};
+        const struct be_shape shape = be_piece_shape(f, &p->piece);
+        pipe->raw_b = be_shape_raw_b(&shape);
+        pipe->value_room = be_value_bound(f, tokens);
+        p->value = ops->stage_new(pipe->device.self, pipe->value_room);
+        p->raw = ops->stage_new(pipe->device.self, pipe->raw_b);
+        p->slab = ops->stage_new(pipe->device.self, pipe->raw_b);
+        p->scratch = malloc(be_value_scratch_b(f, tokens) + 1);
+        if (!p->value || !p->raw || !p->slab || !p->scratch)
+            return -ENOMEM;
+        memset(p->raw, 0, pipe->raw_b);
+        be_piece_name(&p->piece, NULL, p->name);
+        const int rc = ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Both directions at each number of pieces. */
+static int measure_counts(struct pipe *pipe, struct be_clock *clock, enum be_path store,
+                          enum be_path load)
+{
+    double ns;
+    pipe->path = store;
+    pipe->n = PIECES_MOST;
+    int rc = once(pipe, &ns);
+    pipe->stored_b = store == BE_PATH_STORE_HOST ? pipe->raw_b : pipe->piece[0].value_b;
+    for (uint32_t k = 0; rc == 0 && k < COUNTS; k++) {
+        if (pipe->config->quick && k % 2 != 0)
+            continue;
+        pipe->n = piece_counts[k];
+        rc = point(pipe, clock, store);
+        if (rc == 0)
+            rc = point(pipe, clock, load);
+    }
+    return rc;
+}
+
+/* What was stored is taken away again. */
+static void forget(struct pipe *pipe)
+{
+    for (uint32_t i = 0; pipe->client.redis && i < PIECES_MOST && pipe->piece[i].pipe; i++)
+        command(&pipe->piece[i], BE_UNLINK);
+    (void)be_client_run(&pipe->client);
+    for (uint32_t i = 0; pipe->disk && i < PIECES_MOST && pipe->piece[i].pipe; i++)
+        (void)be_disk_remove(pipe->disk, pipe->piece[i].name);
+}
+
+/* One tier, all sizes: a whole block, an eighth and a half, at least a page. */
+static int measure_tier(struct pipe *pipe, struct be_clock *clock, enum be_path store,
+                        enum be_path load)
+{
+    static const uint32_t shares[SIZES] = {1, 8, 2};
+    const uint32_t page = pipe->config->geometry.page_tokens;
+    int rc = 0;
+    for (uint32_t s = 0; rc == 0 && s < (pipe->config->quick ? SIZES - 1 : SIZES); s++) {
+        const uint32_t tokens = pipe->config->block_tokens / shares[s];
+        rc = make_pieces(pipe, tokens < page ? page : tokens);
+        if (rc == 0)
+            rc = measure_counts(pipe, clock, store, load);
+        forget(pipe);
+        release_pieces(pipe);
+    }
+    return rc;
+}
+
+static int measure_redis(struct pipe *pipe, struct be_clock *clock, uint32_t nodes, char *why,
+                         size_t size)
+{
+    const struct be_measure_config *config = pipe->config;
+    pipe->nodes = nodes;
+    int rc = be_client_open(&pipe->client, config->nodes, nodes, config->connections, config->depth,
+                            2 * config->piece_b + 4096);
+    if (rc == 0)
+        rc = measure_tier(pipe, clock, BE_PATH_STORE_REDIS, BE_PATH_LOAD_REDIS);
+    be_client_release(&pipe->client);
+    if (rc != 0 && rc != -EINTR)
+        snprintf(why, size, "loads and stores, redis: %s", strerror(-rc));
+    return rc;
+}
+
+static int measure_local(struct pipe *pipe, struct be_clock *clock, enum be_path store,
+                         enum be_path load, char *why, size_t size)
+{
+    int rc = be_client_open(&pipe->client, NULL, 0, 0, 0, 0);
+    if (rc == 0)
+        rc = measure_tier(pipe, clock, store, load);
+    be_client_release(&pipe->client);
+    if (rc != 0 && rc != -EINTR)
+        snprintf(why, size, "loads and stores, %s: %s", load == BE_PATH_LOAD_HOST ? "host" : "disk",
+                 strerror(-rc));
+    return rc;
+}
+
+static int open_disk(struct pipe *pipe, char *why, size_t size)
+{
+    const struct be_measure_config *config = pipe->config;
+    char folder[4096];
+    int rc = 0;
+    if ((size_t)snprintf(folder, sizeof folder, "%s/kvtwin-measure-%ld", config->folder,
+                         (long)uv_os_getpid()) >= sizeof folder)
+        return -ENAMETOOLONG;
+    const struct be_disk_config disk = {.folder = folder,
+                                        .quota_b = UINT64_MAX,
+                                        .sync = config->sync,
+                                        .direct = config->direct};
+    pipe->disk = be_disk_open(&disk, &rc, why, size);
+    return pipe->disk ? 0 : rc;
+}
+
+static int open_pipe(struct pipe *pipe, char *why, size_t size)
+{
+    const struct be_measure_config *config = pipe->config;
+    struct be_device_config device = {.geometry = config->geometry, .pools = 1};
+    pipe->pages_per_piece =
+        (config->block_tokens + config->geometry.page_tokens - 1) / config->geometry.page_tokens;
+    device.geometry.pages = 2 * PIECES_MOST * pipe->pages_per_piece;
+    const uint32_t n = PIECES_MOST * pipe->pages_per_piece;
+    pipe->pages = malloc(n * sizeof *pipe->pages);
+    if (!pipe->pages)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) /* every other page: the pages of a piece lie apart */
+        pipe->pages[i] = 2 * i;
+    pipe->format = (struct be_format){.epoch = 1, .geometry = device.geometry, .shards = 1};
+    return be_device_open(&pipe->device, config->device, &device, why, size);
+}
+
+int be_measure_pipes(const struct be_measure_config *config, struct be_samples *samples, char *why,
+                     size_t size)
+{
+    struct pipe *pipe = calloc(1, sizeof *pipe);
+    if (!pipe)
+        return -ENOMEM;
+    *why = '\0';
+    pipe->config = config;
+    pipe->samples = samples;
+    const uint32_t nodes = config->n_nodes;
+    const uint32_t tiers = 1u + (nodes > 0) + (nodes > 1) + (config->folder ? 1 : 0);
+    struct be_clock clock = {.config = config,
+                             .samples = samples,
+                             .points = tiers * (config->quick ? 2 * 2 * 3 : 2 * SIZES * COUNTS)};
+    int rc = open_pipe(pipe, why, size);
+    const bool opened = rc == 0;
+    if (rc == 0)
+        rc = measure_local(pipe, &clock, BE_PATH_STORE_HOST, BE_PATH_LOAD_HOST, why, size);
+    if (rc == 0 && nodes > 0)
+        rc = measure_redis(pipe, &clock, 1, why, size);
+    if (rc == 0 && nodes > 1)
+        rc = measure_redis(pipe, &clock, nodes, why, size);
+    if (rc == 0 && config->folder)
+        rc = open_disk(pipe, why, size);
+    if (rc == 0 && config->folder)
+        rc = measure_local(pipe, &clock, BE_PATH_STORE_DISK, BE_PATH_LOAD_DISK, why, size);
+    if (rc != 0 && rc != -EINTR && !*why)
+        snprintf(why, size, "loads and stores: %s", strerror(-rc));
+    be_disk_close(pipe->disk);
+    if (opened)
+        pipe->device.ops->free(pipe->device.self);
+    free(pipe->pages);
+    free(pipe);
+    return rc;
+}
