@@ -23,16 +23,18 @@ set xtics ("4 KiB" 4096, "16 KiB" 16384, "64 KiB" 65536, "256 KiB" 262144, "1 Mi
     "16 MiB" 16777216, "64 MiB" 67108864) nomirror
 set ytics format "%g"
 set grid xtics ytics
-set key at screen 0.02, 0.875 left top Left reverse horizontal maxcols 4 samplen 2 spacing 1.1 width 1
+set tmargin at screen 0.7
+set key at screen 0.02, 0.875 left top Left reverse horizontal maxcols 3 samplen 2 spacing 1.1 width 1 font ",10"
 set bars small
+if (ALONE) { set xrange [3000:6e6] } else { set xrange [1e5:6e7] }
 
 do for [format in FORMATS] {
     eval picture(NAME, format)
-    plot for [i = 1:N] F using (is(i) ? bytes(i) : NaN):(y_of(column("observed_ns"))) with points \
-            pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title title(i), \
-         for [i = 1:N] F using (is(i) && ALONE ? bytes(i) : NaN):(y_of(column("p50_ns"))):(y_of(column("p90_ns"))):(y_of(column("p10_ns"))) \
-            with yerrorbars pointtype 0 linecolor rgb colour(i) linewidth 0.8 notitle, \
+    plot for [i = 1:N] F using (is(i) && ALONE ? bytes(i) : NaN):(y_of(column("p50_ns"))):(y_of(column("p90_ns"))):(y_of(column("p10_ns"))) \
+            with yerrorbars pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) linewidth 0.8 title (ALONE ? title(i) : ""), \
+         for [i = 1:N] F using (is(i) && !ALONE ? bytes(i) : NaN):(y_of(column("observed_ns"))) \
+            with points pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title (ALONE ? "" : title(i)), \
          for [i = 1:N] F using (is(i) ? bytes(i) : NaN):(y_of(column("predicted_ns"))) \
-            with @LINES linecolor rgb colour(i) linewidth 1.6 notitle
+            with @LINES linecolor rgb colour(i) notitle
     set output
 }
