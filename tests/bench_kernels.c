@@ -146,7 +146,7 @@ int main(int argc, char **argv)
 {
     size_t b = (size_t)(argc > 1 ? strtoull(argv[1], NULL, 10) : 256) << 20;
     struct bench k = {.from = aligned_alloc(4096, b), .to = aligned_alloc(4096, b), .b = b};
-    uint32_t *pages = malloc(b / 256 / LAYERS / 2 * sizeof(*pages));
+    uint32_t *pages = calloc(b / 256 / LAYERS / 2 + 1, sizeof(*pages));
     if (!k.from || !k.to || !pages || b == 0) {
         fprintf(stderr, "bench_kernels: no memory for two sets of %zu MiB\n", b >> 20);
         return 1;
