@@ -324,6 +324,7 @@ START_TEST(without_direct_io_it_goes_on)
 }
 END_TEST
 
+#if OWN_ALLOCATOR
 /* Ten values on top of what is there; how many found no memory. */
 static unsigned write_ten(struct be_disk *disk)
 {
@@ -337,6 +338,7 @@ static unsigned write_ten(struct be_disk *disk)
     }
     return bad;
 }
+#endif
 
 START_TEST(memory_may_lack)
 {
