@@ -138,7 +138,7 @@ struct be_disk_folder {
     bool made; /* by this open */
 };
 
-/* Opens, locks, scans into ix. On failure everything is closed again, and *rc and error say why. */
+/* Opens, locks, scans into ix. On failure everything is closed again, and error says why. */
 KVT_MUST_CHECK int be_disk_folder_open(struct be_disk_folder *f, const char *path,
                                        struct be_disk_index *ix, char *error, size_t error_size);
 void be_disk_folder_close(struct be_disk_folder *f, bool keep);

@@ -15,7 +15,7 @@
 #include "backend/disk.h"
 #include "bench.h"
 
-enum { LARGEST = 4 << 20, ROUND_B = 64 << 20, ROUNDS = 5 };
+enum { LARGEST = 4 << 20, ROUND_B = 64 << 20, ROUNDS = 3 };
 
 static _Alignas(4096) char bytes[LARGEST];
 static char scratch[512], tier[600];
