@@ -82,10 +82,11 @@ static void count_ledger(struct validation *v, const struct kvt_core_stats *a,
 static void count_tier(struct validation *v, const struct kvt_core_stats *a,
                        const struct kvt_core_stats *b, unsigned tier, bool by_core)
 {
-    static const char *const names[KVT_TIERS][6] = {
+    static const char *const names[KVT_TIERS][7] = {
 #define NAMES(kind)                                                                                \
-    {"evicted blocks " kind, "expired blocks " kind, "dropped blocks " kind,                       \
-     "stored blocks " kind,  "loaded blocks " kind,  "store failures " kind}
+    {"evicted blocks " kind,   "expired blocks " kind, "dropped blocks " kind,                     \
+     "stored blocks " kind,    "loaded blocks " kind,  "store failures " kind,                     \
+     "store shed blocks " kind}
         [KVT_GPU] = NAMES("gpu"),     [KVT_PEER] = NAMES("peer"), [KVT_HOST] = NAMES("host"),
         [KVT_REDIS] = NAMES("redis"), [KVT_DISK] = NAMES("disk"),
 #undef NAMES
@@ -100,6 +101,7 @@ static void count_tier(struct validation *v, const struct kvt_core_stats *a,
     count(v, name[3], a->stored_blocks[tier], b->stored_blocks[tier], by_time);
     count(v, name[4], a->loaded_blocks[tier], b->loaded_blocks[tier], by_time);
     count(v, name[5], a->store_failures[tier], b->store_failures[tier], by_failure);
+    count(v, name[6], a->store_shed_blocks[tier], b->store_shed_blocks[tier], by_time);
 }
 
 static void count_all(struct validation *v, const struct kvt_core_stats *a,
