@@ -51,9 +51,19 @@ static void keep_free(void *self)
     free(k);
 }
 
+/* At exit no destructor runs for the thread that called it. */
+static void keep_end(void)
+{
+    struct keep *k = pthread_getspecific(keep_key);
+    if (k && pthread_setspecific(keep_key, NULL) == 0)
+        keep_free(k);
+}
+
 static void keep_begin(void)
 {
     keep_error = pthread_key_create(&keep_key, keep_free);
+    if (keep_error == 0)
+        (void)atexit(keep_end); /* without it, memory is only left to the system */
 }
 
 static struct keep *keep_here(void)
