@@ -73,6 +73,22 @@ static inline void put_float_at(enum k_dtype dtype, void *bytes, size_t i, float
     memcpy((unsigned char *)bytes + 2 * i, &half, sizeof half);
 }
 
+/* Small, with rows and columns around the sizes of groups and tiles. */
+static inline struct be_shape random_shape(void)
+{
+    static const uint32_t channels[] = {1, 2, 31, 32, 33, 64, 100, 1023, 1024, 1025, 2085};
+    static const uint32_t tokens[] = {1, 2, 7, 31, 32, 33, 65};
+    struct be_shape s = {
+        .layers = 1 + (uint32_t)dice_below(3),
+        .tokens = tokens[dice_below(7)],
+        .channels = channels[dice_below(11)],
+        .dtype = (enum k_dtype)dice_below(K_DTYPES),
+    };
+    const uint64_t parts = dice_below(4);
+    s.parts = parts == 1 ? BE_K_ONLY : parts == 2 ? BE_V_ONLY : BE_K_AND_V;
+    return s;
+}
+
 /* Numbers around a mean of each channel's own, some of them large. */
 static inline void fill_kv(const struct be_shape *s, void *raw)
 {
