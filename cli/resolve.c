@@ -246,6 +246,26 @@ static int resolve_sim(struct resolved *r, const struct scenario *s, const struc
     return 0;
 }
 
+/* Keys that are accepted in every world, so that one file serves all of them. */
+static void note_real_keys(struct resolved *r)
+{
+    static const char *const paths[] = {
+        "real.device",
+        "real.threads",
+        "real.verify",
+        "real.stage",
+        "cache.tiers.redis.address",
+        "cache.tiers.redis.layout",
+        "cache.tiers.redis.depth",
+        "cache.tiers.disk.folder",
+        "cache.tiers.disk.sync",
+        "cache.tiers.disk.direct",
+        "cache.tiers.disk.keep",
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        resolve_add_note(r, paths[i], "no meaning in this world, only in the real one");
+}
+
 int resolve(struct resolved *r, const struct scenario *s, const struct catalog *catalog,
             uint32_t block_tokens, char *error)
 {
@@ -264,6 +284,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = resolve_tiers(r, s, catalog, parts.gpu, error);
     if (rc != 0)
         return rc;
+    if (s->world != WORLD_REAL)
+        note_real_keys(r);
     const char *wrong = kvt_core_config_check(&r->core);
     if (wrong) {
         snprintf(error, SCENARIO_ERROR_SIZE, "%.200s: expected a usable configuration: %s", s->path,

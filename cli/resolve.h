@@ -17,7 +17,7 @@
 #include "catalog.h"
 #include "scenario.h"
 
-enum { RESOLVED_NOTES_MOST = 40 };
+enum { RESOLVED_NOTES_MOST = 48 };
 
 /* What was decided about a key, for --explain. */
 struct resolved_note {
