@@ -69,6 +69,34 @@ START_TEST(pages_go_to_pages)
 }
 END_TEST
 
+/* 40 MiB and a bit, which are copied another way; rows of 256 bytes, and of 258, which no vector fits. */
+START_TEST(parts_larger_than_a_cache_are_moved_too)
+{
+    enum { PAGES = 1300, TOKENS = PAGES * 16 - 3 };
+    static uint32_t pages[PAGES];
+    for (uint32_t i = 0; i < PAGES; i++)
+        pages[i] = (i * 389 + 7) % PAGES;
+    for (uint32_t dim = 128; dim <= 129; dim++) {
+        struct k_geometry g = {4, 1, dim, 16, PAGES, K_BF16};
+        struct k_part part = {pages, 0, TOKENS, 0, 4};
+        size_t b = k_packed_b(&g, 4, TOKENS);
+        void *pool = aligned_alloc(64, (k_pool_b(&g) + 63) / 64 * 64);
+        unsigned char *packed = aligned_alloc(64, (b + 63) / 64 * 64);
+        MUST(pool && packed);
+        memset(packed, 0, b);
+        k_fill(&g, pool, &part, 5);
+        uint64_t sum = k_checksum_paged(&g, pool, &part);
+        k_gather(&g, pool, &part, packed);
+        MUST(k_checksum(packed, b) == sum);
+        memset(pool, 0, k_pool_b(&g));
+        k_scatter(&g, pool, &part, packed);
+        MUST(k_checksum_paged(&g, pool, &part) == sum);
+        free(pool);
+        free(packed);
+    }
+}
+END_TEST
+
 START_TEST(empty_parts_touch_nothing)
 {
     struct k_geometry g = {2, 1, 2, 4, 1, K_BF16};
@@ -392,6 +420,7 @@ int main(void)
     TCase *tcase = tcase_create("twins");
     tcase_add_loop_test(tcase, gather_and_scatter_move_each_row_to_its_place, 0, 2);
     tcase_add_loop_test(tcase, pages_go_to_pages, 0, 2);
+    tcase_add_test(tcase, parts_larger_than_a_cache_are_moved_too);
     tcase_add_test(tcase, empty_parts_touch_nothing);
     tcase_add_test(tcase, checksums_are_as_defined);
     tcase_add_loop_test(tcase, a_checksum_of_pages_is_that_of_what_gather_gives, 0, 2);
