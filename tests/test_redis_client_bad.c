@@ -361,6 +361,35 @@ START_TEST(half_written_and_out_of_time)
 }
 END_TEST
 
+static void serve_hasty(struct scripted_conn *conn, void *self)
+{
+    (void)self;
+    conn->plain = conn->number == 0;
+    if (conn->number == 0 && scripted_command(conn)) { /* PING */
+        scripted_say(conn, "+PONG\r\n");
+        if (scripted_poll(conn->server, conn->fd, POLLIN, -1) == 1 && scripted_say(conn, "+OK\r\n"))
+            while (scripted_sleep(conn, 1000))
+                ;
+        return;
+    }
+    serve_good(conn);
+}
+
+/* An answer to what has not been asked completely is no answer. */
+START_TEST(answered_before_it_was_asked)
+{
+    struct ticket ticket;
+    char *value = big_value();
+    start(serve_hasty, NULL);
+    fixture_set(&ticket, "big", value, BIG_B, true, 5 * KVT_SECOND);
+    fixture_wait(&ticket);
+    free(value);
+    ck_assert_int_eq(ticket.reply.status, KVT_CORRUPT);
+    check_goes_on();
+    stop();
+}
+END_TEST
+
 /* Untouched commands behind it leave no trace on the wire. */
 START_TEST(untouched_and_cancelled)
 {
@@ -664,6 +693,7 @@ int main(void)
     add(suite, "too late", too_late_reply_closes, 1);
     add(suite, "cancel half written", half_written_and_cancelled, 1);
     add(suite, "time out half written", half_written_and_out_of_time, 1);
+    add(suite, "hasty", answered_before_it_was_asked, 1);
     add(suite, "cancel untouched", untouched_and_cancelled, 1);
     add(suite, "mute", accepts_and_never_answers, 1);
     add(suite, "deadline", deadline_before_anything_is_connected, 1);
