@@ -20,12 +20,18 @@
 static const kvt_ns drain_ns = 10 * KVT_SECOND, real_drain_ns = 100 * KVT_MILLISECOND;
 static const kvt_ns patience_ns = 3600 * KVT_SECOND, real_patience_ns = 60 * KVT_SECOND;
 
+/* What Redis servers hold, and what they have let go. */
+struct servers {
+    uint64_t blocks, memory_b, evicted, expired;
+};
+
 struct runner {
     const struct drive *d;
     struct kvt_null *null;
     struct sim_world *sim;
     struct real *real;
     struct kvt_core *core;
+    struct servers before; /* of the real world: what servers had let go before this run */
     struct kvt_record record;
     bool recording;
     const struct kvt_world_ops *world;
@@ -52,6 +58,38 @@ static void heap_put(void *self, void *memory, size_t size_b)
 }
 
 static const struct kvt_alloc heap = {heap_get, heap_put, NULL};
+
+static void look_at_sim(const struct runner *r, struct servers *s)
+{
+    for (uint32_t node = 0; node < r->d->resolved->sim.redis.nodes; node++) {
+        struct sim_redis_stats stats;
+        sim_world_redis(r->sim, node, &stats);
+        s->blocks += stats.keys;
+        s->memory_b += stats.memory_b;
+        s->evicted += stats.gone[SIM_REDIS_EVICTED];
+        s->expired += stats.gone[SIM_REDIS_EXPIRED];
+    }
+}
+
+/* As the nodes said themselves, within the last second. A block is several keys there. */
+static void look_at_real(const struct runner *r, struct servers *s)
+{
+    uint32_t keys = r->d->plan->keys_per_block;
+    for (uint32_t node = 0; node < r->d->plan->config.redis.n_nodes; node++) {
+        struct be_node_stats stats;
+        be_world_node(real_world(r->real), node, &stats);
+        s->blocks += stats.keys;
+        s->memory_b += stats.memory_b;
+        s->evicted += stats.evicted_keys;
+        s->expired += stats.expired_keys;
+    }
+    s->blocks = (s->blocks + keys - 1) / keys;
+    s->evicted = (s->evicted + keys - 1) / keys;
+    s->expired = (s->expired + keys - 1) / keys;
+    /* A server that lost its memory begins to count anew. */
+    s->evicted -= r->before.evicted < s->evicted ? r->before.evicted : s->evicted;
+    s->expired -= r->before.expired < s->expired ? r->before.expired : s->expired;
+}
 
 static int build_null(struct runner *r, const struct kvt_observer *observer, struct kvt_port *port,
                       char *error)
@@ -94,6 +132,14 @@ static int build_real(struct runner *r, const struct kvt_observer *observer, str
     *port = be_world_port(world);
     r->world = be_world_ops();
     r->self = world;
+    if (!real_spawn(r->real) && d->resolved->core.cache &&
+        d->resolved->core.tiers[KVT_REDIS].present) {
+        be_world_start(world); /* asking takes a clock */
+        be_world_ask(world);
+        struct servers before = {0};
+        look_at_real(r, &before);
+        r->before = before;
+    }
     return 0;
 }
 
@@ -134,40 +180,6 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
         return begin_taps(r, error);
     snprintf(error, SCENARIO_ERROR_SIZE, "the core cannot be built: %s", strerror(-rc));
     return rc;
-}
-
-/* What the servers hold, and what they have let go. */
-struct servers {
-    uint64_t blocks, memory_b, evicted, expired;
-};
-
-static void look_at_sim(const struct runner *r, struct servers *s)
-{
-    for (uint32_t node = 0; node < r->d->resolved->sim.redis.nodes; node++) {
-        struct sim_redis_stats stats;
-        sim_world_redis(r->sim, node, &stats);
-        s->blocks += stats.keys;
-        s->memory_b += stats.memory_b;
-        s->evicted += stats.gone[SIM_REDIS_EVICTED];
-        s->expired += stats.gone[SIM_REDIS_EXPIRED];
-    }
-}
-
-/* As the nodes said themselves, within the last second. A block is several keys there. */
-static void look_at_real(const struct runner *r, struct servers *s)
-{
-    uint32_t keys = r->d->plan->keys_per_block;
-    for (uint32_t node = 0; node < r->d->plan->config.redis.n_nodes; node++) {
-        struct be_node_stats stats;
-        be_world_node(real_world(r->real), node, &stats);
-        s->blocks += stats.keys;
-        s->memory_b += stats.memory_b;
-        s->evicted += stats.evicted_keys;
-        s->expired += stats.expired_keys;
-    }
-    s->blocks = (s->blocks + keys - 1) / keys;
-    s->evicted = (s->evicted + keys - 1) / keys;
-    s->expired = (s->expired + keys - 1) / keys;
 }
 
 /* Puts what the Redis servers really hold, and have let go, in the place of core's directory of them: core hears of an

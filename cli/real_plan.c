@@ -357,6 +357,9 @@ static void add_notes(struct resolved *r, const struct real_plan *plan, const st
                          plan->spawn.memory_b == UINT64_MAX
                              ? "unlimited memory"
                              : units_show_bytes(size, sizeof size, (double)plan->spawn.memory_b));
+    if (s->cache.tiers[KVT_REDIS].timeout_ns == KVT_NEVER)
+        resolve_add_note(r, "cache.tiers.redis.timeout",
+                         "real world: 10 s, nothing waits for ever");
     resolve_add_note(r, "real.stage", "for each of redis and disk");
     resolve_add_note(r, "world", "%s of main memory; GPU time is modelled",
                      units_show_bytes(size, sizeof size, (double)plan->memory_b));

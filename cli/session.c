@@ -26,44 +26,44 @@ static const char *find_scenario(const char *given, char *path, size_t size)
     return path;
 }
 
-static int load_scenario(struct session *run, const struct session_arguments *a)
+static int load_scenario(struct session *session, const struct session_arguments *a)
 {
     char path[PATH_MAX], world[64];
-    struct scenario *s = &run->scenario;
-    int rc = scenario_load(s, find_scenario(a->scenario, path, sizeof path), run->error);
+    struct scenario *s = &session->scenario;
+    int rc = scenario_load(s, find_scenario(a->scenario, path, sizeof path), session->error);
     for (size_t i = 0; rc == 0 && i < a->n_sets; i++)
-        rc = scenario_set(s, a->sets[i], run->error);
+        rc = scenario_set(s, a->sets[i], session->error);
     if (rc == 0 && a->world && strcmp(a->world, "null") != 0 && strcmp(a->world, "sim") != 0 &&
         strcmp(a->world, "real") != 0) {
-        snprintf(run->error, sizeof run->error, "--world: expected null, sim or real");
+        snprintf(session->error, sizeof session->error, "--world: expected null, sim or real");
         rc = -EINVAL;
     }
     if (rc == 0 && a->world) {
         snprintf(world, sizeof world, "world=%.40s", a->world);
-        rc = scenario_set(s, world, run->error);
+        rc = scenario_set(s, world, session->error);
     }
     if (rc == 0)
-        rc = scenario_type(s, run->error);
-    if (rc == 0 && scenario_hash(s, run->sha256) != 0) {
-        snprintf(run->error, sizeof run->error, "SHA-256 is not available");
+        rc = scenario_type(s, session->error);
+    if (rc == 0 && scenario_hash(s, session->sha256) != 0) {
+        snprintf(session->error, sizeof session->error, "SHA-256 is not available");
         rc = -EIO;
     }
     return rc;
 }
 
-static int load_catalog(struct session *run, const char *profile)
+static int load_catalog(struct session *session, const char *profile)
 {
     char data[PATH_MAX], folder[PATH_MAX + 32];
     if (datadir_find(data, sizeof data) != 0) {
-        snprintf(run->error, sizeof run->error,
+        snprintf(session->error, sizeof session->error,
                  "expected scenarios/catalog in the working folder, beside the program, or where "
                  "KVTWIN_DATA says");
         return -ENOENT;
     }
     snprintf(folder, sizeof folder, "%s/scenarios/catalog", data);
-    int rc = catalog_load(&run->catalog, folder, run->error, sizeof run->error);
+    int rc = catalog_load(&session->catalog, folder, session->error, sizeof session->error);
     if (rc == 0 && profile)
-        rc = catalog_overlay(run->catalog, profile, run->error, sizeof run->error);
+        rc = catalog_overlay(session->catalog, profile, session->error, sizeof session->error);
     return rc;
 }
 
@@ -74,32 +74,32 @@ int session_load(struct session *s, const struct session_arguments *a)
 }
 
 /* The trace: as given, seen from the working folder; else from the scenario's folder. */
-static int find_trace(struct session *run)
+static int find_trace(struct session *session)
 {
-    const struct scenario *s = &run->scenario;
+    const struct scenario *s = &session->scenario;
     const char *given = s->workload.trace, *slash = strrchr(s->path, '/');
-    int n = snprintf(run->trace, sizeof run->trace, "%s", given);
+    int n = snprintf(session->trace, sizeof session->trace, "%s", given);
     if (access(given, F_OK) != 0 && given[0] != '/' && slash)
-        n = snprintf(run->trace, sizeof run->trace, "%.*s/%s", (int)(slash - s->path), s->path,
-                     given);
-    if (n > 0 && (size_t)n < sizeof run->trace && access(run->trace, F_OK) == 0)
+        n = snprintf(session->trace, sizeof session->trace, "%.*s/%s", (int)(slash - s->path),
+                     s->path, given);
+    if (n > 0 && (size_t)n < sizeof session->trace && access(session->trace, F_OK) == 0)
         return 0;
     char want[300];
     snprintf(want, sizeof want, "expected a file, but there is no %.200s", given);
-    return resolve_refuse(s, "workload.trace", want, run->error);
+    return resolve_refuse(s, "workload.trace", want, session->error);
 }
 
-int session_workload(struct session *run)
+int session_workload(struct session *session)
 {
-    const struct scenario *s = &run->scenario;
+    const struct scenario *s = &session->scenario;
     const struct scenario_workload *w = &s->workload;
     struct wl_options options;
     struct wl_error why = {""};
-    int rc = w->trace ? find_trace(run) : 0;
+    int rc = w->trace ? find_trace(session) : 0;
     if (rc != 0)
         return rc;
     wl_options_init(&options);
-    options.path = w->trace ? run->trace : NULL;
+    options.path = w->trace ? session->trace : NULL;
     options.generate = w->generate;
     options.format = (enum wl_format)w->format;
     options.trace_block_tokens = (uint32_t)w->trace_block_tokens;
@@ -118,22 +118,24 @@ int session_workload(struct session *run)
     options.synth = (struct wl_synth){.system_tokens = (uint32_t)w->synth_system_tokens,
                                       .continues = w->synth_continues,
                                       .idle_ns = w->synth_idle_ns};
-    rc = wl_open(&run->source, &options, &why);
+    rc = wl_open(&session->source, &options, &why);
     if (rc != 0) {
-        snprintf(run->error, sizeof run->error, "%s", why.text);
+        snprintf(session->error, sizeof session->error, "%s", why.text);
         return rc;
     }
-    wl_source_info(run->source, &run->info);
+    wl_source_info(session->source, &session->info);
     return 0;
 }
 
-int session_resolve(struct session *run)
+int session_resolve(struct session *session)
 {
-    uint32_t block = run->source ? run->info.block_tokens : WL_BLOCK_TOKENS;
-    int rc = resolve(&run->resolved, &run->scenario, run->catalog, block, run->error);
-    run->resolved.core.expected_blocks = run->source ? run->info.distinct_keys : 0;
-    if (rc == 0 && run->scenario.world == WORLD_REAL)
-        rc = real_plan_init(&run->plan, &run->resolved, &run->scenario, run->catalog, run->error);
+    uint32_t block = session->source ? session->info.block_tokens : WL_BLOCK_TOKENS;
+    int rc =
+        resolve(&session->resolved, &session->scenario, session->catalog, block, session->error);
+    session->resolved.core.expected_blocks = session->source ? session->info.distinct_keys : 0;
+    if (rc == 0 && session->scenario.world == WORLD_REAL)
+        rc = real_plan_init(&session->plan, &session->resolved, &session->scenario,
+                            session->catalog, session->error);
     return rc;
 }
 

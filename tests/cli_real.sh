@@ -190,6 +190,28 @@ dead $servers
 report $? 'servers end with the program, even when it is killed'
 rm -rf "${TMPDIR:?}"/*
 
+# A server of the user's own, with a password from the environment: it is used, and left alone.
+redis-server --port 0 --unixsocket "$scratch/own.sock" --save '' --requirepass secret >/dev/null 2>&1 &
+own=$!
+for _ in $(seq 100); do
+    [ -S "$scratch/own.sock" ] && break
+    sleep 0.05
+done
+KVTWIN_REDIS_PASSWORD=secret real own --set workload.limit=24 --set cache.tiers.redis.nodes=1 \
+    --set cache.tiers.redis.address="unix:$scratch/own.sock" --set cache.tiers.host.enabled=false &&
+    [ "$(value stored_blocks_redis "$scratch/own/summary.json")" -gt 0 ] && nothing_left &&
+    ! grep -rq secret "$scratch/own" "$scratch/stdout"
+report $? "a server of the user's own"
+held=$(redis-cli -s "$scratch/own.sock" -a secret --no-auth-warning dbsize)
+[ "$held" = "$(value stored_blocks_redis "$scratch/own/summary.json")" ]
+report $? 'and it holds what was stored'
+KVTWIN_REDIS_PASSWORD=wrong real own2 --set cache.tiers.redis.nodes=1 \
+    --set cache.tiers.redis.address="unix:$scratch/own.sock"
+[ $? = 1 ] && [ "$(wc -l <"$scratch/stderr")" = 1 ] && nothing_left
+report $? 'a wrong password is one line'
+kill $own
+wait $own 2>/dev/null
+
 # Bad input and servers that are not there: one line, and nothing is left.
 refuse() { # TEXT CODE PATTERN ARGUMENTS...
     local text=$1 code=$2 pattern=$3
