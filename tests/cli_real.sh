@@ -14,7 +14,7 @@ export KVTWIN_DATA=$PWD
 # Short: a unix socket's path has 107 bytes.
 TMPDIR=$(mktemp -d /tmp/kvt.XXXXXX)
 export TMPDIR
-trap 'rm -rf "$TMPDIR"' EXIT
+trap 'rm -rf "$TMPDIR" "$TMPDIR-own"' EXIT
 n=0
 failed=0
 
@@ -191,22 +191,24 @@ report $? 'servers end with the program, even when it is killed'
 rm -rf "${TMPDIR:?}"/*
 
 # A server of the user's own, with a password from the environment: it is used, and left alone.
-redis-server --port 0 --unixsocket "$scratch/own.sock" --save '' --requirepass secret >/dev/null 2>&1 &
+mkdir "$TMPDIR-own"
+socket=$TMPDIR-own/sock
+redis-server --port 0 --unixsocket "$socket" --save '' --requirepass secret >/dev/null 2>&1 &
 own=$!
 for _ in $(seq 100); do
-    [ -S "$scratch/own.sock" ] && break
+    [ -S "$socket" ] && break
     sleep 0.05
 done
 KVTWIN_REDIS_PASSWORD=secret real own --set workload.limit=24 --set cache.tiers.redis.nodes=1 \
-    --set cache.tiers.redis.address="unix:$scratch/own.sock" --set cache.tiers.host.enabled=false &&
+    --set cache.tiers.redis.address="unix:$socket" --set cache.tiers.host.enabled=false &&
     [ "$(value stored_blocks_redis "$scratch/own/summary.json")" -gt 0 ] && nothing_left &&
     ! grep -rq secret "$scratch/own" "$scratch/stdout"
 report $? "a server of the user's own"
-held=$(redis-cli -s "$scratch/own.sock" -a secret --no-auth-warning dbsize)
+held=$(redis-cli -s "$socket" -a secret --no-auth-warning dbsize)
 [ "$held" = "$(value stored_blocks_redis "$scratch/own/summary.json")" ]
 report $? 'and it holds what was stored'
 KVTWIN_REDIS_PASSWORD=wrong real own2 --set cache.tiers.redis.nodes=1 \
-    --set cache.tiers.redis.address="unix:$scratch/own.sock"
+    --set cache.tiers.redis.address="unix:$socket"
 [ $? = 1 ] && [ "$(wc -l <"$scratch/stderr")" = 1 ] && nothing_left
 report $? 'a wrong password is one line'
 kill $own

@@ -41,9 +41,44 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* A profile that lacks memory leaves the catalogue as it was; any of its own files is one. */
+START_TEST(no_memory_for_a_profile)
+{
+    char error[512];
+    struct catalog *c;
+    int status = -1;
+    long refusals = 0;
+
+    ck_assert_int_eq(catalog_load(&c, "scenarios/catalog", error, sizeof error), 0);
+    struct catalog before = *c;
+    for (long n = 0; status; n += n < 100 ? 1 : 97) {
+        error[0] = '\0';
+        left = n;
+        armed = true;
+        status = catalog_overlay(c, "scenarios/catalog/disks.yaml", error, sizeof error);
+        armed = false;
+        if (!status)
+            break;
+        refusals++;
+        ck_assert_msg(error[0] && !strchr(error, '\n'), "request %ld: \"%s\"", n, error);
+        ck_assert_mem_eq(&before, c, sizeof before);
+    }
+    ck_assert_int_gt(refusals, 100);
+    ck_assert_uint_eq(c->disks.n, before.disks.n);
+    ck_assert_ptr_ne(c->disks.entries, before.disks.entries);
+    catalog_free(c);
+}
+END_TEST
+
 #else
 
 START_TEST(no_memory)
+{
+    kvt_test_skip("the allocator is not ours to replace here");
+}
+END_TEST
+
+START_TEST(no_memory_for_a_profile)
 {
     kvt_test_skip("the allocator is not ours to replace here");
 }
@@ -58,6 +93,7 @@ int main(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, no_memory);
+    tcase_add_test(tc, no_memory_for_a_profile);
     suite_add_tcase(suite, tc);
     return kvt_test_main(suite);
 }
