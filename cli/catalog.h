@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * catalog.h - the catalogue: GPUs, models, links, Redis nodes, disks, codecs, serving stacks, prices.
+ * catalog.h - the catalogue: GPUs, models, links, Redis nodes, disks, codecs, serving stacks,
+ * prices.
  *
- * Every number of scenarios/catalog/ carries its unit and its source, and both stay beside it in memory:
- * a struct catalog_value is the number in the unit of the member's name, and where it comes from. A value
- * that an entry leaves out has text NULL and number 0.
+ * Every number of scenarios/catalog/ carries its unit and its source, and both stay beside it in
+ * memory: a struct catalog_value is the number in the unit of the member's name, and where it comes
+ * from. A value that an entry leaves out has text NULL and number 0.
  *
- * One table per section (catalog_fields.c) names the keys with their units; it makes libcyaml's schema, it
- * parses the texts, and `kvtwin catalog` prints by it. To add a key: a member here, a row there.
+ * One table per section (catalog_fields.c) names the keys with their units; it makes libcyaml's
+ * schema, it parses the texts, and `kvtwin catalog` prints by it. To add a key: a member here, a
+ * row there.
  *
- * Evidence tags: S read in the source, D derived from sourced numbers, M measured by this project, C
- * commonly known but without a source to cite.
+ * Evidence tags: S read in the source, D derived from sourced numbers, M measured by this project,
+ * C commonly known but without a source to cite.
  */
 #ifndef CLI_CATALOG_H
 #define CLI_CATALOG_H
@@ -149,10 +151,10 @@ KVT_MUST_CHECK int catalog_load(struct catalog **catalog, const char *folder, ch
                                 size_t error_size);
 void catalog_free(struct catalog *catalog);
 
-/* Lays a profile over the catalogue: a file in its format with any of the sections hosts, links, redis_nodes,
- * redis_servers, disks and codecs (`kvtwin calibrate` writes one). An entry replaces the one of its name
- * whole, or is added. Several profiles may follow one another. Returns 0, or a negative errno with one line in error; then
- * the catalogue is as it was. */
+/* Lays a profile over the catalogue: a file in its format with any of the sections hosts, links,
+ * redis_nodes, redis_servers, disks and codecs (`kvtwin calibrate` writes one). An entry replaces
+ * the one of its name whole, or is added. Several profiles may follow one another. Returns 0, or a
+ * negative errno with one line in error; then the catalogue is as it was. */
 KVT_MUST_CHECK int catalog_overlay(struct catalog *catalog, const char *path, char *error,
                                    size_t error_size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * catalog_find.c - finds entries of the catalogue by section and name, and says what was expected where there is
- * none: the nearest name, those that begin so, or all of them.
+ * catalog_find.c - finds entries of the catalogue by section and name, and says what was expected
+ * where there is none: the nearest name, those that begin so, or all of them.
  */
 #include "catalog.h"
 

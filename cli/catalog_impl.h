@@ -40,8 +40,9 @@ struct store {
 /* Does a profile have this section? */
 bool catalog_in_profile(const struct catalog_section *s);
 
-/* Reads a file by a schema of the store's, and turns its texts into numbers. s: the file's first section, NULL for a profile. 0
- * with *part (freed by cyaml_free with root); or a negative errno with one line in error. */
+/* Reads a file by a schema of the store's, and turns its texts into numbers. s: the file's first
+ * section, NULL for a profile. 0 with *part (freed by cyaml_free with root); or a negative errno
+ * with one line in error. */
 KVT_MUST_CHECK int catalog_read(const cyaml_schema_value_t *root, const struct catalog_section *s,
                                 const char *path, struct catalog **part, char *error,
                                 size_t error_size);

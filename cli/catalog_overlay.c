@@ -2,13 +2,14 @@
  *
  * catalog_overlay.c - a profile: entries that were measured here, over those of the catalogue.
  *
- * A profile is written and read like the catalogue's own files, so what calibrate measured can be looked at, corrected,
- * and moved into the catalogue by hand. It may hold what a machine has: hosts, links, Redis nodes and servers, disks,
- * codecs. GPUs, models, stacks and prices are not measured and stay in the catalogue.
+ * A profile is written and read like the catalogue's own files, so what calibrate measured can be
+ * looked at, corrected, and moved into the catalogue by hand. It may hold what a machine has:
+ * hosts, links, Redis nodes and servers, disks, codecs. GPUs, models, stacks and prices are not
+ * measured and stay in the catalogue.
  *
- * Entries own strings, all of which belong to the tree of the file that they came from. A list with replaced entries is
- * a new array of flat copies, so both trees must outlive it; the store keeps them. Nothing changes until every new list
- * is there.
+ * Entries own strings, all of which belong to the tree of the file that they came from. A list with
+ * replaced entries is a new array of flat copies, so both trees must outlive it; the store keeps
+ * them. Nothing changes until every new list is there.
  */
 #include "catalog.h"
 
@@ -30,7 +31,8 @@ bool catalog_in_profile(const struct catalog_section *s)
     return false;
 }
 
-/* The list of a section with the profile's entries in it: *n of them, to be freed. NULL without memory. */
+/* The list of a section with the profile's entries in it: *n of them, to be freed. NULL without
+ * memory. */
 static char *merge(const struct catalog *old, const struct catalog *part,
                    const struct catalog_section *s, uint32_t *n)
 {

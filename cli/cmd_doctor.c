@@ -2,9 +2,10 @@
  *
  * cmd_doctor.c - kvtwin doctor: what this machine can run, and what is missing, with the remedy.
  *
- * Looks only, changes nothing. Needed: the simulator itself (catalogue, a folder for results). Everything
- * else is a wish: pictures need gnuplot, a real world without servers of the user's needs redis-server, and one
- * that shall be more than main memory an NVIDIA GPU and a build for it. Exit 0 when all that is needed is there, else 1.
+ * Looks only, changes nothing. Needed: the simulator itself (catalogue, a folder for results).
+ * Everything else is a wish: pictures need gnuplot, a real world without servers of the user's
+ * needs redis-server, and one that shall be more than main memory an NVIDIA GPU and a build for it.
+ * Exit 0 when all that is needed is there, else 1.
  */
 #include <errno.h>
 #include <hiredis/hiredis.h>

@@ -5,10 +5,10 @@
  *      arguments -> scenario -> catalogue -> workload -> resolved -> results folder    all input is checked
  *                -> run, baseline (the same requests, cache off) -> files -> table
  *
- * Bad input is refused before anything is written: one line, exit 2. From then on what fails is the run
- * itself, exit 1, and earlier results stay as they were. In the real world the run happens in real time, and a
- * baseline only when it is asked for. Ctrl-C ends the run after the event under way: what
- * was measured until then is written and marked; a second one ends the process.
+ * Bad input is refused before anything is written: one line, exit 2. From then on what fails is the
+ * run itself, exit 1, and earlier results stay as they were. In the real world the run happens in
+ * real time, and a baseline only when it is asked for. Ctrl-C ends the run after the event under
+ * way: what was measured until then is written and marked; a second one ends the process.
  */
 #include <errno.h>
 #include <limits.h>
@@ -101,8 +101,8 @@ static int bad(const char *what, const char *expected)
     return EXIT_BAD_INPUT;
 }
 
-/* The value of option `name`, which may stand behind '=' or in the next argument. Returns whether argv[*i]
- * is the option; *value is NULL when its value is missing. */
+/* The value of option `name`, which may stand behind '=' or in the next argument. Returns whether
+ * argv[*i] is the option; *value is NULL when its value is missing. */
 static bool option(int argc, char **argv, int *i, const char *name, const char **value)
 {
     size_t len = strlen(name);

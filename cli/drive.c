@@ -182,8 +182,8 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
     return rc;
 }
 
-/* Puts what the Redis servers really hold, and have let go, in the place of core's directory of them: core hears of an
- * eviction only when it asks for the block. */
+/* Puts what the Redis servers really hold, and have let go, in the place of core's directory of
+ * them: core hears of an eviction only when it asks for the block. */
 static void add_servers(const struct runner *r, struct kvt_core_stats *core,
                         struct kvt_core_gauges *gauges)
 {
@@ -211,7 +211,8 @@ static void sample(struct runner *r, kvt_ns at)
     results_sample(r->d->results, at, &stats, &gauges);
 }
 
-/* Has anything been computed, or anyone finished, in the last hour (real: minute) of the run's own time? */
+/* Has anything been computed, or anyone finished, in the last hour (real: minute) of the run's own
+ * time? */
 static int watch(struct runner *r, char *error)
 {
     struct kvt_core_stats stats;
@@ -242,7 +243,8 @@ static int world_broke(int rc, char *error)
     return rc;
 }
 
-/* Lets the world come to `until`; a world with a clock of its own may be later, never earlier unless stopped. */
+/* Lets the world come to `until`; a world with a clock of its own may be later, never earlier
+ * unless stopped. */
 static int advance_world(struct runner *r, kvt_ns until, char *error)
 {
     int rc = r->world->advance(r->self, r->core, until);
@@ -317,7 +319,8 @@ static int feed(struct runner *r, char *error)
     return got;
 }
 
-/* Is there something to wait for? In real time a timer that nobody needs any more is not worth waiting for. */
+/* Is there something to wait for? In real time a timer that nobody needs any more is not worth
+ * waiting for. */
 static bool goes_on(const struct runner *r, kvt_ns next)
 {
     struct be_world_stats stats;
@@ -349,7 +352,8 @@ static int drain(struct runner *r, char *error)
     return 0;
 }
 
-/* What the world's parts were busy with, for results. GPUs are left out: results has engines of its own. */
+/* What the world's parts were busy with, for results. GPUs are left out: results has engines of its
+ * own. */
 struct parts {
     size_t n;
     struct results_busy *busy;

@@ -5,15 +5,18 @@
  *      for each request:   samples due before it; world.advance to its delivery; kvt_core_request
  *      at the end:         world.advance until nothing is left to happen
  *
- * A request is delivered when the frontend is done with it, and in order of arrival: the frontend hashes
- * prompts of one after the other to the engines, so a short prompt does not overtake a long one.
+ * A request is delivered when the frontend is done with it, and in order of arrival: the frontend
+ * hashes prompts of one after the other to the engines, so a short prompt does not overtake a long
+ * one.
  *
- * Two watchdogs turn a livelock into a message: the world has no next event while requests are unfinished;
- * or events go on for an hour of the run's own time (real world: a minute) while nothing is computed and nobody finishes.
+ * Two watchdogs turn a livelock into a message: the world has no next event while requests are
+ * unfinished; or events go on for an hour of the run's own time (real world: a minute) while
+ * nothing is computed and nobody finishes.
  *
- * The real world has a clock of its own, so `now` is what it says: a request is delivered when its time has come, or as
- * soon as the loop is free, and latency still counts from the planned arrival. Tokenising and the serving front end are
- * modelled there, like GPU time, and hold a request back as long as in the simulation.
+ * The real world has a clock of its own, so `now` is what it says: a request is delivered when its
+ * time has come, or as soon as the loop is free, and latency still counts from the planned arrival.
+ * Tokenising and the serving front end are modelled there, like GPU time, and hold a request back
+ * as long as in the simulation.
  */
 #ifndef CLI_DRIVE_H
 #define CLI_DRIVE_H
@@ -28,8 +31,8 @@
 
 /* Where requests come from. */
 struct drive_source {
-    /* The next request, valid until the next call. Returns 1; 0 at the end; or a negative errno with one
-     * line in error. Arrivals never decrease. */
+    /* The next request, valid until the next call. Returns 1; 0 at the end; or a negative errno
+     * with one line in error. Arrivals never decrease. */
     int (*next)(void *self, struct kvt_request *request, char *error, size_t error_size);
     void *self;
     uint64_t expected; /* requests, for the progress bar; 0: unknown */
@@ -38,10 +41,9 @@ struct drive_source {
 struct drive {
     const struct resolved *resolved;
     enum scenario_world world;
-    const struct real_plan *plan; /* real world only */
-    const struct kvt_sink
-        *record; /* every input of core is written there (core/record.h); NULL: nowhere */
-    struct meter *meter; /* measures every operation; NULL: nobody does */
+    const struct real_plan *plan;  /* real world only */
+    const struct kvt_sink *record; /* gets every input of core (core/record.h); NULL: nobody */
+    struct meter *meter;           /* measures every operation; NULL: nobody does */
     struct drive_source source;
     struct results *results;
     const char *label;                 /* of the progress bar */
@@ -49,8 +51,8 @@ struct drive {
 };
 
 /* Runs to the end and closes d->results. Returns 0; -EINTR when stopped (results closed, marked
- * interrupted); or another negative errno with one line in error[SCENARIO_ERROR_SIZE]. *kept is memory that
- * the results refer to, or NULL: the caller frees it with free() after results_free. */
+ * interrupted); or another negative errno with one line in error[SCENARIO_ERROR_SIZE]. *kept is
+ * memory that the results refer to, or NULL: the caller frees it with free() after results_free. */
 KVT_MUST_CHECK int drive_run(const struct drive *d, void **kept, char *error);
 
 #endif

@@ -4,9 +4,9 @@
  *
  *      open     servers -> temporary folder -> world          close    world -> folder -> servers
  *
- * Whatever fails on the way is closed again in the same order, so a run that cannot begin leaves nothing: no process,
- * no socket, no folder. If this process itself is killed, its servers die with it (spawn.h); a temporary folder stays
- * then, in TMPDIR, under the name kvtwin-disk-*.
+ * Whatever fails on the way is closed again in the same order, so a run that cannot begin leaves
+ * nothing: no process, no socket, no folder. If this process itself is killed, its servers die with
+ * it (spawn.h); a temporary folder stays then, in TMPDIR, under the name kvtwin-disk-*.
  */
 #include "real.h"
 

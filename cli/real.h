@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * real.h - from a scenario to the real world: what it would need, whether it fits here, and opening it.
+ * real.h - from a scenario to the real world: what it would need, whether it fits here, and opening
+ * it.
  *
  *      real_plan_init     arithmetic and checks; changes the resolved numbers where this machine decides
  *      real_open          servers of our own, a temporary folder, the world on them
  *      real_close         all of it gone, in whatever state it is
  *
- * Nothing is opened by a plan, so --explain makes one, too. GPU time is modelled: the world takes the time of a step
- * from the same sim_gpu as the simulation does.
+ * Nothing is opened by a plan, so --explain makes one, too. GPU time is modelled: the world takes
+ * the time of a step from the same sim_gpu as the simulation does.
  */
 #ifndef CLI_REAL_H
 #define CLI_REAL_H
@@ -38,9 +39,10 @@ struct real_machine {
 };
 struct real_machine real_machine(void);
 
-/* Plans a typed scenario of the real world that resolve() has resolved, for this machine or, with real_plan_make, for the
- * one given. r->core.gpu_pages is decided here where it is auto. Returns 0; or a negative errno with one line in
- * error[SCENARIO_ERROR_SIZE]: what the real world cannot do, does not fit, or is written wrong. */
+/* Plans a typed scenario of the real world that resolve() has resolved, for this machine or, with
+ * real_plan_make, for the one given. r->core.gpu_pages is decided here where it is auto. Returns 0;
+ * or a negative errno with one line in error[SCENARIO_ERROR_SIZE]: what the real world cannot do,
+ * does not fit, or is written wrong. */
 KVT_MUST_CHECK int real_plan_init(struct real_plan *plan, struct resolved *r,
                                   const struct scenario *s, const struct catalog *catalog,
                                   char *error);
@@ -53,9 +55,9 @@ void real_plan_release(struct real_plan *plan);
 /* An open real world. Its clock stands at 0 until it is first told to advance. */
 struct real;
 
-/* Opens the world. With the cache of r->core off there are no tiers: no server is started then. plan, r, observer
- * and stop are borrowed until real_close. NULL with *rc and one line in error[SCENARIO_ERROR_SIZE]; nothing is left
- * then. */
+/* Opens the world. With the cache of r->core off there are no tiers: no server is started then.
+ * plan, r, observer and stop are borrowed until real_close. NULL with *rc and one line in
+ * error[SCENARIO_ERROR_SIZE]; nothing is left then. */
 KVT_MUST_CHECK struct real *real_open(const struct real_plan *plan, const struct resolved *r,
                                       const struct kvt_observer *observer,
                                       const volatile sig_atomic_t *stop, int *rc, char *error);

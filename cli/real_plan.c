@@ -2,8 +2,9 @@
  *
  * real_plan.c - can this machine do what the scenario asks, and with which numbers?
  *
- * The real world holds plain keys and values of 16 or 32 bits in pages of numbers that core decides. What is none of
- * that is refused by name: MLA's latents, sliding windows, KV heads that GPUs would have to copy, partial blocks.
+ * The real world holds plain keys and values of 16 or 32 bits in pages of numbers that core
+ * decides. What is none of that is refused by name: MLA's latents, sliding windows, KV heads that
+ * GPUs would have to copy, partial blocks.
  *
  * Memory, all of it counted before anything is allocated:
  *
@@ -12,8 +13,8 @@
  *      staging     one share for each of redis and disk
  *      redis       nodes * maxmemory                only servers that we start ourselves
  *
- * The GPU tier's `auto` is what the modelled GPU leaves for KV, but with device host no more than half of the main memory that
- * is left, divided among the engines.
+ * The GPU tier's `auto` is what the modelled GPU leaves for KV, but with device host no more than
+ * half of the main memory that is left, divided among the engines.
  */
 #include "real.h"
 
@@ -34,7 +35,8 @@ enum { FILE_BLOCK_B = 4096, WRITES_AHEAD = 64 };
 
 /* ---- The machine ------------------------------------------------------------------------------------- */
 
-/* A number behind a word in a file of the system, or the file's first number; UINT64_MAX when there is none. */
+/* A number behind a word in a file of the system, or the file's first number; UINT64_MAX when there
+ * is none. */
 static uint64_t read_number(const char *path, const char *word)
 {
     FILE *file = fopen(path, "re");
@@ -223,8 +225,8 @@ static uint64_t tier_blocks(const struct resolved *r, enum kvt_tier_kind kind)
                                           : (uint64_t)((double)tier->capacity_b / block_b);
 }
 
-/* Capacity counts stored KV; heads of values and whole blocks of the file system come on top, and values that are
- * written while those they take the place of are being removed. */
+/* Capacity counts stored KV; heads of values and whole blocks of the file system come on top, and
+ * values that are written while those they take the place of are being removed. */
 static int plan_disk(struct real_plan *plan, const struct resolved *r, const struct scenario *s,
                      char *error)
 {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * resolve_tiers.c - tiers below the GPU: room, bytes per token, devices, links, and what a load will take.
+ * resolve_tiers.c - tiers below the GPU: room, bytes per token, devices, links, and what a load
+ * will take.
  *
  * A load is a pipeline, so its predicted time is its start plus the time of its slowest stage:
  *
  *      load = fixed + tokens * max over stages of (bytes per token / rate)
  *
- * with raw bytes where KV is uncompressed (staging copy, host to device, decoding) and stored bytes on the
- * medium. Rates are those of an idle cluster; core learns of queues only by loads that turn late.
+ * with raw bytes where KV is uncompressed (staging copy, host to device, decoding) and stored bytes
+ * on the medium. Rates are those of an idle cluster; core learns of queues only by loads that turn
+ * late.
  *
- * Redis: of `nodes`, replicas hold copies and serve no reads, so room and rate count primaries only.
+ * Redis: of `nodes`, replicas hold copies and serve no reads, so room and rate count primaries
+ * only.
  */
 #include "resolve.h"
 
@@ -39,8 +42,8 @@ static bool narrows(const char *name)
            strcmp(name, "int4") == 0;
 }
 
-/* One step more: what it does to the ratio depends on what the data are by then ('b': bf16, 'h': fp16, 'f': fp32,
- * '8': int8). */
+/* One step more: what it does to the ratio depends on what the data are by then ('b': bf16, 'h':
+ * fp16, 'f': fp32, '8': int8). */
 static void add_codec(struct sim_codec *chain, const struct catalog_codec *codec, char *data_is)
 {
     const struct catalog_value *ratio = &codec->ratio;
@@ -253,8 +256,8 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
     tier->load_fixed_ns = (double)network->rtt_ns + server->command_ns.number;
     tier->load_ns_per_token =
         slowest(tier->stored_b_per_token * 1e9 / wire_bps, ingest_ns_per_token(r, KVT_REDIS));
-    /* The simulated server evicts by itself, and core's directory of it is a hint. In the null world there
-     * is no server: core keeps the tier as its own. */
+    /* The simulated server evicts by itself, and core's directory of it is a hint. In the null
+     * world there is no server: core keeps the tier as its own. */
     if (s->world != WORLD_NULL) {
         tier->manager = KVT_MANAGED_BY_SERVER;
         tier->capacity_b = tier->capacity_blocks = UINT64_MAX;

@@ -2,8 +2,8 @@
  *
  * session.c - session.h: everything that a run reads, checked before anything is written.
  *
- * Files are looked for where the user is first: a scenario in the working folder, then among those that come with the
- * program; a trace in the working folder, then beside its scenario.
+ * Files are looked for where the user is first: a scenario in the working folder, then among those
+ * that come with the program; a trace in the working folder, then beside its scenario.
  */
 #include "session.h"
 

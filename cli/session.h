@@ -7,8 +7,8 @@
  *      session_resolve    the numbers that core and world run on; for the real world also its plan
  *      session_close
  *
- * In this order, each once; nothing is written, and no server or device is touched. Messages are one line in `error`; which exit code
- * they deserve says session_exit.
+ * In this order, each once; nothing is written, and no server or device is touched. Messages are
+ * one line in `error`; session_exit says which exit code they deserve.
  */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H

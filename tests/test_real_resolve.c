@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * test_real_resolve.c - what a scenario means in the real world, and which scenarios mean nothing there.
+ * test_real_resolve.c - what a scenario means in the real world, and which scenarios mean nothing
+ * there.
  *
- * Scenarios go the whole way, text to plan, on the shipped catalogue and a machine that the test makes up. Refusals are
- * compared by place and words. Nothing is opened, but for the memory that real_machine reads.
+ * Scenarios go the whole way, text to plan, on the shipped catalogue and a machine that the test
+ * makes up. Refusals are compared by place and words. Nothing is opened, but for the memory that
+ * real_machine reads.
  */
 #include "cli/real.h"
 
@@ -39,7 +41,8 @@ static const char small[] =
     "    - {kind: redis, node: local, server: local, nodes: 2, capacity: 512MiB}\n"
     "    - {kind: disk, device: local, capacity: 1GiB}\n";
 
-/* Plans text with changes (NULL-terminated). Returns the status; the caller ends s and plan when it is 0. */
+/* Plans text with changes (NULL-terminated). Returns the status; the caller ends s and plan when it
+ * is 0. */
 static int make(struct scenario *s, struct resolved *r, struct real_plan *plan, const char *text,
                 const char *const *sets, const struct real_machine *machine, char *error)
 {
@@ -241,7 +244,8 @@ START_TEST(epoch_tells_runs_apart)
 }
 END_TEST
 
-/* Auto: what the modelled GPU leaves, but no more than half of what main memory has left for one engine. */
+/* Auto: what the modelled GPU leaves, but no more than half of what main memory has left for one
+ * engine. */
 START_TEST(pages_by_themselves)
 {
     static const char *const sets[] = {"cache.tiers.gpu.capacity=auto", "real.device=host", NULL};
