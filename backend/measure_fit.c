@@ -34,9 +34,9 @@
 enum { ROUNDS_L1 = 6, ROUNDS_BISQUARE = 20, STEPS = 60 };
 
 #define TUKEY     4.685
-#define LEAST_S   1e-6 /* scale of residuals that are all but zero */
-#define LOG_LEAST -30.0
-#define LOG_MOST  50.0
+#define LEAST_S   1e-6  /* scale of residuals that are all but zero */
+#define LOG_LEAST -30.0 /* logarithms of parameters: more than any time or rate */
+#define LOG_MOST  30.0
 
 /* What a fit works on. */
 struct work {

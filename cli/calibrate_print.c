@@ -14,7 +14,9 @@
 /* "2.41 GB/s" or "13.1 us", by what the parameter's name ends in. */
 static const char *show(char *text, size_t size, const char *name, double value)
 {
-    if (strstr(name, "_bps"))
+    if (strstr(name, "_bps") && value > 1e12)
+        snprintf(text, size, "no limit");
+    else if (strstr(name, "_bps"))
         snprintf(text, size, "%.3g GB/s", value / 1e9);
     else if (value < 1)
         snprintf(text, size, "0");

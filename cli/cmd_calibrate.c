@@ -62,10 +62,10 @@ static const char help[] =
     "  --only PART         copies, codecs, disk, redis or transfers; may be repeated\n"
     "  --device NAME       auto, host or cuda (auto)\n"
     "  --model NAME        whose KV is moved, a model of the catalogue (qwen2.5-0.5b)\n"
-    "  --block-tokens N    tokens of the largest block that is moved (128)\n"
+    "  --block-tokens N    tokens of the largest block that is moved (64)\n"
     "  --threads N         workers (one per processor)\n"
     "  --redis ADDRESS     a server to measure; may be repeated (private ones are started)\n"
-    "  --connections N     to each server (8)\n"
+    "  --connections N     to each server (2)\n"
     "  --depth N           commands under way on each connection (16)\n"
     "  --disk FOLDER       where files are written (TMPDIR)\n"
     "  --sync WHAT         none, data or full: how files are synced (none)\n"
@@ -443,9 +443,9 @@ int cmd_calibrate(int argc, char **argv)
     struct options o = {.out = "profile.yaml",
                         .disk = temporary && *temporary ? temporary : "/tmp",
                         .device = "auto",
-                        .connections = 8,
+                        .connections = 2,
                         .depth = 16,
-                        .block_tokens = 128,
+                        .block_tokens = 64,
                         .plots = true,
                         .verify = true};
     for (int i = 1; i < argc; i++)
