@@ -20,6 +20,7 @@
 
 #include "commands.h"
 #include "drive.h"
+#include "option.h"
 #include "results.h"
 #include "session.h"
 #include "version.h"
@@ -101,20 +102,6 @@ static int bad(const char *what, const char *expected)
     return EXIT_BAD_INPUT;
 }
 
-/* The value of option `name`, which may stand behind '=' or in the next argument. Returns whether
- * argv[*i] is the option; *value is NULL when its value is missing. */
-static bool option(int argc, char **argv, int *i, const char *name, const char **value)
-{
-    size_t len = strlen(name);
-    if (strncmp(argv[*i], name, len) != 0 || (argv[*i][len] != '=' && argv[*i][len] != '\0'))
-        return false;
-    if (argv[*i][len] == '=')
-        *value = argv[*i] + len + 1;
-    else
-        *value = *i + 1 < argc ? argv[++*i] : NULL;
-    return true;
-}
-
 static void join_command(struct arguments *a, int argc, char **argv)
 {
     size_t at = (size_t)snprintf(a->command, sizeof a->command, "kvtwin");
@@ -143,15 +130,15 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
             a->no_baseline = true;
         else if (strcmp(name, "--baseline") == 0)
             a->baseline = true;
-        else if (option(argc, argv, &i, "--world", &value))
+        else if (option_value(argc, argv, &i, "--world", &value))
             a->session.world = value;
-        else if (option(argc, argv, &i, "--profile", &value))
+        else if (option_value(argc, argv, &i, "--profile", &value))
             a->session.profile = value;
-        else if (option(argc, argv, &i, "--record", &value))
+        else if (option_value(argc, argv, &i, "--record", &value))
             a->record = value;
-        else if (option(argc, argv, &i, "--out", &value))
+        else if (option_value(argc, argv, &i, "--out", &value))
             a->out = value;
-        else if (option(argc, argv, &i, "--set", &value)) {
+        else if (option_value(argc, argv, &i, "--set", &value)) {
             if (a->session.n_sets == SETS_MOST)
                 return bad("--set", "expected at most 256 times");
             a->sets[a->session.n_sets++] = value;
