@@ -172,6 +172,14 @@ report $? 'Ctrl-C leaves results so far, says so, and ends with 1'
 dead $servers && nothing_left
 report $? 'Ctrl-C leaves no server, no socket, no folder'
 
+begin hung
+kill -HUP $pid
+wait $pid
+code=$?
+# shellcheck disable=SC2086
+[ $code = 1 ] && dead $servers && nothing_left && [ -s "$scratch/hung/summary.json" ]
+report $? 'a terminal that closes leaves nothing either'
+
 begin killed
 kill -KILL "$(head -n 1 <<<"$servers")"
 wait $pid
