@@ -153,7 +153,7 @@ START_TEST(mishaps_and_their_twin)
     bool stalled = false;
     real_init(&w.real, 16);
     all_tiers(&w.real);
-    w.real.config.redis.timeout_ns = 100 * KVT_MILLISECOND;
+    w.real.config.redis.timeout_ns = 40 * KVT_MILLISECOND;
     watch(&w);
     dice_seed(22 + (uint64_t)_i);
     for (int i = 0; i < 150; i++) {
@@ -173,7 +173,7 @@ START_TEST(mishaps_and_their_twin)
         const struct meter_sample *s = &w.meter.samples[i];
         failed += s->status != KVT_OK && s->status != KVT_MISSING;
         if (s->tier == KVT_REDIS)
-            MUST(s->end_ns - s->issue_ns < 1500 * KVT_MILLISECOND);
+            MUST(s->end_ns - s->issue_ns < 2 * KVT_SECOND);
     }
     ck_assert_uint_gt(failed, 0);
     unwatch(&w);
