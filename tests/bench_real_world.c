@@ -79,8 +79,8 @@ static void one(const char *name, enum kvt_tier_kind tier, const char *codec)
     kvt_core_stats(r.core, &stats);
     const double loaded = (double)stats.loaded_blocks[tier] * block_b / s;
     const double copy = memcpy_bps(64 << 20);
-    printf("%-20s store+fill %6.2f GB/s  load %6.2f GB/s  memcpy %6.2f GB/s  load/memcpy %.2f\n", name,
-           stored / 1e9, loaded / 1e9, copy / 1e9, loaded / copy);
+    printf("%-20s store+fill %6.2f GB/s  load %6.2f GB/s  memcpy %6.2f GB/s  load/memcpy %.2f\n",
+           name, stored / 1e9, loaded / 1e9, copy / 1e9, loaded / copy);
     real_close(&r);
 }
 
