@@ -56,6 +56,7 @@ struct be_sample {
     uint32_t nodes;       /* Redis servers that have a part in it; else 0 */
     uint32_t connections; /* to each; else 0 */
     uint32_t depth;       /* commands under way per connection; else 0 */
+    uint32_t together;    /* tiers that stored the same at one time; 0 and 1: alone */
     double raw_b;         /* of one piece, uncompressed */
     double stored_b;      /* of one piece, on the medium */
     uint32_t repeats;

@@ -14,6 +14,9 @@
  * with what it has to be on a worker, as world.h does by default; the load has ended by then, but it is not begun anew
  * until that is through.
  *
+ * A finished prompt is stored into every tier at one time, so stores are measured in concert, too: the same pages to main
+ * memory, Redis and disk, begun together, each tier's store booked by itself.
+ *
  * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every transfer is
  * alone. Pieces of a block differ in their key; all of them are stored once before they are loaded. Piece i goes to
  * server i modulo n.
@@ -28,12 +31,14 @@
 #include "measure_client.h"
 #include "value.h"
 
-enum { PIECES_MOST = 16, SIZES = 3, COUNTS = 5 };
+enum { PIECES_MOST = 16, SIZES = 3, COUNTS = 5, PARTS_MOST = 3, KEPT = 512 };
 
 static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16};
 
 struct piece {
     struct pipe *pipe;
+    enum be_path path;
+    uint32_t number;
     struct be_piece piece;
     struct k_part part;
     char name[BE_NAME_B];
@@ -45,22 +50,26 @@ struct piece {
     uv_work_t work;
 };
 
+/* A transfer of one tier. */
+struct part {
+    enum be_path path;
+    struct piece piece[PIECES_MOST];
+    double spans[4][KEPT]; /* medium, decode, copy and whole of each repetition */
+};
+
 struct pipe {
     const struct be_measure_config *config;
-    struct be_samples *samples;
     struct be_client client;
     struct be_device device;
     struct be_disk *disk;
     struct be_format format;
-    struct piece piece[PIECES_MOST];
+    struct part part[PARTS_MOST]; /* that are begun together */
+    uint32_t n_parts;
     uint32_t *pages;
     uint32_t pages_per_piece;
-    size_t value_room, raw_b, stored_b;
+    size_t value_room, raw_b;
     /* of the point under way */
-    enum be_path path;
-    uint32_t n, nodes;
-    double spans[3][512]; /* medium, decode, copy of each repetition */
-    uint32_t taken;
+    uint32_t n, nodes, taken;
 };
 
 static bool is_load(enum be_path path)
@@ -92,13 +101,13 @@ static void load_work(uv_work_t *work)
 {
     struct piece *p = work->data;
     struct pipe *pipe = p->pipe;
-    if (pipe->path == BE_PATH_LOAD_HOST) {
+    if (p->path == BE_PATH_LOAD_HOST) {
         p->payload = p->slab;
         upload(p);
         p->decode_ns = 0; /* it has no such stage */
         return;
     }
-    if (pipe->path == BE_PATH_LOAD_DISK) {
+    if (p->path == BE_PATH_LOAD_DISK) {
         p->rc = be_disk_read(pipe->disk, p->name, p->value, pipe->value_room, &p->value_b);
         p->medium_ns = uv_hrtime();
     }
@@ -120,15 +129,15 @@ static void store_work(uv_work_t *work)
 {
     struct piece *p = work->data;
     struct pipe *pipe = p->pipe;
-    void *packed = pipe->path == BE_PATH_STORE_HOST ? p->slab : p->raw;
+    void *packed = p->path == BE_PATH_STORE_HOST ? p->slab : p->raw;
     p->rc = pipe->device.ops->download(pipe->device.self, 0, &p->part, packed);
     p->copy_ns = uv_hrtime();
-    if (p->rc != 0 || pipe->path == BE_PATH_STORE_HOST)
+    if (p->rc != 0 || p->path == BE_PATH_STORE_HOST)
         return;
     p->rc = be_value_write(&pipe->format, &p->piece, packed, p->value, pipe->value_room,
                            &p->value_b, p->scratch);
     p->decode_ns = uv_hrtime();
-    if (p->rc != 0 || pipe->path != BE_PATH_STORE_DISK)
+    if (p->rc != 0 || p->path != BE_PATH_STORE_DISK)
         return;
     p->rc = be_disk_write(pipe->disk, p->name, p->value, p->value_b);
     p->medium_ns = uv_hrtime();
@@ -151,9 +160,8 @@ static void on_reply(void *self, uint64_t arg, const struct be_reply *reply);
 static void command(struct piece *p, enum be_verb verb)
 {
     struct pipe *pipe = p->pipe;
-    const uint32_t number = (uint32_t)(p - pipe->piece);
-    const int rc = be_client_send(&pipe->client, number % pipe->nodes, verb, p->name, p->value,
-                                  p->value_b, on_reply, pipe, number);
+    const int rc = be_client_send(&pipe->client, p->number % pipe->nodes, verb, p->name, p->value,
+                                  p->value_b, on_reply, p, 0);
     if (rc != 0)
         be_client_failed(&pipe->client, rc);
 }
@@ -176,21 +184,22 @@ static void after_load(uv_work_t *work, int status)
 {
     struct piece *p = work->data;
     /* The host tier's bytes were never away. */
-    if (back(p, status) && p->pipe->config->verify && p->pipe->path != BE_PATH_LOAD_HOST)
+    if (back(p, status) && p->pipe->config->verify && p->path != BE_PATH_LOAD_HOST)
         queue(p, compare_work, after_compare);
 }
 
 static void after_store(uv_work_t *work, int status)
 {
     struct piece *p = work->data;
-    if (back(p, status) && p->pipe->path == BE_PATH_STORE_REDIS)
+    if (back(p, status) && p->path == BE_PATH_STORE_REDIS)
         command(p, BE_SET);
 }
 
 static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
 {
-    struct pipe *pipe = self;
-    struct piece *p = &pipe->piece[arg];
+    struct piece *p = self;
+    struct pipe *pipe = p->pipe;
+    (void)arg;
     if (!be_client_took(&pipe->client, reply))
         return;
     if (reply->kind == BE_REPLY_VALUE) {
@@ -216,117 +225,141 @@ static double step_to(kvt_ns *from, kvt_ns to)
     return (double)by;
 }
 
-/* Spans as world.h books them, and the whole. */
-static double book(struct pipe *pipe, kvt_ns begin_ns)
+/* Spans as world.h books them, and the whole, of one part. */
+static double book(struct pipe *pipe, struct part *part, kvt_ns begin_ns)
 {
     kvt_ns medium_ns = 0, decode_ns = 0, copy_ns = 0, at = begin_ns;
+    double span[4];
     for (uint32_t i = 0; i < pipe->n; i++) {
-        const struct piece *p = &pipe->piece[i];
+        const struct piece *p = &part->piece[i];
         medium_ns = p->medium_ns > medium_ns ? p->medium_ns : medium_ns;
         decode_ns = p->decode_ns > decode_ns ? p->decode_ns : decode_ns;
         copy_ns = p->copy_ns > copy_ns ? p->copy_ns : copy_ns;
     }
-    double medium, decode, copy;
-    if (is_load(pipe->path)) {
-        medium = step_to(&at, medium_ns);
-        decode = step_to(&at, decode_ns);
-        copy = step_to(&at, copy_ns);
+    if (is_load(part->path)) {
+        span[0] = step_to(&at, medium_ns);
+        span[1] = step_to(&at, decode_ns);
+        span[2] = step_to(&at, copy_ns);
     } else {
-        copy = step_to(&at, copy_ns);
-        decode = step_to(&at, decode_ns);
-        medium = step_to(&at, medium_ns);
+        span[2] = step_to(&at, copy_ns);
+        span[1] = step_to(&at, decode_ns);
+        span[0] = step_to(&at, medium_ns);
     }
-    if (pipe->taken < 512) {
-        pipe->spans[0][pipe->taken] = medium;
-        pipe->spans[1][pipe->taken] = decode;
-        pipe->spans[2][pipe->taken++] = copy;
-    }
-    return (double)(at - begin_ns);
+    span[3] = (double)(at - begin_ns);
+    for (int k = 0; k < 4 && pipe->taken < KEPT; k++)
+        part->spans[k][pipe->taken] = span[k];
+    return span[3];
+}
+
+static void start(struct piece *p, enum be_path path)
+{
+    p->path = path;
+    p->medium_ns = p->decode_ns = p->copy_ns = 0;
+    p->rc = 0;
+    if (path == BE_PATH_LOAD_REDIS)
+        command(p, BE_GET);
+    else if (is_load(path))
+        queue(p, load_work, after_load);
+    else
+        queue(p, store_work, after_store);
 }
 
 static int once(void *self, double *ns)
 {
     struct pipe *pipe = self;
-    const bool load = is_load(pipe->path);
     const kvt_ns begin_ns = uv_hrtime();
-    for (uint32_t i = 0; i < pipe->n; i++) {
-        struct piece *p = &pipe->piece[i];
-        p->medium_ns = p->decode_ns = p->copy_ns = 0;
-        p->rc = 0;
-        if (pipe->path == BE_PATH_LOAD_REDIS)
-            command(p, BE_GET);
-        else
-            queue(p, load ? load_work : store_work, load ? after_load : after_store);
-    }
+    for (uint32_t k = 0; k < pipe->n_parts; k++)
+        for (uint32_t i = 0; i < pipe->n; i++)
+            start(&pipe->part[k].piece[i], pipe->part[k].path);
     const int rc = be_client_run(&pipe->client);
-    *ns = book(pipe, begin_ns);
+    *ns = 0;
+    for (uint32_t k = 0; k < pipe->n_parts; k++) {
+        const double part_ns = book(pipe, &pipe->part[k], begin_ns);
+        *ns = part_ns > *ns ? part_ns : *ns;
+    }
+    pipe->taken += pipe->taken < KEPT;
     return rc;
 }
 
-/* A point, with the medians of its spans; the first repetition warmed up. */
-static int point(struct pipe *pipe, struct be_clock *clock, enum be_path path)
+/* The sample of a part: medians over all repetitions but the first, which warmed up. */
+static void take(struct pipe *pipe, struct part *part, struct be_sample *sample)
 {
-    struct be_sample sample = {.path = path,
-                               .dtype = pipe->format.geometry.dtype,
-                               .pieces = pipe->n,
-                               .threads =
-                                   pipe->config->threads ? pipe->config->threads : be_processors(),
-                               .raw_b = (double)pipe->raw_b,
-                               .stored_b = (double)pipe->stored_b};
-    if (path == BE_PATH_LOAD_REDIS || path == BE_PATH_STORE_REDIS) {
-        sample.nodes = pipe->nodes;
-        sample.connections = pipe->config->connections;
-        sample.depth = pipe->config->depth;
+    const uint32_t n = pipe->taken - 1;
+    sample->path = part->path;
+    sample->stored_b = part->path == BE_PATH_STORE_HOST || part->path == BE_PATH_LOAD_HOST
+                           ? (double)pipe->raw_b
+                           : (double)part->piece[0].value_b;
+    sample->nodes = sample->connections = sample->depth = 0;
+    if (part->path == BE_PATH_LOAD_REDIS || part->path == BE_PATH_STORE_REDIS) {
+        sample->nodes = pipe->nodes;
+        sample->connections = pipe->config->connections;
+        sample->depth = pipe->config->depth;
     }
-    pipe->path = path;
+    sample->medium_ns = be_quantile(part->spans[0] + 1, n, 0.5);
+    sample->decode_ns = be_quantile(part->spans[1] + 1, n, 0.5);
+    sample->copy_ns = be_quantile(part->spans[2] + 1, n, 0.5);
+    sample->ns = be_quantile(part->spans[3] + 1, n, 0.5);
+    sample->low_ns = be_quantile(part->spans[3] + 1, n, 0.1);
+    sample->high_ns = be_quantile(part->spans[3] + 1, n, 0.9);
+}
+
+/* A point: a sample for each part. */
+static int point(struct pipe *pipe, struct be_clock *clock)
+{
+    const struct be_sample usual = {.path = pipe->part[0].path,
+                                    .dtype = pipe->format.geometry.dtype,
+                                    .pieces = pipe->n,
+                                    .threads = pipe->config->threads ? pipe->config->threads
+                                                                     : be_processors(),
+                                    .together = pipe->n_parts,
+                                    .raw_b = (double)pipe->raw_b};
     pipe->taken = 0;
     int rc = be_measure_point(clock, &(struct be_point){.once = once, .self = pipe, .share = 1.4},
-                              &sample);
-    if (rc != 0)
-        return rc;
-    struct be_sample *kept = &clock->samples->at[clock->samples->n - 1];
-    const uint32_t n = pipe->taken - 1;
-    kept->medium_ns = be_quantile(pipe->spans[0] + 1, n, 0.5);
-    kept->decode_ns = be_quantile(pipe->spans[1] + 1, n, 0.5);
-    kept->copy_ns = be_quantile(pipe->spans[2] + 1, n, 0.5);
-    return 0;
+                              &usual);
+    for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
+        struct be_sample sample = clock->samples->at[clock->samples->n - 1];
+        take(pipe, &pipe->part[k], &sample);
+        if (k == 0)
+            clock->samples->at[clock->samples->n - 1] = sample;
+        else
+            rc = be_samples_add(clock->samples, &sample);
+    }
+    return rc;
 }
 
 /* ---- Sizes ----------------------------------------------------------------------------------------- */
 
-static void release_pieces(struct pipe *pipe)
+static void release_part(struct pipe *pipe, struct part *part)
 {
+    const struct be_device_ops *ops = pipe->device.ops;
     for (uint32_t i = 0; i < PIECES_MOST; i++) {
-        struct piece *p = &pipe->piece[i];
+        struct piece *p = &part->piece[i];
         if (p->value)
-            pipe->device.ops->stage_free(pipe->device.self, p->value, pipe->value_room);
+            ops->stage_free(pipe->device.self, p->value, pipe->value_room);
         if (p->raw)
-            pipe->device.ops->stage_free(pipe->device.self, p->raw, pipe->raw_b);
+            ops->stage_free(pipe->device.self, p->raw, pipe->raw_b);
         if (p->slab)
-            pipe->device.ops->stage_free(pipe->device.self, p->slab, pipe->raw_b);
+            ops->stage_free(pipe->device.self, p->slab, pipe->raw_b);
         free(p->scratch);
         *p = (struct piece){0};
     }
 }
 
-/* Pieces of so many tokens each, their pages filled. */
-static int make_pieces(struct pipe *pipe, uint32_t tokens)
+/* Pieces of so many tokens each, their pages filled. Parts have the same pages: what is stored is the same. */
+static int make_part(struct pipe *pipe, struct part *part, uint32_t tokens)
 {
     struct be_format *f = &pipe->format;
     const struct be_device_ops *ops = pipe->device.ops;
-    f->piece_layers = be_piece_layers(&f->geometry, tokens, pipe->config->piece_b);
-    for (uint32_t i = 0; i < PIECES_MOST; i++) {
-        struct piece *p = &pipe->piece[i];
-        p->pipe = pipe;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < PIECES_MOST; i++) {
+        struct piece *p = &part->piece[i];
+        *p = (struct piece){.pipe = pipe, .number = i};
         p->work.data = p;
         p->piece = be_piece_at(f, (kvt_key){.hi = 7, .lo = pipe->config->seed + i}, tokens, 0);
         p->part = (struct k_part){.pages = &pipe->pages[i * pipe->pages_per_piece],
                                   .tokens = p->piece.tokens,
                                   .layer0 = p->piece.layer0,
                                   .layers = p->piece.layers};
-        const struct be_shape shape = be_piece_shape(f, &p->piece);
-        pipe->raw_b = be_shape_raw_b(&shape);
-        pipe->value_room = be_value_bound(f, tokens);
         p->value = ops->stage_new(pipe->device.self, pipe->value_room);
         p->raw = ops->stage_new(pipe->device.self, pipe->raw_b);
         p->slab = ops->stage_new(pipe->device.self, pipe->raw_b);
@@ -335,29 +368,46 @@ static int make_pieces(struct pipe *pipe, uint32_t tokens)
             return -ENOMEM;
         memset(p->raw, 0, pipe->raw_b);
         be_piece_name(&p->piece, NULL, p->name);
-        const int rc = ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
-        if (rc != 0)
-            return rc;
+        rc = ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
     }
-    return 0;
+    return rc;
 }
 
-/* Both directions at each number of pieces. */
-static int measure_counts(struct pipe *pipe, struct be_clock *clock, enum be_path store,
-                          enum be_path load)
+static int make_parts(struct pipe *pipe, const enum be_path *paths, uint32_t n_parts,
+                      uint32_t tokens)
 {
+    struct be_format *f = &pipe->format;
+    f->piece_layers = be_piece_layers(&f->geometry, tokens, pipe->config->piece_b);
+    const struct be_piece first = be_piece_at(f, (kvt_key){0}, tokens, 0);
+    const struct be_shape shape = be_piece_shape(f, &first);
+    int rc = 0;
+    pipe->raw_b = be_shape_raw_b(&shape);
+    pipe->value_room = be_value_bound(f, tokens);
+    pipe->n_parts = n_parts;
+    for (uint32_t k = 0; rc == 0 && k < n_parts; k++) {
+        pipe->part[k].path = paths[k];
+        rc = make_part(pipe, &pipe->part[k], tokens);
+    }
+    return rc;
+}
+
+/* The stores, and if there is one the load, at each number of pieces. */
+static int measure_counts(struct pipe *pipe, struct be_clock *clock, const enum be_path *load)
+{
+    const enum be_path store = pipe->part[0].path;
     double ns;
-    pipe->path = store;
     pipe->n = PIECES_MOST;
-    int rc = once(pipe, &ns);
-    pipe->stored_b = store == BE_PATH_STORE_HOST ? pipe->raw_b : pipe->piece[0].value_b;
+    int rc = once(pipe, &ns); /* so that all is there */
     for (uint32_t k = 0; rc == 0 && k < COUNTS; k++) {
         if (pipe->config->quick && k % 2 != 0)
             continue;
         pipe->n = piece_counts[k];
-        rc = point(pipe, clock, store);
-        if (rc == 0)
-            rc = point(pipe, clock, load);
+        pipe->part[0].path = store;
+        rc = point(pipe, clock);
+        if (load)
+            pipe->part[0].path = *load;
+        if (rc == 0 && load)
+            rc = point(pipe, clock);
     }
     return rc;
 }
@@ -365,56 +415,52 @@ static int measure_counts(struct pipe *pipe, struct be_clock *clock, enum be_pat
 /* What was stored is taken away again. */
 static void forget(struct pipe *pipe)
 {
-    for (uint32_t i = 0; pipe->client.redis && i < PIECES_MOST && pipe->piece[i].pipe; i++)
-        command(&pipe->piece[i], BE_UNLINK);
+    for (uint32_t k = 0; k < pipe->n_parts; k++) {
+        for (uint32_t i = 0; i < PIECES_MOST && pipe->part[k].piece[i].pipe; i++) {
+            struct piece *p = &pipe->part[k].piece[i];
+            if (pipe->part[k].path == BE_PATH_LOAD_REDIS ||
+                pipe->part[k].path == BE_PATH_STORE_REDIS)
+                command(p, BE_UNLINK);
+            if (pipe->part[k].path == BE_PATH_LOAD_DISK || pipe->part[k].path == BE_PATH_STORE_DISK)
+                (void)be_disk_remove(pipe->disk, p->name);
+        }
+    }
     (void)be_client_run(&pipe->client);
-    for (uint32_t i = 0; pipe->disk && i < PIECES_MOST && pipe->piece[i].pipe; i++)
-        (void)be_disk_remove(pipe->disk, pipe->piece[i].name);
 }
 
-/* One tier, all sizes: a whole block, an eighth and a half, at least a page. */
-static int measure_tier(struct pipe *pipe, struct be_clock *clock, enum be_path store,
-                        enum be_path load)
+/* All sizes: a whole block, an eighth and a half, at least a page. */
+static int measure_sizes(struct pipe *pipe, struct be_clock *clock, const enum be_path *stores,
+                         uint32_t n_stores, const enum be_path *load)
 {
     static const uint32_t shares[SIZES] = {1, 8, 2};
     const uint32_t page = pipe->config->geometry.page_tokens;
     int rc = 0;
     for (uint32_t s = 0; rc == 0 && s < (pipe->config->quick ? SIZES - 1 : SIZES); s++) {
         const uint32_t tokens = pipe->config->block_tokens / shares[s];
-        rc = make_pieces(pipe, tokens < page ? page : tokens);
+        rc = make_parts(pipe, stores, n_stores, tokens < page ? page : tokens);
         if (rc == 0)
-            rc = measure_counts(pipe, clock, store, load);
+            rc = measure_counts(pipe, clock, load);
         forget(pipe);
-        release_pieces(pipe);
+        for (uint32_t k = 0; k < PARTS_MOST; k++)
+            release_part(pipe, &pipe->part[k]);
     }
     return rc;
 }
 
-static int measure_redis(struct pipe *pipe, struct be_clock *clock, uint32_t nodes, char *why,
-                         size_t size)
+/* With `nodes` servers; 0: without Redis. */
+static int measure_tiers(struct pipe *pipe, struct be_clock *clock, uint32_t nodes,
+                         const enum be_path *stores, uint32_t n_stores, const enum be_path *load,
+                         char *why, size_t size)
 {
     const struct be_measure_config *config = pipe->config;
     pipe->nodes = nodes;
     int rc = be_client_open(&pipe->client, config->nodes, nodes, config->connections, config->depth,
                             2 * config->piece_b + 4096);
     if (rc == 0)
-        rc = measure_tier(pipe, clock, BE_PATH_STORE_REDIS, BE_PATH_LOAD_REDIS);
+        rc = measure_sizes(pipe, clock, stores, n_stores, load);
     be_client_release(&pipe->client);
     if (rc != 0 && rc != -EINTR)
-        snprintf(why, size, "loads and stores, redis: %s", strerror(-rc));
-    return rc;
-}
-
-static int measure_local(struct pipe *pipe, struct be_clock *clock, enum be_path store,
-                         enum be_path load, char *why, size_t size)
-{
-    int rc = be_client_open(&pipe->client, NULL, 0, 0, 0, 0);
-    if (rc == 0)
-        rc = measure_tier(pipe, clock, store, load);
-    be_client_release(&pipe->client);
-    if (rc != 0 && rc != -EINTR)
-        snprintf(why, size, "loads and stores, %s: %s", load == BE_PATH_LOAD_HOST ? "host" : "disk",
-                 strerror(-rc));
+        snprintf(why, size, "%s: %s", be_path_name(stores[0]), strerror(-rc));
     return rc;
 }
 
@@ -451,6 +497,38 @@ static int open_pipe(struct pipe *pipe, char *why, size_t size)
     return be_device_open(&pipe->device, config->device, &device, why, size);
 }
 
+/* Each tier alone, Redis with one server and with all; then all tiers in concert. */
+static int measure_all(struct pipe *pipe, struct be_samples *samples, char *why, size_t size)
+{
+    static const enum be_path host[] = {BE_PATH_STORE_HOST, BE_PATH_LOAD_HOST},
+                              redis[] = {BE_PATH_STORE_REDIS, BE_PATH_LOAD_REDIS},
+                              disk[] = {BE_PATH_STORE_DISK, BE_PATH_LOAD_DISK};
+    const struct be_measure_config *config = pipe->config;
+    const uint32_t nodes = config->n_nodes;
+    enum be_path concert[PARTS_MOST] = {BE_PATH_STORE_HOST};
+    uint32_t n = 1;
+    if (nodes > 0)
+        concert[n++] = BE_PATH_STORE_REDIS;
+    if (config->folder)
+        concert[n++] = BE_PATH_STORE_DISK;
+    const uint32_t tiers = n + (nodes > 1), counts = config->quick ? 2 * 3 : SIZES * COUNTS;
+    struct be_clock clock = {.config = config,
+                             .samples = samples,
+                             .points = (2 * tiers + (n > 1)) * counts};
+    int rc = measure_tiers(pipe, &clock, 0, host, 1, &host[1], why, size);
+    if (rc == 0 && nodes > 0)
+        rc = measure_tiers(pipe, &clock, 1, redis, 1, &redis[1], why, size);
+    if (rc == 0 && nodes > 1)
+        rc = measure_tiers(pipe, &clock, nodes, redis, 1, &redis[1], why, size);
+    if (rc == 0 && config->folder)
+        rc = open_disk(pipe, why, size);
+    if (rc == 0 && config->folder)
+        rc = measure_tiers(pipe, &clock, 0, disk, 1, &disk[1], why, size);
+    if (rc == 0 && n > 1)
+        rc = measure_tiers(pipe, &clock, nodes, concert, n, NULL, why, size);
+    return rc;
+}
+
 int be_measure_pipes(const struct be_measure_config *config, struct be_samples *samples, char *why,
                      size_t size)
 {
@@ -459,24 +537,10 @@ int be_measure_pipes(const struct be_measure_config *config, struct be_samples *
         return -ENOMEM;
     *why = '\0';
     pipe->config = config;
-    pipe->samples = samples;
-    const uint32_t nodes = config->n_nodes;
-    const uint32_t tiers = 1u + (nodes > 0) + (nodes > 1) + (config->folder ? 1 : 0);
-    struct be_clock clock = {.config = config,
-                             .samples = samples,
-                             .points = tiers * (config->quick ? 2 * 2 * 3 : 2 * SIZES * COUNTS)};
     int rc = open_pipe(pipe, why, size);
     const bool opened = rc == 0;
     if (rc == 0)
-        rc = measure_local(pipe, &clock, BE_PATH_STORE_HOST, BE_PATH_LOAD_HOST, why, size);
-    if (rc == 0 && nodes > 0)
-        rc = measure_redis(pipe, &clock, 1, why, size);
-    if (rc == 0 && nodes > 1)
-        rc = measure_redis(pipe, &clock, nodes, why, size);
-    if (rc == 0 && config->folder)
-        rc = open_disk(pipe, why, size);
-    if (rc == 0 && config->folder)
-        rc = measure_local(pipe, &clock, BE_PATH_STORE_DISK, BE_PATH_LOAD_DISK, why, size);
+        rc = measure_all(pipe, samples, why, size);
     if (rc != 0 && rc != -EINTR && !*why)
         snprintf(why, size, "loads and stores: %s", strerror(-rc));
     be_disk_close(pipe->disk);

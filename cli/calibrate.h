@@ -4,7 +4,8 @@
  *
  *      cmd_calibrate.c      the command: options, what is measured, in which order
  *      calibrate_model.c    how long a transfer that is alone takes in the simulated world
- *      calibrate_fit.c      the fits, and the values that follow
+ *      calibrate_lines.c    fits of single paths, for people
+ *      calibrate_fit.c      fits of loads and stores, and the values that follow
  *      calibrate_profile.c  values as a profile in the catalogue's form
  *      calibrate_files.c    measurements and fits as CSV; pictures
  *      calibrate_print.c    tables, JSON

@@ -33,7 +33,8 @@ static void write_sample(struct out *o, const struct be_sample *s, double predic
     static const char *const dtypes[K_DTYPES] = {"bf16", "fp16", "fp32"};
     const bool medium = s->path == BE_PATH_LOAD_REDIS || s->path == BE_PATH_LOAD_DISK;
     const double observed_ns = medium ? s->medium_ns : s->ns;
-    const uint32_t counts[] = {s->pieces, s->threads, s->nodes, s->connections, s->depth};
+    const uint32_t counts[] = {s->pieces,      s->threads, s->nodes,
+                               s->connections, s->depth,   s->together > 1 ? s->together : 1};
     out_text(o, be_path_name(s->path));
     out_char(o, ',');
     out_field(o, s->codec);
@@ -64,7 +65,7 @@ static void write_sample(struct out *o, const struct be_sample *s, double predic
 static int write_samples(const struct calibrate *c, struct out *o, int dirfd)
 {
     if (out_open(o, dirfd, "samples.csv") == 0)
-        out_text(o, "path,codec,dtype,pieces,threads,nodes,connections,depth,piece_raw_b,"
+        out_text(o, "path,codec,dtype,pieces,threads,nodes,connections,depth,together,piece_raw_b,"
                     "piece_stored_b,repeats,p50_ns,p10_ns,p90_ns,medium_ns,decode_ns,copy_ns,"
                     "observed_ns,predicted_ns,residual\n");
     for (uint32_t i = 0; i < c->samples.n; i++)

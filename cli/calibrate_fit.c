@@ -7,15 +7,17 @@
  * (calibrate_model.c): the values are those with which its time for these transfers is nearest to the measured one.
  *
  *      values                                        samples                         of each, the
- *      copy_latency, h2d, d2h                        load-host, store-host           whole time
+ *      copy_latency, h2d                             load-host, store-host           whole time
+ *      d2h                                           all stores, in concert          time to the last download
  *      round_trip, command, process, bandwidth       redis-exists, load-redis        time to the last reply
  *      read_latency, read                            load-disk                       time to the last file
- *      write_latency, write                          store-disk                      whole time
+ *      write_latency, write                          store-disk, in concert          whole time
  *
- * Stores to Redis have no rate of their own in the simulator: they are fitted too, and how far the rate of loads is
- * from theirs is shown, but the profile has the rate of loads, which is what somebody waits for.
+ * "In concert": to all tiers at one time, as a finished prompt is stored; there each has its share of d2h. Stores to Redis have
+ * no rate of their own in the simulator: they are fitted too, and how far the rate of loads is from theirs is
+ * shown, but the profile has the rate of loads, which is what somebody waits for.
  */
-#include "calibrate.h"
+#include "calibrate_impl.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,156 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void calibrate_free(struct calibrate *c)
-{
-    be_samples_free(&c->samples);
-    free(c->predicted_ns);
-    free(c->fits);
-    free(c->values);
-    c->predicted_ns = NULL;
-    c->fits = NULL;
-    c->values = NULL;
-    c->n_fits = c->n_values = c->room_fits = c->room_values = 0;
-}
-
-/* ---- Lists ----------------------------------------------------------------------------------------- */
-
-static struct calibrate_fit *add_fit(struct calibrate *c)
-{
-    if (c->n_fits == c->room_fits) {
-        const uint32_t room = c->room_fits ? 2 * c->room_fits : 32;
-        struct calibrate_fit *more = realloc(c->fits, room * sizeof *more);
-        if (!more)
-            return NULL;
-        c->fits = more;
-        c->room_fits = room;
-    }
-    c->fits[c->n_fits] = (struct calibrate_fit){.n_names = 0};
-    return &c->fits[c->n_fits++];
-}
-
-/* A value with its source, which is `how` and what it was measured on. */
-static int add_value(struct calibrate *c, const char *section, const char *entry, const char *key,
-                     enum catalog_unit unit, double value, const char *how)
-{
-    if (!isfinite(value) || value < 0)
-        return 0;
-    if (c->n_values == c->room_values) {
-        const uint32_t room = c->room_values ? 2 * c->room_values : 64;
-        struct calibrate_value *more = realloc(c->values, room * sizeof *more);
-        if (!more)
-            return -ENOMEM;
-        c->values = more;
-        c->room_values = room;
-    }
-    if (unit == CATALOG_BANDWIDTH) /* what nothing depends on may be anywhere */
-        value = fmin(fmax(value, 1e3), 1e13);
-    struct calibrate_value *v = &c->values[c->n_values++];
-    *v = (struct calibrate_value){
-        .section = section, .entry = entry, .key = key, .unit = unit, .value = value};
-    snprintf(v->source, sizeof v->source, "measured %s by kvtwin calibrate: %s", c->date, how);
-    return 0;
-}
-
-const struct calibrate_value *calibrate_value(const struct calibrate *c, const char *section,
-                                              const char *entry, const char *key)
-{
-    for (uint32_t i = 0; i < c->n_values; i++)
-        if (strcmp(c->values[i].section, section) == 0 && strcmp(c->values[i].entry, entry) == 0 &&
-            strcmp(c->values[i].key, key) == 0)
-            return &c->values[i];
-    return NULL;
-}
-
-/* ---- Lines ----------------------------------------------------------------------------------------- */
-
-/* Which samples of a path; 0 and NULL: any. */
-struct pick {
-    enum be_path path;
-    uint32_t threads, connections, depth;
-    const char *codec;
-};
-
-static bool picked(const struct pick *p, const struct be_sample *s)
-{
-    return s->path == p->path && s->ns > 0 && (!p->threads || s->threads == p->threads) &&
-           (!p->connections || s->connections == p->connections) &&
-           (!p->depth || s->depth == p->depth) && (!p->codec || strcmp(s->codec, p->codec) == 0);
-}
-
-static bool any(const struct calibrate *c, const struct pick *p)
-{
-    for (uint32_t i = 0; i < c->samples.n; i++)
-        if (picked(p, &c->samples.at[i]))
-            return true;
-    return false;
-}
-
-/* The time of one piece, all threads together, as a line in its bytes. *kept: the fit, NULL when there is nothing to fit. */
-static int fit_line(struct calibrate *c, const struct pick *pick, const char *what,
-                    struct calibrate_fit **kept)
-{
-    *kept = NULL;
-    if (!any(c, pick))
-        return 0;
-    double *bytes = malloc(2 * c->samples.n * sizeof *bytes), *ns = bytes + c->samples.n;
-    struct calibrate_fit *line = bytes ? add_fit(c) : NULL;
-    uint32_t n = 0;
-    if (!line) {
-        free(bytes);
-        return -ENOMEM;
-    }
-    snprintf(line->what, sizeof line->what, "%s", what);
-    line->name[0] = "latency_ns";
-    line->name[1] = "rate_bps";
-    line->n_names = 2;
-    for (uint32_t i = 0; i < c->samples.n; i++) {
-        const struct be_sample *s = &c->samples.at[i];
-        if (!picked(pick, s))
-            continue;
-        bytes[n] = s->raw_b;
-        ns[n++] = s->ns / s->pieces;
-    }
-    be_fit_line(bytes, ns, n, &line->fit);
-    for (uint32_t i = 0; line->fit.valid && i < c->samples.n; i++) {
-        const struct be_sample *s = &c->samples.at[i];
-        if (picked(pick, s))
-            c->predicted_ns[i] =
-                s->pieces * (line->fit.parameter[0] + s->raw_b * 1e9 / line->fit.parameter[1]);
-    }
-    free(bytes);
-    if (line->fit.valid)
-        *kept = line;
-    else
-        c->n_fits--;
-    return 0;
-}
-
-/* A path that threads share: one thread, and all of them. *rate_bps: the larger rate; 0: none. */
-static int fit_threads(struct calibrate *c, enum be_path path, double rate_bps[2])
-{
-    const uint32_t counts[2] = {1, c->config.threads};
-    rate_bps[0] = rate_bps[1] = 0;
-    for (int t = 0; t < 2; t++) {
-        const struct pick pick = {.path = path, .threads = counts[t]};
-        struct calibrate_fit *line;
-        char what[64];
-        if (t == 1 && counts[1] == 1)
-            break;
-        snprintf(what, sizeof what, "%s, %u thread%s", be_path_name(path), (unsigned)counts[t],
-                 counts[t] == 1 ? "" : "s");
-        const int rc = fit_line(c, &pick, what, &line);
-        if (rc != 0)
-            return rc;
-        if (line)
-            rate_bps[t] = line->fit.parameter[1];
-    }
-    return 0;
-}
-
 /* ---- Loads and stores ------------------------------------------------------------------------------ */
 
-enum seen { WHOLE, MEDIUM };
+enum seen { WHOLE, MEDIUM, COPY };
 
 /* A fit of some members of the model to some samples. */
 struct group {
@@ -180,18 +35,41 @@ struct group {
     struct calibrate_model base;
     uint32_t n_members;
     size_t member[CALIBRATE_NAMES]; /* offsets of doubles in the model */
+    enum seen seen;
     uint32_t rows;
     uint32_t *row; /* samples */
     double *measured;
 };
 
-static enum seen seen_of(enum be_path path)
+/* What a group is fitted to. */
+struct choice {
+    const char *what;
+    uint32_t paths; /* bits */
+    enum seen seen; /* but of what has no stages the whole */
+    bool concert;   /* samples of stores to all tiers at one time; else of one alone */
+};
+
+#define BIT(path) (1u << BE_PATH_##path)
+
+static bool chosen(const struct choice *choice, const struct be_sample *s)
 {
-    return path == BE_PATH_LOAD_REDIS || path == BE_PATH_LOAD_DISK ? MEDIUM : WHOLE;
+    return (s->together > 1) == choice->concert && (choice->paths >> s->path & 1) != 0;
 }
 
-static double predict_sample(const struct calibrate_model *model, const struct be_sample *s)
+static double observed_ns(const struct be_sample *s, enum seen seen)
 {
+    if (s->path == BE_PATH_REDIS_EXISTS || seen == WHOLE)
+        return s->ns;
+    return seen == MEDIUM ? s->medium_ns : s->copy_ns;
+}
+
+static double predict_sample(const struct calibrate_model *all, const struct be_sample *s,
+                             enum seen seen)
+{
+    /* What is stored at one time shares the way from the device. */
+    struct calibrate_model mine = *all;
+    const struct calibrate_model *model = &mine;
+    mine.d2h_bps /= s->together > 1 ? s->together : 1;
     if (s->path == BE_PATH_REDIS_EXISTS)
         return calibrate_lone_probe_ns(model, s->pieces);
     const bool load = s->path == BE_PATH_LOAD_HOST || s->path == BE_PATH_LOAD_REDIS ||
@@ -207,7 +85,7 @@ static double predict_sample(const struct calibrate_model *model, const struct b
         .stored_b = s->stored_b,
     };
     const struct calibrate_spans spans = calibrate_lone(model, &transfer);
-    return seen_of(s->path) == MEDIUM ? spans.medium_ns : spans.ns;
+    return seen == MEDIUM ? spans.medium_ns : seen == COPY ? spans.copy_ns : spans.ns;
 }
 
 static void put_member(struct calibrate_model *model, size_t offset, double value)
@@ -221,15 +99,15 @@ static double predict_row(const void *self, const double parameter[], uint32_t r
     struct calibrate_model model = g->base;
     for (uint32_t k = 0; k < g->n_members; k++)
         put_member(&model, g->member[k], parameter[k]);
-    return predict_sample(&model, &g->c->samples.at[g->row[row]]);
+    return predict_sample(&model, &g->c->samples.at[g->row[row]], g->seen);
 }
 
-/* Fits the members, from what the model says now, to the samples of two paths, and leaves them in the model. */
-static int fit_group(struct calibrate *c, struct calibrate_model *model, const char *what,
-                     enum be_path one, enum be_path other, const size_t *members,
-                     const char *const *names, uint32_t n_members, const struct be_fit **kept)
+/* Fits the members, from what the model says now, to the chosen samples, and leaves them in the model. */
+static int fit_group(struct calibrate *c, struct calibrate_model *model,
+                     const struct choice *choice, const size_t *members, const char *const *names,
+                     uint32_t n_members, const struct be_fit **kept)
 {
-    struct group g = {.c = c, .base = *model, .n_members = n_members};
+    struct group g = {.c = c, .base = *model, .n_members = n_members, .seen = choice->seen};
     struct calibrate_fit *fit = NULL;
     int rc = -ENOMEM;
     *kept = NULL;
@@ -240,20 +118,20 @@ static int fit_group(struct calibrate *c, struct calibrate_model *model, const c
         goto out;
     for (uint32_t i = 0; i < c->samples.n; i++) {
         const struct be_sample *s = &c->samples.at[i];
-        if (s->path != one && s->path != other)
+        if (!chosen(choice, s))
             continue;
         g.row[g.rows] = i;
-        g.measured[g.rows++] = seen_of(s->path) == MEDIUM ? s->medium_ns : s->ns;
+        g.measured[g.rows++] = observed_ns(s, choice->seen);
     }
     rc = 0;
     if (g.rows <= n_members)
         goto out;
-    fit = add_fit(c);
+    fit = calibrate_add_fit(c);
     if (!fit) {
         rc = -ENOMEM;
         goto out;
     }
-    snprintf(fit->what, sizeof fit->what, "%s", what);
+    snprintf(fit->what, sizeof fit->what, "%s", choice->what);
     fit->n_names = n_members;
     for (uint32_t k = 0; k < n_members; k++) {
         fit->name[k] = names[k];
@@ -267,7 +145,9 @@ static int fit_group(struct calibrate *c, struct calibrate_model *model, const c
     for (uint32_t k = 0; k < n_members; k++)
         put_member(model, members[k], fit->fit.parameter[k]);
     for (uint32_t r = 0; r < g.rows; r++)
-        c->predicted_ns[g.row[r]] = predict_sample(model, &c->samples.at[g.row[r]]);
+        if (choice->seen != COPY)
+            c->predicted_ns[g.row[r]] =
+                predict_sample(model, &c->samples.at[g.row[r]], choice->seen);
     *kept = &fit->fit;
 out:
     free(g.row);
@@ -289,38 +169,48 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps)};
     static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps"};
-    const struct be_fit *fit;
+    static const struct choice alone = {"loads and stores, host", BIT(LOAD_HOST) | BIT(STORE_HOST),
+                                        WHOLE, false},
+                               concert = {"stores to all tiers at once, copy",
+                                          BIT(STORE_HOST) | BIT(STORE_REDIS) | BIT(STORE_DISK),
+                                          COPY, true};
+    const struct be_fit *fit, *busy = NULL;
     double up[2], down[2], copy[2], other[2];
-    char how[160];
-    int rc = fit_threads(c, BE_PATH_MEMCPY, copy);
+    char how[160], down_how[160];
+    int rc = calibrate_threads(c, BE_PATH_MEMCPY, copy);
     if (rc == 0)
-        rc = fit_threads(c, BE_PATH_UPLOAD, up);
+        rc = calibrate_threads(c, BE_PATH_UPLOAD, up);
     if (rc == 0)
-        rc = fit_threads(c, BE_PATH_DOWNLOAD, down);
+        rc = calibrate_threads(c, BE_PATH_DOWNLOAD, down);
     for (enum be_path path = BE_PATH_PEER; rc == 0 && path <= BE_PATH_CHECKSUM; path++)
-        rc = fit_threads(c, path, other);
+        rc = calibrate_threads(c, path, other);
     if (rc == 0)
-        rc = fit_group(c, model, "loads and stores, host", BE_PATH_LOAD_HOST, BE_PATH_STORE_HOST,
-                       members, names, 3, &fit);
+        rc = fit_group(c, model, &alone, members, names, 3, &fit);
     if (rc != 0 || !fit)
         return rc;
     say(fit, "loads from and stores to main memory", how);
-    rc = add_value(c, "hosts", "local", "h2d", CATALOG_BANDWIDTH, model->h2d_bps, how);
+    rc = calibrate_add_value(c, "hosts", "local", "h2d", CATALOG_BANDWIDTH, model->h2d_bps, how);
     if (rc == 0)
-        rc = add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps, how);
+        rc = fit_group(c, model, &concert, &members[2], &names[2], 1, &busy);
+    if (rc == 0 && busy)
+        say(busy, "stores to all tiers at one time, as far as the copy", down_how);
     if (rc == 0)
-        rc = add_value(c, "hosts", "local", "copy_latency", CATALOG_DURATION,
-                       model->copy_latency_ns, how);
+        rc = calibrate_add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps,
+                                 busy ? down_how : how);
     if (rc == 0)
-        rc = add_value(c, "hosts", "local", "node", CATALOG_BANDWIDTH,
-                       fmax(fmax(model->h2d_bps, model->d2h_bps), fmax(up[1], down[1])),
-                       "the most that all threads moved together, or one engine alone");
+        rc = calibrate_add_value(c, "hosts", "local", "copy_latency", CATALOG_DURATION,
+                                 model->copy_latency_ns, how);
     if (rc == 0)
-        rc = add_value(c, "hosts", "local", "memcpy", CATALOG_BANDWIDTH,
-                       copy[0] > 0 ? copy[0] : model->h2d_bps, "memcpy in main memory, one thread");
+        rc = calibrate_add_value(c, "hosts", "local", "node", CATALOG_BANDWIDTH,
+                                 fmax(fmax(model->h2d_bps, model->d2h_bps), fmax(up[1], down[1])),
+                                 "the most that all threads moved together, or one engine alone");
     if (rc == 0)
-        rc = add_value(c, "hosts", "local", "staging", CATALOG_COUNT, 0,
-                       "received bytes lie in staging memory already");
+        rc = calibrate_add_value(c, "hosts", "local", "memcpy", CATALOG_BANDWIDTH,
+                                 copy[0] > 0 ? copy[0] : model->h2d_bps,
+                                 "memcpy in main memory, one thread");
+    if (rc == 0)
+        rc = calibrate_add_value(c, "hosts", "local", "staging", CATALOG_COUNT, 0,
+                                 "received bytes lie in staging memory already");
     return rc;
 }
 
@@ -337,9 +227,9 @@ static int fit_alone(struct calibrate *c, double *connection_bps)
     *connection_bps = 0;
     for (int p = 0; p < 2; p++) {
         for (int i = 0; i < 4; i++) {
-            const struct pick pick = {.path = paths[p].path,
-                                      .connections = connections[i / 2],
-                                      .depth = depth[i % 2]};
+            const struct calibrate_pick pick = {.path = paths[p].path,
+                                                .connections = connections[i / 2],
+                                                .depth = depth[i % 2]};
             struct calibrate_fit *line;
             char what[64];
             if ((i / 2 && connections[1] == 1) || (i % 2 && depth[1] == 1))
@@ -347,7 +237,7 @@ static int fit_alone(struct calibrate *c, double *connection_bps)
             snprintf(what, sizeof what, "%s, %u connection%s, depth %u", paths[p].name,
                      (unsigned)pick.connections, pick.connections == 1 ? "" : "s",
                      (unsigned)pick.depth);
-            const int rc = fit_line(c, &pick, what, &line);
+            const int rc = calibrate_line(c, &pick, what, &line);
             if (rc != 0)
                 return rc;
             if (line && p == 0 && i < 2)
@@ -410,8 +300,8 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof values / sizeof *values; i++)
-        rc = add_value(c, values[i].section, values[i].entry, values[i].key, values[i].unit,
-                       values[i].value, values[i].how);
+        rc = calibrate_add_value(c, values[i].section, values[i].entry, values[i].key,
+                                 values[i].unit, values[i].value, values[i].how);
     return rc;
 }
 
@@ -421,6 +311,12 @@ static int fit_redis(struct calibrate *c, struct calibrate_model *model)
                                      MEMBER(engine_nic_bps)};
     static const char *const names[] = {"round_trip_ns", "command_ns", "process_bps",
                                         "bandwidth_bps"};
+    static const struct choice loading = {"loads, redis", BIT(REDIS_EXISTS) | BIT(LOAD_REDIS),
+                                          MEDIUM, false},
+                               storing[2] = {{"stores, redis (not in the profile)",
+                                              BIT(STORE_REDIS), WHOLE, false},
+                                             {"the same, all tiers at once", BIT(STORE_REDIS),
+                                              WHOLE, true}};
     const struct be_fit *fit, *stores;
     const uint32_t nodes = nodes_seen(c);
     double connection_bps;
@@ -428,8 +324,7 @@ static int fit_redis(struct calibrate *c, struct calibrate_model *model)
     if (rc != 0)
         return rc;
     model->engine_nic_bps = nodes > 1 ? nodes * model->process_bps : INFINITY;
-    rc = fit_group(c, model, "loads, redis", BE_PATH_REDIS_EXISTS, BE_PATH_LOAD_REDIS, members,
-                   names, nodes > 1 ? 4 : 3, &fit);
+    rc = fit_group(c, model, &loading, members, names, nodes > 1 ? 4 : 3, &fit);
     if (rc != 0 || !fit)
         return rc;
     /* One server alone never fills the link, and two may not either: then what they gave is what is known. */
@@ -437,12 +332,14 @@ static int fit_redis(struct calibrate *c, struct calibrate_model *model)
     if (!(model->engine_nic_bps < most_bps))
         model->engine_nic_bps = most_bps;
     const struct be_fit loads = *fit;
-    struct calibrate_model alone = *model;
-    rc = fit_group(c, &alone, "stores, redis (for comparison)", BE_PATH_STORE_REDIS,
-                   BE_PATH_STORE_REDIS, &members[2], &names[2], 1, &stores);
+    for (int k = 0; rc == 0 && k < 2; k++) { /* for comparison alone */
+        struct calibrate_model other = *model;
+        other.engine_nic_bps = INFINITY; /* so that the rate is one of all that there is */
+        rc = fit_group(c, &other, &storing[k], &members[2], &names[2], 1, &stores);
+    }
     for (uint32_t i = 0; i < c->samples.n; i++)
         if (c->samples.at[i].path == BE_PATH_STORE_REDIS)
-            c->predicted_ns[i] = predict_sample(model, &c->samples.at[i]);
+            c->predicted_ns[i] = predict_sample(model, &c->samples.at[i], WHOLE);
     return rc == 0 ? add_redis_values(c, model, &loads, connection_bps) : rc;
 }
 
@@ -454,42 +351,48 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
                         writes[] = {MEMBER(write_latency_ns), MEMBER(write_bps)};
     static const char *const read_names[] = {"read_latency_ns", "read_bps"},
                              *const write_names[] = {"write_latency_ns", "write_bps"};
-    const struct be_fit *fit;
+    static const struct choice loading = {"loads, disk", BIT(LOAD_DISK), MEDIUM, false},
+                               storing[2] = {{"stores, disk", BIT(STORE_DISK), WHOLE, false},
+                                             {"stores to all tiers at once, disk", BIT(STORE_DISK),
+                                              WHOLE, true}};
+    const struct be_fit *fit, *busy = NULL;
     double rate[2];
     char how[160];
-    int rc = fit_threads(c, BE_PATH_DISK_READ, rate);
+    int rc = calibrate_threads(c, BE_PATH_DISK_READ, rate);
     if (rc == 0)
-        rc = fit_threads(c, BE_PATH_DISK_WRITE, rate);
+        rc = calibrate_threads(c, BE_PATH_DISK_WRITE, rate);
     if (rc == 0)
-        rc = fit_group(c, model, "loads, disk", BE_PATH_LOAD_DISK, BE_PATH_LOAD_DISK, reads,
-                       read_names, 2, &fit);
+        rc = fit_group(c, model, &loading, reads, read_names, 2, &fit);
     if (rc != 0 || !fit)
         return rc;
     say(fit,
         c->config.direct ? "loads from files, around the page cache"
                          : "loads from files in the page cache",
         how);
-    rc = add_value(c, "disks", "local", "read", CATALOG_BANDWIDTH, model->read_bps, how);
+    rc = calibrate_add_value(c, "disks", "local", "read", CATALOG_BANDWIDTH, model->read_bps, how);
     if (rc == 0)
-        rc = add_value(c, "disks", "local", "read_latency", CATALOG_DURATION,
-                       model->read_latency_ns, how);
+        rc = calibrate_add_value(c, "disks", "local", "read_latency", CATALOG_DURATION,
+                                 model->read_latency_ns, how);
     if (rc == 0)
-        rc = fit_group(c, model, "stores, disk", BE_PATH_STORE_DISK, BE_PATH_STORE_DISK, writes,
-                       write_names, 2, &fit);
+        rc = fit_group(c, model, &storing[0], writes, write_names, 2, &fit);
+    if (rc == 0)
+        rc = fit_group(c, model, &storing[1], writes, write_names, 2, &busy);
     if (rc != 0)
         return rc;
+    fit = busy ? busy : fit;
     if (fit)
         say(fit,
             c->config.sync == BE_SYNC_NONE ? "stores to files, not synced"
                                            : "stores to files, synced",
             how);
-    rc = add_value(c, "disks", "local", "write", CATALOG_BANDWIDTH, model->write_bps, how);
+    rc =
+        calibrate_add_value(c, "disks", "local", "write", CATALOG_BANDWIDTH, model->write_bps, how);
     if (rc == 0)
-        rc = add_value(c, "disks", "local", "write_latency", CATALOG_DURATION,
-                       model->write_latency_ns, how);
+        rc = calibrate_add_value(c, "disks", "local", "write_latency", CATALOG_DURATION,
+                                 model->write_latency_ns, how);
     if (rc == 0)
-        rc = add_value(c, "disks", "local", "channels", CATALOG_COUNT, model->channels,
-                       "worker threads");
+        rc = calibrate_add_value(c, "disks", "local", "channels", CATALOG_COUNT, model->channels,
+                                 "worker threads");
     return rc;
 }
 
@@ -531,18 +434,19 @@ static int add_codec(struct calibrate *c, const char *name)
     snprintf(longer, sizeof longer, "int8,%.24s", name);
     const struct be_sample *int8 = codec_sample(c, BE_PATH_ENCODE, longer, false),
                            *narrow = codec_sample(c, BE_PATH_ENCODE, "int8", true);
-    int rc = add_value(c, "codecs", name, "ratio", CATALOG_NUMBER, ratio_of(encode), how);
+    int rc = calibrate_add_value(c, "codecs", name, "ratio", CATALOG_NUMBER, ratio_of(encode), how);
     if (rc == 0 && fp16)
-        rc = add_value(c, "codecs", name, "ratio_fp16", CATALOG_NUMBER, ratio_of(fp16), how);
+        rc = calibrate_add_value(c, "codecs", name, "ratio_fp16", CATALOG_NUMBER, ratio_of(fp16),
+                                 how);
     if (rc == 0 && int8 && narrow)
-        rc = add_value(c, "codecs", name, "ratio_int8", CATALOG_NUMBER,
-                       ratio_of(int8) / ratio_of(narrow), how);
+        rc = calibrate_add_value(c, "codecs", name, "ratio_int8", CATALOG_NUMBER,
+                                 ratio_of(int8) / ratio_of(narrow), how);
     if (rc == 0)
-        rc = add_value(c, "codecs", name, "encode", CATALOG_BANDWIDTH,
-                       encode->raw_b * 1e9 / encode->ns, how);
+        rc = calibrate_add_value(c, "codecs", name, "encode", CATALOG_BANDWIDTH,
+                                 encode->raw_b * 1e9 / encode->ns, how);
     if (rc == 0)
-        rc = add_value(c, "codecs", name, "decode", CATALOG_BANDWIDTH,
-                       decode->raw_b * 1e9 / decode->ns, how);
+        rc = calibrate_add_value(c, "codecs", name, "decode", CATALOG_BANDWIDTH,
+                                 decode->raw_b * 1e9 / decode->ns, how);
     return rc;
 }
 

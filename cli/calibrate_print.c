@@ -96,15 +96,16 @@ static json_t *real(double value)
 
 static json_t *json_of_sample(const struct be_sample *s, double predicted_ns)
 {
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:o}",
-                     "path", be_path_name(s->path), "codec", s->codec, "pieces", (int)s->pieces,
-                     "threads", (int)s->threads, "nodes", (int)s->nodes, "connections",
-                     (int)s->connections, "depth", (int)s->depth, "piece_raw_b", real(s->raw_b),
-                     "piece_stored_b", real(s->stored_b), "repeats", (int)s->repeats, "p50_ns",
-                     real(s->ns), "p10_ns", real(s->low_ns), "p90_ns", real(s->high_ns),
-                     "medium_ns", real(s->medium_ns), "decode_ns", real(s->decode_ns), "copy_ns",
-                     real(s->copy_ns), "predicted_ns", real(predicted_ns));
+    return json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:o, s:o, s:o, "
+        "s:o, s:o}",
+        "path", be_path_name(s->path), "codec", s->codec, "pieces", (int)s->pieces, "threads",
+        (int)s->threads, "nodes", (int)s->nodes, "connections", (int)s->connections, "depth",
+        (int)s->depth, "together", (int)s->together, "piece_raw_b", real(s->raw_b),
+        "piece_stored_b", real(s->stored_b), "repeats", (int)s->repeats, "p50_ns", real(s->ns),
+        "p10_ns", real(s->low_ns), "p90_ns", real(s->high_ns), "medium_ns", real(s->medium_ns),
+        "decode_ns", real(s->decode_ns), "copy_ns", real(s->copy_ns), "predicted_ns",
+        real(predicted_ns));
 }
 
 static json_t *json_of_fit(const struct calibrate_fit *f)
