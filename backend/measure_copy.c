@@ -2,10 +2,11 @@
  *
  * measure_copy.c - copies: main memory, and between staging memory and the pages of a device.
  *
- * Each member of a team walks through memory of its own that is larger than a share of any cache, so that a figure is one of
- * main memory: memcpy through two areas of AREA_B, the device's functions through pages of the pool that are its own and
- * a ring of staging buffers. One measurement is as many pieces as take about a millisecond, at the most
- * optimistic 16 GB/s; it is booked as that many pieces in one transfer.
+ * Each member of a team walks through memory of its own that is larger than a share of any cache, so that a figure is
+ * one of main memory: memcpy through two areas of AREA_B (beyond AREAS threads a share of as many), the device's
+ * functions through pages of the pool that are its own and a ring of staging buffers. One measurement is as
+ * many pieces as take about a millisecond, at the most optimistic 16 GB/s; it is booked as that many pieces in one
+ * transfer.
  *
  * Pages are handed out with a stride, so that the pages of a piece lie apart, as they do in a pool that has been
  * in use for a while.
@@ -19,7 +20,7 @@
 
 #include "measure_team.h"
 
-enum { AREA_B = 48 << 20, INNER_B = 16 << 20, RING = 8, PAGES_MOST = 4096, SIZES = 6 };
+enum { AREA_B = 48 << 20, AREAS = 8, INNER_B = 16 << 20, RING = 8, PAGES_MOST = 4096, SIZES = 6 };
 
 struct member {
     unsigned char *from, *to; /* memcpy */
@@ -35,7 +36,7 @@ struct copies {
     struct k_geometry geometry; /* with pages */
     struct member member[BE_TEAM_MOST];
     uint32_t threads; /* members there are */
-    size_t ring_b;
+    size_t ring_b, area_b;
     /* of the point under way */
     enum be_path path;
     size_t copy_b;
@@ -48,7 +49,7 @@ struct copies {
 static void copy_memory(struct copies *c, struct member *m)
 {
     for (uint32_t i = 0; i < c->inner; i++) {
-        if (m->next_b + c->copy_b > AREA_B)
+        if (m->next_b + c->copy_b > c->area_b)
             m->next_b = 0;
         memcpy(m->to + m->next_b, m->from + m->next_b, c->copy_b);
         m->next_b += c->copy_b;
@@ -218,13 +219,13 @@ static int member_init(struct copies *c, uint32_t i, uint32_t n_pages)
     struct member *m = &c->member[i];
     c->threads = i + 1;
     m->n_pages = n_pages;
-    m->from = malloc(AREA_B);
-    m->to = malloc(AREA_B);
+    m->from = malloc(c->area_b);
+    m->to = malloc(c->area_b);
     m->pages = malloc(n_pages * sizeof *m->pages);
     if (!m->from || !m->to || !m->pages)
         return -ENOMEM;
-    memset(m->from, (int)i, AREA_B);
-    memset(m->to, 0, AREA_B);
+    memset(m->from, (int)i, c->area_b);
+    memset(m->to, 0, c->area_b);
     deal(m, i * n_pages);
     for (uint32_t k = 0; k < RING; k++) {
         m->ring[k] = c->device.ops->stage_new(c->device.self, c->ring_b);
@@ -242,7 +243,8 @@ static int open_device(struct copies *c, uint32_t threads, char *why, size_t siz
         (config->block_tokens + config->geometry.page_tokens - 1) / config->geometry.page_tokens;
     const size_t page_b =
         k_packed_b(&config->geometry, config->geometry.layers, config->geometry.page_tokens);
-    uint32_t each = (uint32_t)(AREA_B / page_b);
+    c->area_b = threads > AREAS ? (size_t)AREA_B * AREAS / threads : AREA_B;
+    uint32_t each = (uint32_t)(c->area_b / page_b);
     each = each < 2 * per_block ? 2 * per_block : each > PAGES_MOST ? PAGES_MOST : each;
     c->geometry = config->geometry;
     c->geometry.pages = each * threads;
