@@ -50,6 +50,7 @@ struct run {
     struct arguments arguments;
     struct session session;
     struct meter real, sim;
+    struct results_real world; /* what the real one said of itself */
     struct validation validation;
     struct results_dir folder;
     char dir[PATH_MAX], name[NAME_MAX + 1];
@@ -238,6 +239,8 @@ static int drive(struct run *run, enum scenario_world world, struct meter *meter
         .stop = &stop,
     };
     rc = drive_run(&d, &kept, run->error);
+    if (rc == 0 && world == WORLD_REAL)
+        run->world = *results_real(results);
     results_free(results);
     free(kept);
     if (rc == 0 && meter->error) {
@@ -279,6 +282,7 @@ static int show(struct run *run)
         .model = s->cluster.model,
         .gpu = s->cluster.gpu,
         .seed = s->seed,
+        .real = &run->world,
     };
     int rc = validate_write(run->folder.fd, v, &title);
     if (rc != 0)

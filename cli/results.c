@@ -454,6 +454,11 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     return close_check(r, why, size);
 }
 
+const struct results_real *results_real(const struct results *r)
+{
+    return &r->real;
+}
+
 const struct results_figures *results_figures(const struct results *r)
 {
     assert(r->closed);

@@ -172,6 +172,9 @@ KVT_MUST_CHECK int results_close(struct results *results, const struct results_e
 /* The figures, after results_close. */
 const struct results_figures *results_figures(const struct results *results);
 
+/* What the real world said of itself, after results_close; device is "" in other worlds. */
+const struct results_real *results_real(const struct results *results);
+
 /* Writes all files and puts the folder in place, replacing earlier results in one step. baseline: closed,
  * or NULL. Returns 0; or a negative errno with one line in why, the earlier results untouched and
  * nothing else left. Pictures and other derived files of the earlier results go with them; files

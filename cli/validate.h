@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "meter.h"
+#include "results.h"
 #include "validate_stats.h"
 
 /* ---- Times. ---- */
@@ -141,9 +142,9 @@ KVT_MUST_CHECK int validate_decisions(struct validation *v, const struct meter *
 
 /* What the figures are of. Borrowed. */
 struct validate_title {
-    const char *scenario, *scenario_name, *scenario_sha256, *revision, *profile, *model, *gpu,
-        *device;
+    const char *scenario, *scenario_name, *scenario_sha256, *revision, *profile, *model, *gpu;
     uint64_t seed;
+    const struct results_real *real; /* of the real run */
 };
 
 void validate_print(FILE *out, const struct validation *v, const struct validate_title *title,

@@ -146,6 +146,20 @@ static void print_decisions(const struct table *t, const struct validation *v)
     print_divergences(t, v);
 }
 
+/* Steps that are late are not the simulator's fault: this machine could not fill pages as fast as the GPU that is
+ * modelled would compute them. */
+static void print_real(FILE *out, const struct results_real *real)
+{
+    char text[CELL];
+    fprintf(out, "Real world: %s.\n", real->device);
+    if (real->late_steps > 0)
+        fprintf(out,
+                "%llu of %llu steps ended late, by up to %s: this machine fills pages slower than "
+                "that GPU computes.\n",
+                (unsigned long long)real->late_steps, (unsigned long long)real->steps,
+                units_show_ns(text, sizeof text, (double)real->late_ns_most));
+}
+
 void validate_print(FILE *out, const struct validation *v, const struct validate_title *title,
                     bool colour)
 {
@@ -163,6 +177,7 @@ void validate_print(FILE *out, const struct validation *v, const struct validate
                 title->profile);
     else
         fputs("Constants: the catalogue's; kvtwin calibrate fits them to this machine.\n", out);
+    print_real(out, title->real);
     print_times(&t, v);
     print_decisions(&t, v);
     section(&t, "Verdict");

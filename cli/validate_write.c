@@ -297,7 +297,13 @@ char *validate_json(const struct validation *v, const struct validate_title *tit
     put(&all, "revision", text_of(title->revision));
     put(&all, "model", text_of(title->model));
     put(&all, "gpu", text_of(title->gpu));
+    put(&all, "device", text_of(title->real->device));
     put(&all, "compute", text_of("modelled"));
+    put(&all, "steps", count_of(title->real->steps));
+    put(&all, "late_steps", count_of(title->real->late_steps));
+    put(&all, "late_most_ms", real_of((double)title->real->late_ns_most / 1e6, MS));
+    put(&all, "verified_bytes", count_of(title->real->verified_b));
+    put(&all, "corrupt_values", count_of(title->real->corrupt_pieces));
     put(&all, "requests", count_of(v->requests));
     put(&all, "rows_judged", count_of(v->judged));
     put(&all, "rows_beyond", count_of(v->beyond));

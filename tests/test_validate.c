@@ -23,6 +23,7 @@ enum { REQUESTS = 300, MOST_KEYS = 24 };
 /* ---- Runs in the simulated world. --------------------------------------------------------------- */
 
 static struct kvt_core_config core_config;
+static const struct results_real device = {.device = "main memory", .steps = 9, .late_steps = 2};
 
 static void config_init(struct kvt_core_config *c)
 {
@@ -356,7 +357,10 @@ START_TEST(nothing_beside_nothing)
 {
     struct hand a = {0}, b = {0};
     struct validation v = compare(&a, &b);
-    const struct validate_title title = {.scenario_name = "none", .model = "m", .gpu = "g"};
+    const struct validate_title title = {.scenario_name = "none",
+                                         .model = "m",
+                                         .gpu = "g",
+                                         .real = &device};
     ck_assert(v.n_rows == 0 && v.n_divergences == 0 && v.judged == 0 && v.within);
     ck_assert(isnan(v.hit_rate_real));
     char *json = validate_json(&v, &title);
@@ -400,7 +404,8 @@ START_TEST(files_hold_what_was_found)
                                          .profile = "p.yaml",
                                          .model = "m",
                                          .gpu = "g",
-                                         .seed = 3};
+                                         .seed = 3,
+                                         .real = &device};
     char dir[] = "/tmp/kvtwin-validate-XXXXXX", first[400];
     run(&a, 1);
     run(&b, 1.5);
@@ -443,7 +448,10 @@ START_TEST(the_table_says_it_all)
 {
     struct meter a = {0}, b = {0};
     struct validation v = {0};
-    const struct validate_title title = {.scenario_name = "a", .model = "m", .gpu = "g"};
+    const struct validate_title title = {.scenario_name = "a",
+                                         .model = "m",
+                                         .gpu = "g",
+                                         .real = &device};
     char *text = NULL;
     size_t n = 0;
     run(&a, 1);
@@ -456,6 +464,8 @@ START_TEST(the_table_says_it_all)
         ck_assert_msg(strstr(text, v.rows[i].name) != NULL, "%s", v.rows[i].name);
     ck_assert_ptr_nonnull(strstr(text, "+50.0 %"));
     ck_assert_ptr_nonnull(strstr(text, "\nbeyond: "));
+    ck_assert_ptr_nonnull(strstr(text, "main memory"));
+    ck_assert_ptr_nonnull(strstr(text, "2 of 9 steps"));
     ck_assert(!strstr(text, "nan") && !strstr(text, "\033"));
     free(text);
     validate_release(&v);
@@ -468,7 +478,10 @@ START_TEST(without_memory_there_is_an_error)
 {
 #if OWN_ALLOCATOR
     struct meter a = {0}, b = {0};
-    const struct validate_title title = {.scenario_name = "a", .model = "m", .gpu = "g"};
+    const struct validate_title title = {.scenario_name = "a",
+                                         .model = "m",
+                                         .gpu = "g",
+                                         .real = &device};
     run(&a, 1);
     run(&b, 1.5);
     for (long n = 0;; n++) {
