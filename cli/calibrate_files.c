@@ -140,8 +140,7 @@ int calibrate_draw(const struct calibrate *c, const char *folder, char *why, siz
     };
     char scripts[PATH_MAX], subtitle[256];
     int rc = picture_scripts(scripts, why, size);
-    snprintf(subtitle, sizeof subtitle,
-             "%s, %u processors, %s: points are medians with p10 and p90, lines the fit", c->device,
+    snprintf(subtitle, sizeof subtitle, "%s, %u processors, %s", c->device,
              (unsigned)be_processors(), c->date);
     for (size_t i = 0; rc == 0 && i < sizeof pictures / sizeof *pictures; i++)
         if (has(c, pictures[i].first, pictures[i].last))
