@@ -406,7 +406,9 @@ START_TEST(files_hold_what_was_found)
                                          .gpu = "g",
                                          .seed = 3,
                                          .real = &device};
-    char dir[] = "/tmp/kvtwin-validate-XXXXXX", first[400];
+    const char *parent = getenv("TMPDIR");
+    char dir[300], path[400], first[400];
+    snprintf(dir, sizeof dir, "%.200s/kvtwin-test-XXXXXX", parent && *parent ? parent : "/tmp");
     run(&a, 1);
     run(&b, 1.5);
     ck_assert_int_eq(validate_compare(&v, &a, &b, &core_config, &validate_default), 0);
@@ -419,7 +421,6 @@ START_TEST(files_hold_what_was_found)
     ck_assert_uint_eq(lines_of(dirfd, "validate-counts.csv", first, sizeof first), v.n_counts + 1);
     ck_assert_uint_eq(lines_of(dirfd, "validate-divergences.csv", first, sizeof first),
                       v.n_divergences + 1);
-    char path[64];
     snprintf(path, sizeof path, "%s/summary.json", dir);
     json_t *all = json_load_file(path, 0, NULL);
     ck_assert_ptr_nonnull(all);
