@@ -95,6 +95,8 @@ for file in summary.json validate-rows.csv validate-cdf.csv validate-counts.csv 
     report $? "there is $file"
 done
 report "$(grep -q '"causes"' "$scratch/a/summary.json" && grep -q '"unexplained": 0' "$scratch/a/summary.json"; echo $?)" 'no divergence is unexplained'
+grep -q '"verified_bytes": 0,' "$scratch/a/summary.json"
+report $? 'loaded KV is not verified'
 clean; report $? 'nothing is left behind'
 if command -v gnuplot >/dev/null; then
     head -c 8 "$scratch/a/validate.png" 2>/dev/null | grep -q PNG && tail -n 3 "$scratch/a/validate.svg" | grep -q '</svg>'
@@ -104,12 +106,14 @@ else
 fi
 
 # Again into the same folder, as JSON, with a tolerance that nothing can meet.
-validate "$small" --out "$scratch/a" --tolerance 0%,0% --floor 0ns --json
+validate "$small" --out "$scratch/a" --tolerance 0%,0% --floor 0ns --json --set real.verify=true
 report "$([ "$status" = 3 ]; echo $?)" 'what may not be off at all is beyond: exit 3'
 cmp -s "$scratch/out" "$scratch/a/summary.json"
 report $? '--json prints summary.json'
 grep -q '"verdict": "beyond"' "$scratch/out"
 report $? 'the verdict is in it'
+grep -q '"verified_bytes": [1-9]' "$scratch/out"
+report $? 'loaded KV is verified where that is wanted'
 report "$([ "$(ls "$scratch/a" | wc -l)" = "$(command -v gnuplot >/dev/null && echo 7 || echo 5)" ]; echo $?)" 'earlier results were replaced'
 
 # ---- Ctrl-C ----
