@@ -2,8 +2,8 @@
  *
  * device_host.c - main memory in the place of GPUs: each pool is a mapping, and every call is its twin's.
  *
- * Pools are mapped, not filled: a page of memory exists from when it is first written, so a pool may be as large as the
- * GPU's it stands for. Large pages are asked for, as a pool's pages are visited in no order. Nothing is kept but the
+ * Pools are mapped, and faulted in where that leaves most of the memory free; otherwise a page of memory exists from when it is
+ * first written, so a pool may be as large as the GPU's it stands for. Large pages are asked for, as a pool's pages are visited in no order. Nothing is kept but the
  * mappings, so calls from any number of threads need no lock.
  */
 #include "device.h"
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct host {
     struct k_geometry g;
@@ -23,7 +24,14 @@ struct host {
     void *pools[];
 };
 
-static void *map(size_t b)
+/* Faults are better taken now than in the middle of a transfer, unless `all_b` is a good part of what is free. */
+static bool fault_in(size_t all_b)
+{
+    const long pages = sysconf(_SC_AVPHYS_PAGES), page_b = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_b > 0 && all_b / (size_t)page_b < (size_t)pages / 4;
+}
+
+static void *map(size_t b, bool now)
 {
     void *memory =
         mmap(NULL, b, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -31,13 +39,19 @@ static void *map(size_t b)
         return NULL;
     /* Where the kernel has none, small pages do. */
     (void)madvise(memory, b, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+    if (now)
+        (void)madvise(memory, b, MADV_POPULATE_WRITE);
+#else
+    (void)now;
+#endif
     return memory;
 }
 
 static void *host_stage_new(void *self, size_t b)
 {
     (void)self;
-    return map(b);
+    return map(b, fault_in(b));
 }
 
 static void host_stage_free(void *self, void *stage, size_t b)
@@ -120,7 +134,7 @@ int be_device_host_open(struct be_device *device, const struct be_device_config 
     }
     *h = (struct host){.g = config->geometry, .pool_b = k_pool_b(&config->geometry)};
     for (; h->n_pools < config->pools; h->n_pools++) {
-        h->pools[h->n_pools] = map(h->pool_b);
+        h->pools[h->n_pools] = map(h->pool_b, fault_in(h->pool_b * config->pools));
         if (!h->pools[h->n_pools]) {
             snprintf(error, error_size, "device: pool %u of %u: no room for %zu bytes", h->n_pools,
                      config->pools, h->pool_b);

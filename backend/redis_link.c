@@ -40,7 +40,7 @@ enum {
     CHUNK_B = 64 << 10,
     LINE_MOST_B = 64 << 10,
     LENGTH_MOST_B = 24, /* digits of a length, and CR LF */
-    TURN_B = 4 << 20,   /* bytes per direction before others on the loop have their turn */
+    TURN_B = 256 << 10, /* bytes per direction before others on the loop have their turn */
     PIECES = 64         /* per system call */
 };
 

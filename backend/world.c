@@ -40,14 +40,6 @@ kvt_ns be_hrtime(const struct be_world *w, kvt_ns at)
     return kvt_ns_add(w->origin_ns, at);
 }
 
-int be_work(struct be_world *w, uv_work_t *work, uv_work_cb run, uv_after_work_cb after)
-{
-    const int rc = uv_queue_work(&w->loop, work, run, after);
-    if (rc == 0)
-        w->works++;
-    return rc;
-}
-
 /* ---- Timers ---------------------------------------------------------------------------------- */
 
 static bool before(const struct timer *a, const struct timer *b)

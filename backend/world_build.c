@@ -45,7 +45,8 @@ static void set_threads(struct be_world *w)
         snprintf(text, sizeof text, "%u", w->config.threads);
         uv_os_setenv("UV_THREADPOOL_SIZE", text);
     }
-    w->jobs_most = w->config.threads > 1 ? (w->config.threads + 1) / 2 : 1;
+    if (w->config.threads < 2)
+        w->config.threads = 2; /* one is kept for loads */
 }
 
 static int open_device(struct be_world *w, char *why, size_t size)
@@ -256,7 +257,7 @@ void be_world_free(struct be_world *w)
     if (!w)
         return;
     w->closing = true;
-    w->jobs_first = w->jobs_last = NULL;
+    memset(w->chores, 0, sizeof w->chores);
     if (w->loop_open)
         run_dry(w);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++)

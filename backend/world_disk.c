@@ -66,9 +66,14 @@ void be_disk_probe(struct op *op)
     be_op_check(op);
 }
 
-static void remove_files(uv_work_t *work)
+static struct op *op_of(struct chore *c)
 {
-    const struct op *op = work->data;
+    return (struct op *)(void *)((char *)c - offsetof(struct op, chore));
+}
+
+static void remove_files(struct chore *c)
+{
+    const struct op *op = op_of(c);
     const struct be_format *format = &op->world->lanes[KVT_DISK].format;
     char name[BE_NAME_B];
     for (uint32_t i = 0; i < op->n_blocks; i++)
@@ -80,14 +85,11 @@ static void remove_files(uv_work_t *work)
         }
 }
 
-static void after_remove(uv_work_t *work, int status)
+static void after_remove(struct chore *c)
 {
-    struct op *op = work->data;
+    struct op *op = op_of(c);
     struct be_world *w = op->world;
     const uint32_t engine = op->engine;
-    (void)status;
-    w->works--;
-    free(work);
     op->under_way--;
     be_op_check(op);
     if (--w->engines[engine].drops_under_way[KVT_DISK] == 0)
@@ -97,15 +99,7 @@ static void after_remove(uv_work_t *work, int status)
 void be_disk_drop(struct op *op)
 {
     struct be_world *w = op->world;
-    uv_work_t *work = malloc(sizeof *work);
-    if (work)
-        work->data = op;
-    if (!work || be_work(w, work, remove_files, after_remove) != 0) {
-        free(work);
-        be_op_bad(op, 0, KVT_BUSY);
-        be_op_check(op);
-        return;
-    }
     op->under_way++;
     w->engines[op->engine].drops_under_way[KVT_DISK]++;
+    be_chore(w, &op->chore, URGENT_STORE, remove_files, after_remove);
 }

@@ -3,7 +3,7 @@
  * world_host.c - the host tier: blocks in main memory that the device reaches at full speed.
  *
  * A slot holds one whole block, raw and packed, its shards one behind the other. Slots are cut
- * from slabs of staging memory (cuda: pinned), made as the tier fills up; how many there are at
+ * from slabs of staging memory (cuda: pinned), the first gigabyte of them when the world is built, others as the tier fills up; how many there are at
  * most is core's to bound. Which slot a block has is an array by the block's number: core keeps a
  * number for as long as any tier holds the block. A slot that a block leaves is used again at
  * once; core drops no copy that somebody reads.
@@ -14,19 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLAB_B = 16 << 20 };
+enum { SLAB_B = 16 << 20, EARLY_B = 1 << 30 }; /* EARLY_B: of slabs that are there from the start */
 
 static size_t shard_b(const struct be_world *w)
 {
     return k_packed_b(&w->config.geometry, w->config.geometry.layers, w->config.block_tokens);
-}
-
-int be_host_init(struct be_world *w)
-{
-    struct host_slabs *h = &w->host;
-    h->slot_b = shard_b(w) * w->config.gpus_per_engine;
-    h->slots_per_slab = h->slot_b >= SLAB_B ? 1 : (uint32_t)(SLAB_B / h->slot_b);
-    return 0;
 }
 
 void be_host_release(struct be_world *w)
@@ -63,6 +55,19 @@ static bool grow_slabs(struct be_world *w)
     while (h->slots < slots)
         h->free[h->n_free++] = h->slots++;
     return true;
+}
+
+int be_host_init(struct be_world *w)
+{
+    struct host_slabs *h = &w->host;
+    h->slot_b = shard_b(w) * w->config.gpus_per_engine;
+    h->slots_per_slab = h->slot_b >= SLAB_B ? 1 : (uint32_t)(SLAB_B / h->slot_b);
+    const uint64_t all_b =
+        w->config.engines * (w->config.host_b < EARLY_B ? w->config.host_b : EARLY_B);
+    while (h->slots * h->slot_b < all_b && h->slots * h->slot_b < EARLY_B)
+        if (!grow_slabs(w))
+            return -ENOMEM;
+    return 0;
 }
 
 static uint32_t *slot_at(struct engine *e, uint32_t block)
@@ -120,9 +125,9 @@ static void verify(struct task *t, const struct k_part *part, const void *memory
     t->wrong = memcmp(t->raw, memory, shard_b(t->world)) != 0;
 }
 
-static void copy(uv_work_t *work)
+static void copy(struct chore *c)
 {
-    struct task *t = work->data;
+    struct task *t = task_of(c);
     struct be_world *w = t->world;
     const struct be_device_ops *ops = w->device.ops;
     const struct be_piece piece = {.tokens = t->op->blocks[t->block].tokens,
@@ -141,12 +146,9 @@ static void copy(uv_work_t *work)
         verify(t, &part, memory);
 }
 
-static void after_copy(uv_work_t *work, int status)
+static void after_copy(struct chore *c)
 {
-    struct task *t = work->data;
-    t->world->works--;
-    if (status != 0)
-        t->status = KVT_BUSY;
+    struct task *t = task_of(c);
     if (t->op->kind == OP_LOAD && t->status == KVT_OK && t->world->config.verify)
         be_task_verified(t);
     be_task_end(t);
@@ -164,10 +166,7 @@ void be_host_start(struct task *t)
         return;
     }
     t->value_at = memory_of(w, slot);
-    if (be_work(w, &t->work, copy, after_copy) == 0)
-        return;
-    t->status = KVT_BUSY;
-    be_task_end(t);
+    be_chore(w, &t->chore, t->op->kind == OP_LOAD ? URGENT_LOAD : URGENT_STORE, copy, after_copy);
 }
 
 void be_host_ended(struct op *op)

@@ -6,6 +6,7 @@
  *      world_op.c      operations and their end             world_redis.c   Redis: commands and replies
  *      world_task.c    pieces: staging, workers, verify     world_disk.c    files
  *      world_step.c    modelled steps, filled pages         world_host.c    main memory
+ *      world_work.c    workers, by urgency
  *
  * Life of an operation:
  *
@@ -22,9 +23,27 @@
 
 #include "world.h"
 
+#include <stddef.h>
+
 enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP };
 
 enum { LANES = KVT_TIERS, NAMES_MOST = 3 };
+
+/* Work for a worker, part of what it is done for. */
+enum urgency { URGENT_LOAD, URGENT_FILL, URGENT_STORE, URGENT_LAST, URGENCIES };
+
+struct chore {
+    struct be_world *world;
+    struct chore *next;
+    enum urgency urgency;
+    void (*run)(struct chore *c);   /* on a worker */
+    void (*after)(struct chore *c); /* on the loop */
+    uv_work_t work;
+};
+
+struct chore_list {
+    struct chore *first, *last;
+};
 
 struct op_block {
     kvt_key key;
@@ -53,6 +72,7 @@ struct op {
     struct op_block *blocks;            /* room_blocks */
     uint32_t *pages;                    /* pages_per_block a block */
     uint32_t room_blocks;
+    struct chore chore; /* disk: removing files */
 };
 
 struct op_list {
@@ -66,7 +86,7 @@ struct task {
     struct op *op;
     uint32_t block, piece;
     enum kvt_tier_kind lane;
-    uv_work_t work;
+    struct chore chore;
     /* Staging, made at first use: a value, the raw bytes of a piece, and scratch for the codec. */
     void *value, *raw, *scratch;
     size_t value_b;
@@ -123,12 +143,11 @@ struct engine {
 
 /* A batch of fills for a worker. */
 struct fill_job {
-    struct be_world *world;
     struct fill_job *next;
     uint32_t engine;
     uint32_t first, end;                   /* fills of the engine */
     uint32_t from_iteration, to_iteration; /* of decoding ones */
-    uv_work_t work;
+    struct chore chore;
     uint64_t b;
     int rc;
 };
@@ -180,16 +199,23 @@ struct be_world {
     uint32_t n_ops, room_ops;
     struct lane lanes[LANES];
     struct engine *engines;
-    struct fill_job *free_jobs, *jobs_first, *jobs_last;
+    struct fill_job *free_jobs;
     struct fill_job **jobs;
-    uint32_t n_jobs, room_jobs, jobs_running, jobs_most;
+    uint32_t n_jobs, room_jobs;
     struct host_slabs host;
     struct be_redis *redis;
     struct node *nodes;
-    uint32_t nodes_up, works; /* works: uv_work under way */
+    uint32_t nodes_up;
+    struct chore_list chores[URGENCIES];
+    uint32_t running, running_behind; /* chores handed to workers; of them not loads */
     bool tier_down;
     struct be_world_stats stats;
 };
+
+static inline struct task *task_of(struct chore *c)
+{
+    return (struct task *)(void *)((char *)c - offsetof(struct task, chore));
+}
 
 static inline void op_push(struct op_list *list, struct op *op)
 {
@@ -221,8 +247,10 @@ kvt_ns be_hrtime(const struct be_world *w, kvt_ns at);
 /* Arms a timer; without memory the world is broken. */
 void be_timer(struct be_world *w, struct timer timer);
 int be_world_open_clock(struct be_world *w);
-/* Hands work to the pool; counted, so that the end can wait. work->data is the caller's. */
-int be_work(struct be_world *w, uv_work_t *work, uv_work_cb run, uv_after_work_cb after);
+
+/* world_work.c: run on a worker, by urgency; after on the loop. What is left at the end never runs. */
+void be_chore(struct be_world *w, struct chore *c, enum urgency urgency,
+              void (*run)(struct chore *c), void (*after)(struct chore *c));
 
 /* world_op.c */
 int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind kind);

@@ -15,8 +15,7 @@
  * Pages that are filled later than the modelled end make the step longer than it should be; that
  * is counted, and the longest delay reported.
  *
- * Fills go to the workers in batches of about a megabyte, and never to all workers at once: a
- * load must not queue behind a long prompt's pages.
+ * Fills go to the workers in batches of about a megabyte, so that others have their turn in between.
  */
 #include "world_impl.h"
 
@@ -115,10 +114,15 @@ static bool clip(const struct fill *f, uint32_t from, uint32_t to, uint32_t *fir
     return true;
 }
 
-static void fill(uv_work_t *work)
+static struct fill_job *job_of(struct chore *c)
 {
-    struct fill_job *job = work->data;
-    struct be_world *w = job->world;
+    return (struct fill_job *)(void *)((char *)c - offsetof(struct fill_job, chore));
+}
+
+static void fill(struct chore *c)
+{
+    struct fill_job *job = job_of(c);
+    struct be_world *w = c->world;
     const struct engine *e = &w->engines[job->engine];
     const struct k_geometry *g = &w->config.geometry;
     for (uint32_t i = job->first; i < job->end && job->rc == 0; i++) {
@@ -135,38 +139,20 @@ static void fill(uv_work_t *work)
     }
 }
 
-static void start_jobs(struct be_world *w);
 static void step_check(struct be_world *w, uint32_t engine);
 
-static void after_fill(uv_work_t *work, int status)
+static void after_fill(struct chore *c)
 {
-    struct fill_job *job = work->data;
-    struct be_world *w = job->world;
+    struct fill_job *job = job_of(c);
+    struct be_world *w = c->world;
     const uint32_t engine = job->engine;
-    w->works--;
-    w->jobs_running--;
     w->stats.filled_b += job->b;
-    if (status != 0 || job->rc != 0)
-        w->error = job->rc ? job->rc : -EIO; /* the device failed: nothing would be true any more */
+    if (job->rc != 0)
+        w->error = job->rc; /* the device failed: nothing would be true any more */
     w->engines[engine].fills_under_way--;
     job->next = w->free_jobs;
     w->free_jobs = job;
-    start_jobs(w);
     step_check(w, engine);
-}
-
-static void start_jobs(struct be_world *w)
-{
-    while (w->jobs_first && w->jobs_running < w->jobs_most) {
-        struct fill_job *job = w->jobs_first;
-        w->jobs_first = job->next;
-        if (!w->jobs_first)
-            w->jobs_last = NULL;
-        if (be_work(w, &job->work, fill, after_fill) != 0)
-            w->error = -ENOMEM;
-        else
-            w->jobs_running++;
-    }
 }
 
 static struct fill_job *job_new(struct be_world *w)
@@ -198,18 +184,9 @@ static void push_job(struct be_world *w, uint32_t engine, uint32_t first, uint32
         w->error = -ENOMEM;
         return;
     }
-    *job = (struct fill_job){.world = w,
-                             .engine = engine,
-                             .first = first,
-                             .end = end,
-                             .from_iteration = from,
-                             .to_iteration = to};
-    job->work.data = job;
-    if (w->jobs_last)
-        w->jobs_last->next = job;
-    else
-        w->jobs_first = job;
-    w->jobs_last = job;
+    *job = (struct fill_job){
+        .engine = engine, .first = first, .end = end, .from_iteration = from, .to_iteration = to};
+    be_chore(w, &job->chore, URGENT_FILL, fill, after_fill);
     w->engines[engine].fills_under_way++;
 }
 
@@ -236,7 +213,6 @@ static void ask_fills(struct be_world *w, uint32_t engine, uint32_t to)
         b = 0;
     }
     e->asked = to;
-    start_jobs(w);
 }
 
 /* ---- A step's life --------------------------------------------------------------------------- */

@@ -28,6 +28,21 @@ static const uint64_t default_stage_b = UINT64_C(256) << 20;
 
 /* ---- Lanes ----------------------------------------------------------------------------------- */
 
+/* All staging is there from the start: pinning it, or faulting it in, takes longer than a piece. */
+static bool make_room(struct task *t)
+{
+    struct be_world *w = t->world;
+    const struct lane *lane = &w->lanes[t->lane];
+    if (!t->value && lane->value_room)
+        t->value = w->device.ops->stage_new(w->device.self, lane->value_room);
+    if (!t->raw && lane->raw_room)
+        t->raw = w->device.ops->stage_new(w->device.self, lane->raw_room);
+    if (!t->scratch && lane->scratch_room)
+        t->scratch = malloc(lane->scratch_room);
+    return (t->value || !lane->value_room) && (t->raw || !lane->raw_room) &&
+           (t->scratch || !lane->scratch_room);
+}
+
 static uint32_t tasks_for(const struct be_world *w, const struct lane *lane)
 {
     const uint64_t each_b = lane->value_room + lane->raw_room + lane->scratch_room;
@@ -77,8 +92,9 @@ int be_lane_init(struct be_world *w, enum kvt_tier_kind tier)
     for (uint32_t i = lane->n_tasks; i-- > 0;) {
         struct task *t = &lane->tasks[i];
         *t = (struct task){.world = w, .next = lane->free, .lane = tier};
-        t->work.data = t;
         lane->free = t;
+        if (!make_room(t))
+            return -ENOMEM;
     }
     return 0;
 }
@@ -96,21 +112,6 @@ void be_lane_release(struct be_world *w, enum kvt_tier_kind tier)
     }
     free(lane->tasks);
     lane->tasks = NULL;
-}
-
-/* Staging is made when a task is first used: a quiet run pins little memory. */
-static bool make_room(struct task *t)
-{
-    struct be_world *w = t->world;
-    const struct lane *lane = &w->lanes[t->lane];
-    if (!t->value && lane->value_room)
-        t->value = w->device.ops->stage_new(w->device.self, lane->value_room);
-    if (!t->raw && lane->raw_room)
-        t->raw = w->device.ops->stage_new(w->device.self, lane->raw_room);
-    if (!t->scratch && lane->scratch_room)
-        t->scratch = malloc(lane->scratch_room);
-    return (t->value || !lane->value_room) && (t->raw || !lane->raw_room) &&
-           (t->scratch || !lane->scratch_room);
 }
 
 static void begin(struct lane *lane, struct op *op, uint32_t pieces_per_block)
@@ -131,11 +132,6 @@ static void begin(struct lane *lane, struct op *op, uint32_t pieces_per_block)
     t->world->stats.pieces[t->lane]++;
     if (!op->begin_ns)
         op->begin_ns = be_clock(t->world);
-    if (!make_room(t)) {
-        t->status = KVT_BUSY;
-        be_task_end(t);
-        return;
-    }
     if (t->lane == KVT_HOST)
         be_host_start(t);
     else if (t->lane == KVT_DISK)
@@ -357,9 +353,9 @@ static void *spare_room(const struct task *t)
     return t->payload == t->raw ? t->value : t->raw;
 }
 
-static void compare(uv_work_t *work)
+static void compare(struct chore *c)
 {
-    struct task *t = work->data;
+    struct task *t = task_of(c);
     const struct lane *lane = &t->world->lanes[t->lane];
     const struct k_part part = {.tokens = t->piece_done.tokens,
                                 .layer0 = t->piece_done.layer0,
@@ -385,75 +381,53 @@ void be_task_verified(struct task *t)
     w->error = -EILSEQ; /* a defect of ours: no figure of this run is worth anything */
 }
 
-static void after_compare(uv_work_t *work, int status)
+static void after_compare(struct chore *c)
 {
-    struct task *t = work->data;
-    struct be_world *w = t->world;
-    w->works--;
-    if (status == 0)
-        be_task_verified(t);
-    task_free(t);
+    be_task_verified(task_of(c));
+    task_free(task_of(c));
 }
 
-static void after_ingest(uv_work_t *work, int status)
+static void after_ingest(struct chore *c)
 {
-    struct task *t = work->data;
+    struct task *t = task_of(c);
     struct be_world *w = t->world;
-    w->works--;
-    if (status != 0)
-        t->status = KVT_BUSY;
     const struct lane *lane = &w->lanes[t->lane];
     const bool check = w->config.verify && !w->closing && t->status == KVT_OK &&
                        !lossy(&lane->format.codec, lane->format.geometry.dtype);
     t->piece_done = be_task_piece(t);
     settle(t);
     t->op = NULL; /* may have ended */
-    if (!check || be_work(w, &t->work, compare, after_compare) != 0)
+    if (check)
+        be_chore(w, &t->chore, URGENT_LAST, compare, after_compare);
+    else
         task_free(t);
 }
 
 /* ---- Towards workers ------------------------------------------------------------------------- */
 
-static void ingest(uv_work_t *work)
+static void ingest(struct chore *c)
 {
-    ingest_value(work->data);
-}
-
-static void read_and_ingest(uv_work_t *work)
-{
-    struct task *t = work->data;
-    if (be_disk_fetch(t))
+    struct task *t = task_of(c);
+    if (t->lane != KVT_DISK || be_disk_fetch(t))
         ingest_value(t);
 }
 
 void be_task_ingest(struct task *t)
 {
-    if (be_work(t->world, &t->work, t->lane == KVT_DISK ? read_and_ingest : ingest, after_ingest) ==
-        0)
-        return;
-    t->status = KVT_BUSY;
-    be_task_end(t);
+    be_chore(t->world, &t->chore, URGENT_LOAD, ingest, after_ingest);
 }
 
-static void produce(uv_work_t *work)
+static void produce(struct chore *c)
 {
-    produce_value(work->data);
-}
-
-static void produce_and_write(uv_work_t *work)
-{
-    struct task *t = work->data;
+    struct task *t = task_of(c);
     produce_value(t);
-    if (t->status == KVT_OK)
+    if (t->lane == KVT_DISK && t->status == KVT_OK)
         be_disk_keep(t);
 }
 
-static void after_produce(uv_work_t *work, int status)
+static void after_produce(struct chore *c)
 {
-    struct task *t = work->data;
-    t->world->works--;
-    if (status != 0)
-        t->status = KVT_BUSY;
+    struct task *t = task_of(c);
     if (t->lane == KVT_REDIS && t->status == KVT_OK && !t->world->closing)
         be_redis_put(t);
     else
@@ -462,9 +436,5 @@ static void after_produce(uv_work_t *work, int status)
 
 void be_task_produce(struct task *t)
 {
-    if (be_work(t->world, &t->work, t->lane == KVT_DISK ? produce_and_write : produce,
-                after_produce) == 0)
-        return;
-    t->status = KVT_BUSY;
-    be_task_end(t);
+    be_chore(t->world, &t->chore, URGENT_STORE, produce, after_produce);
 }
