@@ -153,6 +153,10 @@ struct be_point {
     int (*once)(void *self, double *ns);
     void *self;
     double share; /* of a usual point's time; 0: 1 */
+    /* The machine rests between repetitions, for some milliseconds, as it does between requests: processors sleep and caches
+     * fill with other things, and what that costs is part of the time. The rest counts towards the share. */
+    bool rested;
+    bool slept; /* as rested, for some tens of milliseconds */
 };
 struct be_clock { /* how far the grid is */
     const struct be_measure_config *config;

@@ -45,6 +45,7 @@ int be_client_send(struct be_client *client, uint32_t node, enum be_verb verb, c
         [BE_EXISTS] = {"EXISTS", 1u << BE_REPLY_NUMBER},
         [BE_UNLINK] = {"UNLINK", 1u << BE_REPLY_NUMBER},
         [BE_USAGE] = {"MEMORY", 1u << BE_REPLY_NUMBER | 1u << BE_REPLY_NIL},
+        [BE_PURGE] = {"MEMORY", 1u << BE_REPLY_STATUS},
     };
     const char *argv[3] = {verbs[verb].name, key, value};
     size_t argv_b[3] = {strlen(argv[0]), strlen(key), value_b};
@@ -53,6 +54,10 @@ int be_client_send(struct be_client *client, uint32_t node, enum be_verb verb, c
         argv_b[1] = strlen(argv[1]);
         argv[2] = key;
         argv_b[2] = strlen(key);
+    }
+    if (verb == BE_PURGE) {
+        argv[1] = "PURGE";
+        argv_b[1] = strlen(argv[1]);
     }
     const struct be_redis_command command = {
         .node = node,

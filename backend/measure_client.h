@@ -21,9 +21,9 @@ struct be_client {
 KVT_MUST_CHECK int be_client_open(struct be_client *client, const struct be_redis_address *nodes,
                                   uint32_t n_nodes, uint32_t connections, uint32_t depth,
                                   size_t max_value_b);
-enum be_verb { BE_GET, BE_SET, BE_EXISTS, BE_UNLINK, BE_USAGE };
+enum be_verb { BE_GET, BE_SET, BE_EXISTS, BE_UNLINK, BE_USAGE, BE_PURGE };
 
-/* Sends a command on one key. value is SET's, and stays where it is until the reply. fn gets the reply and calls
+/* Sends a command on one key (PURGE: on none; the server's allocator gives back what is free). value is SET's, and stays where it is until the reply. fn gets the reply and calls
  * be_client_took first. */
 KVT_MUST_CHECK int be_client_send(struct be_client *client, uint32_t node, enum be_verb verb,
                                   const char *key, const void *value, size_t value_b,

@@ -17,6 +17,9 @@
  * A finished prompt is stored into every tier at one time, so stores are measured in concert, too: the same pages to main
  * memory, Redis and disk, begun together, each tier's store booked by itself.
  *
+ * Transfers are measured as they come in a run: the machine has rested before each, and each moves other bytes than the
+ * one before (LAPS sets of pieces, each with pages, keys and files of its own).
+ *
  * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every transfer is
  * alone. Pieces of a block differ in their key; all of them are stored once before they are loaded. Piece i goes to
  * server i modulo n.
@@ -31,7 +34,17 @@
 #include "measure_client.h"
 #include "value.h"
 
-enum { PIECES_MOST = 16, SIZES = 3, COUNTS = 5, PARTS_MOST = 3, KEPT = 512 };
+enum {
+    PIECES_MOST = 16,
+    SIZES = 3,
+    COUNTS = 5,
+    PARTS_MOST = 3,
+    KEPT = 512,
+    LAPS = 8,
+    COMMANDS = 64
+};
+
+static const uint64_t FRESH = UINT64_C(1) << 32; /* keys from here on are of one point */
 
 static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16};
 
@@ -42,7 +55,8 @@ struct piece {
     struct be_piece piece;
     struct k_part part;
     char name[BE_NAME_B];
-    void *value, *raw, *scratch, *slab; /* slab: the host tier's */
+    void *value, *raw, *scratch, *slab; /* slab: the host tier's, of this lap */
+    char *slabs;                        /* of all laps */
     size_t value_b;
     const void *payload;
     kvt_ns medium_ns, decode_ns, copy_ns;
@@ -70,6 +84,10 @@ struct pipe {
     size_t value_room, raw_b;
     /* of the point under way */
     uint32_t n, nodes, taken;
+    uint32_t lap;            /* which of LAPS sets of pieces is next */
+    uint32_t on_wire, asked; /* GETs without a reply, and all so far */
+    uint64_t fresh;          /* values stored under keys of their own in this point */
+    bool keep;               /* stores are for loads to find: under the lap's keys */
 };
 
 static bool is_load(enum be_path path)
@@ -82,7 +100,6 @@ static bool is_load(enum be_path path)
 static void upload(struct piece *p)
 {
     struct pipe *pipe = p->pipe;
-    p->decode_ns = uv_hrtime();
     p->rc = pipe->device.ops->upload(pipe->device.self, 0, &p->part, p->payload);
     p->copy_ns = uv_hrtime();
 }
@@ -90,8 +107,11 @@ static void upload(struct piece *p)
 static void ingest(struct piece *p)
 {
     const char *why = "";
-    if (be_value_read(&p->pipe->format, &p->piece, p->value, p->value_b, p->raw, p->scratch,
-                      &p->payload, &why) == KVT_OK)
+    const kvt_ns begin_ns = uv_hrtime();
+    const enum kvt_status status = be_value_read(&p->pipe->format, &p->piece, p->value, p->value_b,
+                                                 p->raw, p->scratch, &p->payload, &why);
+    p->decode_ns = p->medium_ns + (uv_hrtime() - begin_ns);
+    if (status == KVT_OK)
         upload(p);
     else
         p->rc = -EBADMSG;
@@ -104,7 +124,6 @@ static void load_work(uv_work_t *work)
     if (p->path == BE_PATH_LOAD_HOST) {
         p->payload = p->slab;
         upload(p);
-        p->decode_ns = 0; /* it has no such stage */
         return;
     }
     if (p->path == BE_PATH_LOAD_DISK) {
@@ -156,6 +175,7 @@ static void queue(struct piece *p, uv_work_cb work, uv_after_work_cb after)
 }
 
 static void on_reply(void *self, uint64_t arg, const struct be_reply *reply);
+static void ask(struct pipe *pipe);
 
 static void command(struct piece *p, enum be_verb verb)
 {
@@ -203,6 +223,8 @@ static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
     if (!be_client_took(&pipe->client, reply))
         return;
     if (reply->kind == BE_REPLY_VALUE) {
+        pipe->on_wire--;
+        ask(pipe);
         if (reply->bytes_b > pipe->value_room) {
             be_client_failed(&pipe->client, -EBADMSG);
             return;
@@ -251,14 +273,43 @@ static double book(struct pipe *pipe, struct part *part, kvt_ns begin_ns)
     return span[3];
 }
 
+/* The piece of this lap: other bytes in other places, so that no cache has them from the time before. */
+static void turn(struct piece *p, uint32_t i)
+{
+    struct pipe *pipe = p->pipe;
+    p->number = pipe->lap % LAPS * PIECES_MOST + i;
+    p->piece.key.lo = pipe->config->seed + p->number;
+    p->part.pages = &pipe->pages[p->number * pipe->pages_per_piece];
+    p->slab = p->slabs ? p->slabs + p->number / PIECES_MOST * pipe->raw_b : NULL;
+    be_piece_name(&p->piece, NULL, p->name);
+}
+
+/* A store writes what was not there before: a server that grows takes new memory for it. */
+static void freshen(struct piece *p)
+{
+    struct pipe *pipe = p->pipe;
+    p->piece.key.lo = pipe->config->seed + FRESH + pipe->fresh++;
+    be_piece_name(&p->piece, NULL, p->name);
+}
+
+/* No more large values are asked for at a time than depth says: a server makes room for all replies at once. */
+static void ask(struct pipe *pipe)
+{
+    const uint32_t most = pipe->config->depth * pipe->config->connections * pipe->nodes;
+    for (; pipe->asked < pipe->n && pipe->on_wire < most; pipe->asked++, pipe->on_wire++)
+        command(&pipe->part[0].piece[pipe->asked], BE_GET);
+}
+
 static void start(struct piece *p, enum be_path path)
 {
+    if (path == BE_PATH_STORE_REDIS && !p->pipe->keep)
+        freshen(p);
     p->path = path;
     p->medium_ns = p->decode_ns = p->copy_ns = 0;
     p->rc = 0;
     if (path == BE_PATH_LOAD_REDIS)
-        command(p, BE_GET);
-    else if (is_load(path))
+        return; /* ask() has all of them */
+    if (is_load(path))
         queue(p, load_work, after_load);
     else
         queue(p, store_work, after_store);
@@ -267,10 +318,16 @@ static void start(struct piece *p, enum be_path path)
 static int once(void *self, double *ns)
 {
     struct pipe *pipe = self;
+    for (uint32_t k = 0; k < pipe->n_parts; k++)
+        for (uint32_t i = 0; i < pipe->n; i++)
+            turn(&pipe->part[k].piece[i], i);
     const kvt_ns begin_ns = uv_hrtime();
     for (uint32_t k = 0; k < pipe->n_parts; k++)
         for (uint32_t i = 0; i < pipe->n; i++)
             start(&pipe->part[k].piece[i], pipe->part[k].path);
+    pipe->asked = pipe->on_wire = 0;
+    if (pipe->part[0].path == BE_PATH_LOAD_REDIS)
+        ask(pipe);
     const int rc = be_client_run(&pipe->client);
     *ns = 0;
     for (uint32_t k = 0; k < pipe->n_parts; k++) {
@@ -278,6 +335,7 @@ static int once(void *self, double *ns)
         *ns = part_ns > *ns ? part_ns : *ns;
     }
     pipe->taken += pipe->taken < KEPT;
+    pipe->lap++;
     return rc;
 }
 
@@ -314,8 +372,9 @@ static int point(struct pipe *pipe, struct be_clock *clock)
                                     .together = pipe->n_parts,
                                     .raw_b = (double)pipe->raw_b};
     pipe->taken = 0;
-    int rc = be_measure_point(clock, &(struct be_point){.once = once, .self = pipe, .share = 1.4},
-                              &usual);
+    int rc = be_measure_point(
+        clock, &(struct be_point){.once = once, .self = pipe, .share = 1.4, .rested = true},
+        &usual);
     for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
         struct be_sample sample = clock->samples->at[clock->samples->n - 1];
         take(pipe, &pipe->part[k], &sample);
@@ -338,8 +397,8 @@ static void release_part(struct pipe *pipe, struct part *part)
             ops->stage_free(pipe->device.self, p->value, pipe->value_room);
         if (p->raw)
             ops->stage_free(pipe->device.self, p->raw, pipe->raw_b);
-        if (p->slab)
-            ops->stage_free(pipe->device.self, p->slab, pipe->raw_b);
+        if (p->slabs)
+            ops->stage_free(pipe->device.self, p->slabs, LAPS * pipe->raw_b);
         free(p->scratch);
         *p = (struct piece){0};
     }
@@ -362,13 +421,18 @@ static int make_part(struct pipe *pipe, struct part *part, uint32_t tokens)
                                   .layers = p->piece.layers};
         p->value = ops->stage_new(pipe->device.self, pipe->value_room);
         p->raw = ops->stage_new(pipe->device.self, pipe->raw_b);
-        p->slab = ops->stage_new(pipe->device.self, pipe->raw_b);
+        if (part->path == BE_PATH_STORE_HOST)
+            p->slabs = ops->stage_new(pipe->device.self, LAPS * pipe->raw_b);
         p->scratch = malloc(be_value_scratch_b(f, tokens) + 1);
-        if (!p->value || !p->raw || !p->slab || !p->scratch)
+        if (!p->value || !p->raw || !p->scratch || (part->path == BE_PATH_STORE_HOST && !p->slabs))
             return -ENOMEM;
         memset(p->raw, 0, pipe->raw_b);
-        be_piece_name(&p->piece, NULL, p->name);
-        rc = ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
+        if (p->slabs)
+            memset(p->slabs, 0, LAPS * pipe->raw_b);
+        for (pipe->lap = 0; rc == 0 && pipe->lap < LAPS; pipe->lap++) {
+            turn(p, i);
+            rc = ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
+        }
     }
     return rc;
 }
@@ -391,19 +455,43 @@ static int make_parts(struct pipe *pipe, const enum be_path *paths, uint32_t n_p
     return rc;
 }
 
+/* Takes away what stores left under fresh keys, and the server's memory with it. */
+static void forget_fresh(struct pipe *pipe)
+{
+    struct piece *p = &pipe->part[0].piece[0];
+    const uint64_t n = pipe->fresh;
+    for (pipe->fresh = 0; pipe->nodes > 0 && pipe->fresh < n;) {
+        freshen(p); /* which server has it follows from the piece's place: all are asked */
+        for (p->number = 0; p->number < pipe->nodes; p->number++)
+            command(p, BE_UNLINK);
+        if (pipe->fresh % 64 == 0)
+            (void)be_client_run(&pipe->client);
+    }
+    for (p->number = 0; n > 0 && p->number < pipe->nodes; p->number++)
+        command(p, BE_PURGE);
+    (void)be_client_run(&pipe->client);
+    pipe->fresh = 0;
+}
+
 /* The stores, and if there is one the load, at each number of pieces. */
 static int measure_counts(struct pipe *pipe, struct be_clock *clock, const enum be_path *load)
 {
     const enum be_path store = pipe->part[0].path;
     double ns;
     pipe->n = PIECES_MOST;
-    int rc = once(pipe, &ns); /* so that all is there */
+    int rc = 0;
+    pipe->keep = true;
+    for (uint32_t lap = 0; rc == 0 && lap < LAPS; lap++)
+        rc = once(pipe, &ns); /* so that all is there */
+    pipe->keep = false;
     for (uint32_t k = 0; rc == 0 && k < COUNTS; k++) {
         if (pipe->config->quick && k % 2 != 0)
             continue;
         pipe->n = piece_counts[k];
         pipe->part[0].path = store;
         rc = point(pipe, clock);
+        if (rc == 0)
+            forget_fresh(pipe);
         if (load)
             pipe->part[0].path = *load;
         if (rc == 0 && load)
@@ -415,17 +503,20 @@ static int measure_counts(struct pipe *pipe, struct be_clock *clock, const enum 
 /* What was stored is taken away again. */
 static void forget(struct pipe *pipe)
 {
-    for (uint32_t k = 0; k < pipe->n_parts; k++) {
-        for (uint32_t i = 0; i < PIECES_MOST && pipe->part[k].piece[i].pipe; i++) {
-            struct piece *p = &pipe->part[k].piece[i];
-            if (pipe->part[k].path == BE_PATH_LOAD_REDIS ||
-                pipe->part[k].path == BE_PATH_STORE_REDIS)
-                command(p, BE_UNLINK);
-            if (pipe->part[k].path == BE_PATH_LOAD_DISK || pipe->part[k].path == BE_PATH_STORE_DISK)
-                (void)be_disk_remove(pipe->disk, p->name);
+    for (pipe->lap = 0; pipe->lap < LAPS; pipe->lap++) {
+        for (uint32_t k = 0; k < pipe->n_parts; k++) {
+            const enum be_path path = pipe->part[k].path;
+            for (uint32_t i = 0; i < PIECES_MOST && pipe->part[k].piece[i].pipe; i++) {
+                struct piece *p = &pipe->part[k].piece[i];
+                turn(p, i);
+                if (path == BE_PATH_LOAD_REDIS || path == BE_PATH_STORE_REDIS)
+                    command(p, BE_UNLINK);
+                if (path == BE_PATH_LOAD_DISK || path == BE_PATH_STORE_DISK)
+                    (void)be_disk_remove(pipe->disk, p->name);
+            }
         }
+        (void)be_client_run(&pipe->client);
     }
-    (void)be_client_run(&pipe->client);
 }
 
 /* All sizes: a whole block, an eighth and a half, at least a page. */
@@ -454,7 +545,7 @@ static int measure_tiers(struct pipe *pipe, struct be_clock *clock, uint32_t nod
 {
     const struct be_measure_config *config = pipe->config;
     pipe->nodes = nodes;
-    int rc = be_client_open(&pipe->client, config->nodes, nodes, config->connections, config->depth,
+    int rc = be_client_open(&pipe->client, config->nodes, nodes, config->connections, COMMANDS,
                             2 * config->piece_b + 4096);
     if (rc == 0)
         rc = measure_sizes(pipe, clock, stores, n_stores, load);
@@ -486,8 +577,8 @@ static int open_pipe(struct pipe *pipe, char *why, size_t size)
     struct be_device_config device = {.geometry = config->geometry, .pools = 1};
     pipe->pages_per_piece =
         (config->block_tokens + config->geometry.page_tokens - 1) / config->geometry.page_tokens;
-    device.geometry.pages = 2 * PIECES_MOST * pipe->pages_per_piece;
-    const uint32_t n = PIECES_MOST * pipe->pages_per_piece;
+    device.geometry.pages = 2 * LAPS * PIECES_MOST * pipe->pages_per_piece;
+    const uint32_t n = LAPS * PIECES_MOST * pipe->pages_per_piece;
     pipe->pages = malloc(n * sizeof *pipe->pages);
     if (!pipe->pages)
         return -ENOMEM;

@@ -17,7 +17,7 @@
 #include "measure_client.h"
 #include "value.h"
 
-enum { SIZES = 6, KEYS = 32, FLIGHT_B = 64 << 20, COMMANDS_MOST = 512 };
+enum { SIZES = 6, KEYS = 32, FLIGHT_B = 64 << 20, COMMANDS_MOST = 512, PROBES = 64 };
 
 static const double sizes_b[SIZES] = {4096, 16384, 65536, 262144, 1048576, 4194304};
 
@@ -52,9 +52,10 @@ static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
 static int send_all(struct rediss *r, uint32_t n)
 {
     int rc = 0;
-    char key[48];
+    char key[80];
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        snprintf(key, sizeof key, "kvtwin-measure:%u", (unsigned)(i % KEYS));
+        /* As long as the keys of values are. */
+        snprintf(key, sizeof key, "kvtwin-measure:%032x:0:0-%u", 0u, (unsigned)(i % KEYS));
         rc = be_client_send(&r->client, 0, r->verb, key, r->value, r->value_b, on_reply, r, i);
     }
     if (rc != 0)
@@ -84,17 +85,22 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
                                      .stored_b = (double)r->value_b};
     r->verb = path == BE_PATH_REDIS_GET ? BE_GET : path == BE_PATH_REDIS_SET ? BE_SET : BE_EXISTS;
     r->commands = commands;
-    return be_measure_point(clock, &(struct be_point){.once = once, .self = r}, &sample);
+    return be_measure_point(clock,
+                            &(struct be_point){.once = once,
+                                               .self = r,
+                                               .slept = path == BE_PATH_REDIS_EXISTS,
+                                               .share = path == BE_PATH_REDIS_EXISTS ? 5 : 1},
+                            &sample);
 }
 
 static int measure_round_trips(struct rediss *r, struct be_clock *clock)
 {
-    static const uint32_t commands[] = {1, 16, 256};
+    static const uint32_t commands[] = {1, 4, 16, 64, 256};
     const struct be_measure_config *config = r->config;
     r->value_b = 0;
     int rc = 0;
-    for (int i = 0; rc == 0 && i < 3; i++)
-        rc = point(r, clock, BE_PATH_REDIS_EXISTS, commands[i], config->connections, config->depth);
+    for (int i = 0; rc == 0 && i < 5; i++)
+        rc = point(r, clock, BE_PATH_REDIS_EXISTS, commands[i], config->connections, PROBES);
     return rc;
 }
 

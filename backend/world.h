@@ -24,9 +24,7 @@
  *              disk    download -> encode -> write, rename      copy | decode | wire
  *              host    download                                 copy
  *
- * Waiting for staging is queued. Without a codec what is left of decoding, the checksum and the
- * worker's turn, is booked as deserialise, which is what the simulated world calls a pass over
- * the bytes in main memory.
+ * Waiting for staging is queued. Without a codec decode is the checksum. The way to a worker is copy's.
  *
  *   (W1) No byte reaches a page before its value was verified whole; an operation that has ended
  *        never writes to its pages again.
@@ -66,7 +64,7 @@ struct be_world_config {
     const char *device;         /* see be_device_open */
     uint64_t epoch;             /* see be_format */
     size_t piece_b;             /* most raw bytes of a value */
-    uint32_t threads;           /* workers; 0: one per processor */
+    uint32_t threads;           /* workers; 0: one per processor, and one */
     uint64_t stage_b;           /* staging memory; 0: automatic */
     bool verify;
     bool tiers[KVT_TIERS];            /* which there are */
@@ -74,7 +72,8 @@ struct be_world_config {
     uint64_t host_b;                  /* of the host tier, per engine */
     struct {
         const struct be_redis_address *nodes;
-        uint32_t n_nodes, connections, depth;
+        uint32_t n_nodes, connections;
+        uint32_t depth; /* values asked for at a time, per connection; > 0 */
         enum be_layout layout;
         kvt_ns timeout_ns; /* per operation; KVT_NEVER: ten seconds, for nothing waits for ever */
     } redis;

@@ -19,6 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Commands on the way per connection. Large values are bounded by the lane; probes are small, and all go at once. */
+enum { COMMANDS = 64 };
+
 static const kvt_ns default_timeout_ns = 10 * KVT_SECOND;
 static const kvt_ns connect_timeout_ns = 2 * KVT_SECOND;
 static const kvt_ns hello_ns = 5 * KVT_SECOND;
@@ -39,14 +42,14 @@ static void set_threads(struct be_world *w)
     size_t n = sizeof text;
     if (w->config.threads == 0) {
         const long online = sysconf(_SC_NPROCESSORS_ONLN);
-        w->config.threads = online < 2 ? 2 : (uint32_t)online;
+        w->config.threads = online < 1 ? 2 : (uint32_t)online + 1; /* one is kept for loads */
     }
     if (uv_os_getenv("UV_THREADPOOL_SIZE", text, &n) == UV_ENOENT) {
         snprintf(text, sizeof text, "%u", w->config.threads);
         uv_os_setenv("UV_THREADPOOL_SIZE", text);
     }
     if (w->config.threads < 2)
-        w->config.threads = 2; /* one is kept for loads */
+        w->config.threads = 2;
 }
 
 static int open_device(struct be_world *w, char *why, size_t size)
@@ -119,7 +122,7 @@ static int open_redis(struct be_world *w, char *why, size_t size)
         .nodes = w->config.redis.nodes,
         .n_nodes = w->config.redis.n_nodes,
         .connections = w->config.redis.connections,
-        .depth = w->config.redis.depth,
+        .depth = COMMANDS,
         .max_value_b = lane->value_room > 1 << 20 ? lane->value_room : 1 << 20,
         .connect_timeout_ns = connect_timeout_ns,
         .breaker_pause_ns = breaker_pause_ns,

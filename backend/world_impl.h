@@ -109,6 +109,8 @@ struct lane {
     bool per_layer;
     size_t value_room, raw_room, scratch_room;
     bool pumping;
+    uint32_t on_wire,
+        on_wire_most; /* redis: GETs without a reply; no more are asked for at a time */
 };
 
 /* A stretch of one block that a step is to fill. */
@@ -207,7 +209,8 @@ struct be_world {
     struct node *nodes;
     uint32_t nodes_up;
     struct chore_list chores[URGENCIES];
-    uint32_t running, running_behind; /* chores handed to workers; of them not loads */
+    uint32_t running, running_fills,
+        running_behind; /* chores handed to workers; of them not loads */
     bool tier_down;
     struct be_world_stats stats;
 };

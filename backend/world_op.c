@@ -228,18 +228,14 @@ static void book_spans(const struct op *op, kvt_ns now, struct kvt_done *done)
         done->span_ns[KVT_SPAN_PROBE] = now - at;
         return;
     }
-    const struct lane *lane = &op->world->lanes[op->tier];
-    const enum kvt_span middle = be_codec_is_copy(&lane->format.codec, lane->format.geometry.dtype)
-                                     ? KVT_SPAN_DESERIALISE
-                                     : KVT_SPAN_DECODE;
     done->span_ns[KVT_SPAN_QUEUED] = step_to(&at, op->begin_ns);
     if (op->kind == OP_LOAD) {
         done->span_ns[KVT_SPAN_WIRE] = step_to(&at, op->wire_ns);
-        done->span_ns[middle] = step_to(&at, op->decode_ns);
+        done->span_ns[KVT_SPAN_DECODE] = step_to(&at, op->decode_ns);
         done->span_ns[KVT_SPAN_COPY] = step_to(&at, op->copy_ns);
     } else {
         done->span_ns[KVT_SPAN_COPY] = step_to(&at, op->copy_ns);
-        done->span_ns[middle] = step_to(&at, op->decode_ns);
+        done->span_ns[KVT_SPAN_DECODE] = step_to(&at, op->decode_ns);
         done->span_ns[KVT_SPAN_WIRE] = step_to(&at, op->wire_ns);
     }
 }

@@ -97,10 +97,12 @@ static void on_value(void *self, uint64_t i, const struct be_reply *reply)
     }
     if (!came(t, status))
         return;
+    t->world->lanes[KVT_REDIS].on_wire--;
     if (t->status == KVT_OK && !t->world->closing)
         be_task_ingest(t);
     else
         be_task_end(t);
+    be_lane_pump(t->world, KVT_REDIS);
 }
 
 static void on_kept(void *self, uint64_t i, const struct be_reply *reply)
@@ -137,6 +139,7 @@ void be_redis_start(struct task *t)
     const bool anew = op->ttl_ns != 0 && op->ttl_ns != KVT_NEVER;
     const uint32_t n = values_per_piece(w);
     t->replies_due = n;
+    w->lanes[KVT_REDIS].on_wire++;
     for (uint32_t i = 0; i < n; i++) {
         const char *const argv[] = {anew ? "GETEX" : "GET", name, "PX", life};
         const size_t argv_b[] = {strlen(argv[0]), name_of(w, &piece, i, name), 2, (size_t)life_b};

@@ -85,6 +85,9 @@ int be_lane_init(struct be_world *w, enum kvt_tier_kind tier)
         lane->raw_room = rounded(be_shape_raw_b(&shape));
         lane->scratch_room = rounded(be_value_scratch_b(&lane->format, w->config.block_tokens) + 1);
     }
+    lane->on_wire_most = tier == KVT_REDIS ? w->config.redis.depth * w->config.redis.connections *
+                                                 w->config.redis.n_nodes
+                                           : UINT32_MAX;
     lane->n_tasks = tasks_for(w, lane);
     lane->tasks = calloc(lane->n_tasks, sizeof *lane->tasks);
     if (!lane->tasks)
@@ -175,7 +178,7 @@ void be_lane_pump(struct be_world *w, enum kvt_tier_kind tier)
     lane->pumping = true;
     while (lane->free) {
         struct op_list *list = &lane->loads;
-        struct op *op = next_turn(w, list);
+        struct op *op = lane->on_wire < lane->on_wire_most ? next_turn(w, list) : NULL;
         if (!op && lane->storing < (lane->n_tasks + 1) / 2) {
             list = &lane->stores;
             op = next_turn(w, list);
@@ -257,7 +260,6 @@ static void upload(struct task *t, const struct be_piece *piece)
 {
     struct be_world *w = t->world;
     const struct k_part part = be_task_part(t, piece);
-    t->decode_ns = be_clock(w);
     if (w->device.ops->upload(w->device.self, be_task_pool(t, piece->shard), &part, t->payload) !=
         0)
         t->status = KVT_DOWN;
@@ -269,6 +271,7 @@ static void ingest_value(struct task *t)
     const struct lane *lane = &t->world->lanes[t->lane];
     const struct be_piece piece = be_task_piece(t);
     const char *why = "";
+    const kvt_ns begin_ns = be_clock(t->world);
     if (lane->per_layer) {
         const struct be_layer layer = {.k = t->part[0],
                                        .k_b = t->part_b[0],
@@ -282,6 +285,8 @@ static void ingest_value(struct task *t)
         t->status = be_value_read(&lane->format, &piece, t->value, t->value_b, t->raw, t->scratch,
                                   &t->payload, &why);
     }
+    /* The way to the worker is the copy's, as it is where there is nothing to decode. */
+    t->decode_ns = t->wire_ns + (be_clock(t->world) - begin_ns);
     if (t->status == KVT_OK)
         upload(t, &piece);
 }

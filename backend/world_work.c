@@ -2,10 +2,11 @@
  *
  * world_work.c - which work the workers do next.
  *
- * libuv's pool is first come, first served: a load would wait behind the pages of a long prompt and the stores of the one
- * before. So no more is handed to it than there are workers, and what goes next is decided here, by urgency: loads, whose requests
- * wait; pages of steps, whose requests wait as well, but for the modelled GPU first; stores; comparing and removing. One worker
- * is kept for loads alone. Within an urgency, first come, first served.
+ * libuv's pool is first come, first served: a load would wait behind the pages of a long prompt and the
+ * stores of the one before. So no more is handed to it than there are workers, and what goes next is
+ * decided here, by urgency: loads, whose requests wait; pages of steps; stores; comparing. One worker is kept for
+ * loads alone, and at most half of all fill pages, so that stores go on meanwhile. Within an urgency, first come,
+ * first served.
  */
 #include "world_impl.h"
 
@@ -23,6 +24,7 @@ static void on_loop(uv_work_t *work, int status)
     struct be_world *w = c->world;
     w->running--;
     w->running_behind -= c->urgency != URGENT_LOAD;
+    w->running_fills -= c->urgency == URGENT_FILL;
     (void)status; /* nothing is ever cancelled */
     c->after(c);
     next(w);
@@ -36,6 +38,8 @@ static struct chore *most_urgent(struct be_world *w)
             continue;
         if (u != URGENT_LOAD && w->running_behind >= w->config.threads - 1)
             return NULL;
+        if (u == URGENT_FILL && w->running_fills >= w->config.threads / 2)
+            continue;
         w->chores[u].first = c->next;
         if (!c->next)
             w->chores[u].last = NULL;
@@ -50,6 +54,7 @@ static void next(struct be_world *w)
     while (w->running < w->config.threads && (c = most_urgent(w))) {
         w->running++;
         w->running_behind += c->urgency != URGENT_LOAD;
+        w->running_fills += c->urgency == URGENT_FILL;
         /* Refuses nothing but a missing function. */
         (void)uv_queue_work(&w->loop, &c->work, on_worker, on_loop);
     }

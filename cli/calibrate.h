@@ -27,7 +27,7 @@ struct calibrate_model {
     double copy_thread_bps;
     double engine_nic_bps, rtt_ns, connection_bps;
     uint32_t connections;
-    double nic_bps, process_bps, command_ns;
+    double nic_bps, process_bps, process_write_bps, command_ns;
     uint32_t cores; /* of the codec; 0: no codec */
     double encode_bps, decode_bps;
     double read_bps, write_bps, read_latency_ns, write_latency_ns;

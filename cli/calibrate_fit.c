@@ -7,15 +7,14 @@
  * (calibrate_model.c): the values are those with which its time for these transfers is nearest to the measured one.
  *
  *      values                                        samples                         of each, the
- *      copy_latency, h2d                             load-host, store-host           whole time
- *      d2h                                           all stores, in concert          time to the last download
+ *      copy_latency, h2d, d2h                        loads, stores, host and redis   their copy stage
  *      round_trip, command, process, bandwidth       redis-exists, load-redis        time to the last reply
+ *      process_write                                 store-redis                     from copy to the last reply
+ *      encode, decode of no codec                    loads, stores, redis and disk   their decode stage
  *      read_latency, read                            load-disk                       time to the last file
  *      write_latency, write                          store-disk, in concert          whole time
  *
- * "In concert": to all tiers at one time, as a finished prompt is stored; there each has its share of d2h. Stores to Redis have
- * no rate of their own in the simulator: they are fitted too, and how far the rate of loads is from theirs is
- * shown, but the profile has the rate of loads, which is what somebody waits for.
+ * "In concert": to all tiers at one time, as a finished prompt is stored.
  */
 #include "calibrate_impl.h"
 
@@ -27,7 +26,7 @@
 
 /* ---- Loads and stores ------------------------------------------------------------------------------ */
 
-enum seen { WHOLE, MEDIUM, COPY };
+enum seen { WHOLE, MEDIUM, COPY, DECODE };
 
 /* A fit of some members of the model to some samples. */
 struct group {
@@ -47,20 +46,22 @@ struct choice {
     uint32_t paths; /* bits */
     enum seen seen; /* but of what has no stages the whole */
     bool concert;   /* samples of stores to all tiers at one time; else of one alone */
+    double least_b; /* of a piece: smaller ones have no say */
 };
 
 #define BIT(path) (1u << BE_PATH_##path)
 
 static bool chosen(const struct choice *choice, const struct be_sample *s)
 {
-    return (s->together > 1) == choice->concert && (choice->paths >> s->path & 1) != 0;
+    return (s->together > 1) == choice->concert && s->raw_b >= choice->least_b &&
+           (choice->paths >> s->path & 1) != 0;
 }
 
 static double observed_ns(const struct be_sample *s, enum seen seen)
 {
     if (s->path == BE_PATH_REDIS_EXISTS || seen == WHOLE)
         return s->ns;
-    return seen == MEDIUM ? s->medium_ns : s->copy_ns;
+    return seen == MEDIUM ? s->medium_ns : seen == DECODE ? s->decode_ns : s->copy_ns;
 }
 
 static double predict_sample(const struct calibrate_model *all, const struct be_sample *s,
@@ -70,6 +71,8 @@ static double predict_sample(const struct calibrate_model *all, const struct be_
     struct calibrate_model mine = *all;
     const struct calibrate_model *model = &mine;
     mine.d2h_bps /= s->together > 1 ? s->together : 1;
+    if (s->path == BE_PATH_LOAD_HOST || s->path == BE_PATH_STORE_HOST)
+        mine.cores = 0; /* main memory holds raw bytes */
     if (s->path == BE_PATH_REDIS_EXISTS)
         return calibrate_lone_probe_ns(model, s->pieces);
     const bool load = s->path == BE_PATH_LOAD_HOST || s->path == BE_PATH_LOAD_REDIS ||
@@ -85,7 +88,10 @@ static double predict_sample(const struct calibrate_model *all, const struct be_
         .stored_b = s->stored_b,
     };
     const struct calibrate_spans spans = calibrate_lone(model, &transfer);
-    return seen == MEDIUM ? spans.medium_ns : seen == COPY ? spans.copy_ns : spans.ns;
+    return seen == MEDIUM   ? spans.medium_ns
+           : seen == DECODE ? spans.decode_ns
+           : seen == COPY   ? spans.copy_ns
+                            : spans.ns;
 }
 
 static void put_member(struct calibrate_model *model, size_t offset, double value)
@@ -145,7 +151,7 @@ static int fit_group(struct calibrate *c, struct calibrate_model *model,
     for (uint32_t k = 0; k < n_members; k++)
         put_member(model, members[k], fit->fit.parameter[k]);
     for (uint32_t r = 0; r < g.rows; r++)
-        if (choice->seen != COPY)
+        if (choice->seen == WHOLE || choice->seen == MEDIUM)
             c->predicted_ns[g.row[r]] =
                 predict_sample(model, &c->samples.at[g.row[r]], choice->seen);
     *kept = &fit->fit;
@@ -165,18 +171,42 @@ static void say(const struct be_fit *fit, const char *how, char text[160])
 
 #define MEMBER(name) offsetof(struct calibrate_model, name)
 
+static uint32_t nodes_seen(const struct calibrate *c)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < c->samples.n; i++)
+        if (c->samples.at[i].path == BE_PATH_LOAD_REDIS && c->samples.at[i].nodes > most)
+            most = c->samples.at[i].nodes;
+    return most;
+}
+
+/* Raw bytes of the largest piece of a load or store. */
+static double largest_b(const struct calibrate *c)
+{
+    double most_b = 0;
+    for (uint32_t i = 0; i < c->samples.n; i++)
+        if (c->samples.at[i].path >= BE_PATH_LOAD_HOST)
+            most_b = fmax(most_b, c->samples.at[i].raw_b);
+    return most_b;
+}
+
 static int fit_host(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps)};
     static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps"};
-    static const struct choice alone = {"loads and stores, host", BIT(LOAD_HOST) | BIT(STORE_HOST),
-                                        WHOLE, false},
-                               concert = {"stores to all tiers at once, copy",
-                                          BIT(STORE_HOST) | BIT(STORE_REDIS) | BIT(STORE_DISK),
-                                          COPY, true};
-    const struct be_fit *fit, *busy = NULL;
+    /* With Redis, of what lies in staging, as it does for every tier but main memory: fresh from the socket. */
+    const bool redis = nodes_seen(c) > 0;
+    const double least_b = largest_b(c) / 2;
+    const struct choice up_way = {"loads, copies", redis ? BIT(LOAD_REDIS) : BIT(LOAD_HOST), COPY,
+                                  false, least_b},
+                        down_way = {"stores, copies", redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
+                                    COPY, false, least_b},
+                        concert = {"stores to all tiers at once (not in the profile)",
+                                   BIT(STORE_HOST) | BIT(STORE_REDIS) | BIT(STORE_DISK), COPY, true,
+                                   0};
+    const struct be_fit *fit, *down_fit = NULL, *busy = NULL;
     double up[2], down[2], copy[2], other[2];
-    char how[160], down_how[160];
+    char how[160];
     int rc = calibrate_threads(c, BE_PATH_MEMCPY, copy);
     if (rc == 0)
         rc = calibrate_threads(c, BE_PATH_UPLOAD, up);
@@ -185,18 +215,19 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
     for (enum be_path path = BE_PATH_PEER; rc == 0 && path <= BE_PATH_CHECKSUM; path++)
         rc = calibrate_threads(c, path, other);
     if (rc == 0)
-        rc = fit_group(c, model, &alone, members, names, 3, &fit);
-    if (rc != 0 || !fit)
+        rc = fit_group(c, model, &up_way, members, names, 2, &fit);
+    if (rc == 0)
+        rc = fit_group(c, model, &down_way, &members[2], &names[2], 1, &down_fit);
+    if (rc != 0 || !fit || !down_fit)
         return rc;
-    say(fit, "loads from and stores to main memory", how);
+    say(fit, "loads and stores, between main memory and pages", how);
     rc = calibrate_add_value(c, "hosts", "local", "h2d", CATALOG_BANDWIDTH, model->h2d_bps, how);
     if (rc == 0)
-        rc = fit_group(c, model, &concert, &members[2], &names[2], 1, &busy);
-    if (rc == 0 && busy)
-        say(busy, "stores to all tiers at one time, as far as the copy", down_how);
+        rc =
+            calibrate_add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps, how);
+    struct calibrate_model other_model = *model;
     if (rc == 0)
-        rc = calibrate_add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps,
-                                 busy ? down_how : how);
+        rc = fit_group(c, &other_model, &concert, &members[2], &names[2], 1, &busy);
     if (rc == 0)
         rc = calibrate_add_value(c, "hosts", "local", "copy_latency", CATALOG_DURATION,
                                  model->copy_latency_ns, how);
@@ -211,6 +242,40 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
     if (rc == 0)
         rc = calibrate_add_value(c, "hosts", "local", "staging", CATALOG_COUNT, 0,
                                  "received bytes lie in staging memory already");
+    return rc;
+}
+
+/* ---- Without a codec ------------------------------------------------------------------------------- */
+
+/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it. */
+static int fit_none(struct calibrate *c, struct calibrate_model *model)
+{
+    static const size_t decode[] = {MEMBER(decode_bps)}, encode[] = {MEMBER(encode_bps)};
+    static const char *const decode_names[] = {"decode_bps"}, *const encode_names[] = {
+                                                                  "encode_bps"};
+    const double most_b = largest_b(c);
+    const struct choice loads = {"loads, verified", BIT(LOAD_REDIS) | BIT(LOAD_DISK), DECODE, false,
+                                 most_b / 2},
+                        stores = {"stores, values made", BIT(STORE_REDIS) | BIT(STORE_DISK), DECODE,
+                                  false, most_b / 2};
+    const struct be_fit *up, *down;
+    char how[160];
+    model->cores = c->config.threads ? c->config.threads : be_processors();
+    model->decode_bps = model->encode_bps = 5e9;
+    int rc = fit_group(c, model, &loads, decode, decode_names, 1, &up);
+    if (rc == 0)
+        rc = fit_group(c, model, &stores, encode, encode_names, 1, &down);
+    if (rc != 0 || !up || !down)
+        return rc;
+    say(down, "values made on the way to Redis and disk", how);
+    rc = calibrate_add_value(c, "codecs", "none", "ratio", CATALOG_NUMBER, 1, how);
+    if (rc == 0)
+        rc = calibrate_add_value(c, "codecs", "none", "encode", CATALOG_BANDWIDTH,
+                                 model->encode_bps, how);
+    say(up, "values verified on the way from Redis and disk", how);
+    if (rc == 0)
+        rc = calibrate_add_value(c, "codecs", "none", "decode", CATALOG_BANDWIDTH,
+                                 model->decode_bps, how);
     return rc;
 }
 
@@ -247,15 +312,6 @@ static int fit_alone(struct calibrate *c, double *connection_bps)
     return 0;
 }
 
-static uint32_t nodes_seen(const struct calibrate *c)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < c->samples.n; i++)
-        if (c->samples.at[i].path == BE_PATH_LOAD_REDIS && c->samples.at[i].nodes > most)
-            most = c->samples.at[i].nodes;
-    return most;
-}
-
 /* Bytes that the server needs for a value beyond those of the value; of the largest that was asked about. */
 static double overhead_b(const struct calibrate *c)
 {
@@ -271,10 +327,12 @@ static double overhead_b(const struct calibrate *c)
 }
 
 static int add_redis_values(struct calibrate *c, const struct calibrate_model *model,
-                            const struct be_fit *fit, double connection_bps)
+                            const struct be_fit *fit, const struct be_fit *stores,
+                            double connection_bps)
 {
-    char how[160];
+    char how[160], write_how[160];
     say(fit, "loads through Redis servers on this machine, while workers verify and upload", how);
+    say(stores, "stores through Redis servers on this machine", write_how);
     const double overhead = overhead_b(c);
     const struct {
         const char *section, *entry, *key;
@@ -285,14 +343,17 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
         {"links", "loopback", "bandwidth", CATALOG_BANDWIDTH, model->engine_nic_bps, how},
         {"links", "loopback", "round_trip", CATALOG_DURATION, model->rtt_ns, how},
         {"links", "loopback", "connection", CATALOG_BANDWIDTH,
-         fmax(connection_bps, model->process_bps),
+         fmax(connection_bps, fmax(model->process_bps, model->process_write_bps)),
          "GET through one connection, and at least what a server gives"},
         {"redis_nodes", "local", "memory", CATALOG_BYTES, floor(c->memory_b / 4),
          "a quarter of the memory that was free"},
         {"redis_nodes", "local", "usable", CATALOG_RATIO, 1, "as set"},
         {"redis_nodes", "local", "nic", CATALOG_BANDWIDTH,
-         fmax(model->engine_nic_bps, model->process_bps), "none: as the loopback link"},
+         fmax(model->engine_nic_bps, fmax(model->process_bps, model->process_write_bps)),
+         "none: as the loopback link"},
         {"redis_servers", "local", "process", CATALOG_BANDWIDTH, model->process_bps, how},
+        {"redis_servers", "local", "process_write", CATALOG_BANDWIDTH, model->process_write_bps,
+         write_how},
         {"redis_servers", "local", "command", CATALOG_DURATION, model->command_ns, how},
         {"redis_servers", "local", "key_overhead", CATALOG_BYTES, isnan(overhead) ? 85 : overhead,
          "MEMORY USAGE of a whole block's value: key, entry, and what the allocator rounds up"},
@@ -311,36 +372,41 @@ static int fit_redis(struct calibrate *c, struct calibrate_model *model)
                                      MEMBER(engine_nic_bps)};
     static const char *const names[] = {"round_trip_ns", "command_ns", "process_bps",
                                         "bandwidth_bps"};
-    static const struct choice loading = {"loads, redis", BIT(REDIS_EXISTS) | BIT(LOAD_REDIS),
-                                          MEDIUM, false},
-                               storing[2] = {{"stores, redis (not in the profile)",
-                                              BIT(STORE_REDIS), WHOLE, false},
-                                             {"the same, all tiers at once", BIT(STORE_REDIS),
-                                              WHOLE, true}};
-    const struct be_fit *fit, *stores;
+    static const struct choice asking = {"probes, redis", BIT(REDIS_EXISTS), MEDIUM, false, 0},
+                               loading = {"loads, redis", BIT(LOAD_REDIS), MEDIUM, false, 0},
+                               storing = {"stores, redis", BIT(STORE_REDIS), MEDIUM, false, 0};
+    const struct be_fit *fit, *stores, *probes;
     const uint32_t nodes = nodes_seen(c);
     double connection_bps;
     int rc = fit_alone(c, &connection_bps);
     if (rc != 0)
         return rc;
-    model->engine_nic_bps = nodes > 1 ? nodes * model->process_bps : INFINITY;
-    rc = fit_group(c, model, &loading, members, names, nodes > 1 ? 4 : 3, &fit);
+    /* Begins where it can be felt. */
+    model->engine_nic_bps = nodes > 1 ? 1.1 * model->process_bps : INFINITY;
+    rc = fit_group(c, model, &asking, members, names, 2, &probes);
+    if (rc == 0)
+        rc = fit_group(c, model, &loading, &members[2], &names[2], nodes > 1 ? 2 : 1, &fit);
     if (rc != 0 || !fit)
         return rc;
     /* One server alone never fills the link, and two may not either: then what they gave is what is known. */
     const double most_bps = (nodes > 1 ? nodes : 1) * model->process_bps;
-    if (!(model->engine_nic_bps < most_bps))
-        model->engine_nic_bps = most_bps;
+    const bool limited = model->engine_nic_bps < most_bps;
+    if (!limited)
+        model->engine_nic_bps = INFINITY;
     const struct be_fit loads = *fit;
-    for (int k = 0; rc == 0 && k < 2; k++) { /* for comparison alone */
-        struct calibrate_model other = *model;
-        other.engine_nic_bps = INFINITY; /* so that the rate is one of all that there is */
-        rc = fit_group(c, &other, &storing[k], &members[2], &names[2], 1, &stores);
-    }
+    static const size_t written[] = {MEMBER(process_write_bps)};
+    static const char *const written_names[] = {"process_write_bps"};
+    rc = fit_group(c, model, &storing, written, written_names, 1, &stores);
+    if (rc != 0)
+        return rc;
+    const struct be_fit kept = stores ? *stores : loads;
+    if (!limited)
+        model->engine_nic_bps =
+            (nodes > 1 ? nodes : 1) * fmax(model->process_bps, model->process_write_bps);
     for (uint32_t i = 0; i < c->samples.n; i++)
         if (c->samples.at[i].path == BE_PATH_STORE_REDIS)
             c->predicted_ns[i] = predict_sample(model, &c->samples.at[i], WHOLE);
-    return rc == 0 ? add_redis_values(c, model, &loads, connection_bps) : rc;
+    return add_redis_values(c, model, &loads, &kept, connection_bps);
 }
 
 /* ---- Disk ------------------------------------------------------------------------------------------ */
@@ -351,10 +417,10 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
                         writes[] = {MEMBER(write_latency_ns), MEMBER(write_bps)};
     static const char *const read_names[] = {"read_latency_ns", "read_bps"},
                              *const write_names[] = {"write_latency_ns", "write_bps"};
-    static const struct choice loading = {"loads, disk", BIT(LOAD_DISK), MEDIUM, false},
-                               storing[2] = {{"stores, disk", BIT(STORE_DISK), WHOLE, false},
+    static const struct choice loading = {"loads, disk", BIT(LOAD_DISK), MEDIUM, false, 0},
+                               storing[2] = {{"stores, disk", BIT(STORE_DISK), WHOLE, false, 0},
                                              {"stores to all tiers at once, disk", BIT(STORE_DISK),
-                                              WHOLE, true}};
+                                              WHOLE, true, 0}};
     const struct be_fit *fit, *busy = NULL;
     double rate[2];
     char how[160];
@@ -424,7 +490,7 @@ static int add_codec(struct calibrate *c, const char *name)
                            *decode = codec_sample(c, BE_PATH_DECODE, name, true),
                            *fp16 = codec_sample(c, BE_PATH_ENCODE, name, false);
     char longer[32], how[160];
-    if (!encode || !decode)
+    if (!encode || !decode || calibrate_value(c, "codecs", name, "encode"))
         return 0;
     snprintf(how, sizeof how,
              "values of %.0f KiB made and verified, synthetic KV, one thread; encode p10-p90 %+.0f "
@@ -457,11 +523,13 @@ int calibrate_fit(struct calibrate *c)
         .h2d_bps = 5e9,
         .d2h_bps = 5e9,
         .copy_latency_ns = 1e4,
+        .engine_nic_bps = INFINITY,
         .connection_bps = INFINITY,
         .connections = c->config.connections ? c->config.connections : 1,
         .rtt_ns = 3e4,
         .nic_bps = INFINITY,
         .process_bps = 1e9,
+        .process_write_bps = 1e9,
         .command_ns = 2e3,
         .read_bps = 2e9,
         .write_bps = 5e8,
@@ -475,6 +543,8 @@ int calibrate_fit(struct calibrate *c)
     for (uint32_t i = 0; i < c->samples.n; i++)
         c->predicted_ns[i] = (double)NAN;
     int rc = fit_host(c, &model);
+    if (rc == 0)
+        rc = fit_none(c, &model);
     if (rc == 0)
         rc = fit_redis(c, &model);
     if (rc == 0)

@@ -90,8 +90,8 @@ static double pass_redis_command(struct way *w, const struct calibrate_model *c,
 static double pass_redis_wire(struct way *w, const struct calibrate_model *c,
                               const struct calibrate_transfer *t)
 {
-    const double per_node =
-        fmin(fmin(c->nic_bps, c->process_bps), c->connections * c->connection_bps);
+    const double process_bps = t->load ? c->process_bps : c->process_write_bps;
+    const double per_node = fmin(fmin(c->nic_bps, process_bps), c->connections * c->connection_bps);
     const uint32_t few = t->pieces / t->nodes, longer = t->pieces % t->nodes;
     const double busy = few > 0 ? t->nodes : longer;
     double end_ns = few * t->stored_b * 1e9 / fmin(per_node, c->engine_nic_bps / busy);

@@ -94,6 +94,7 @@ struct catalog_redis_node {
 struct catalog_redis_server {
     char *name, *title;
     struct catalog_value process_bps, command_ns, key_overhead_b, samples;
+    struct catalog_value process_write_bps; /* left out: as process_bps */
 };
 
 struct catalog_disk {

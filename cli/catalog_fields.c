@@ -107,6 +107,8 @@ static const struct catalog_field redis_node_fields[] = {
 static const struct catalog_field redis_server_fields[] = {
     NAMED(catalog_redis_server),
     VALUE(catalog_redis_server, "process", process_bps, BANDWIDTH, "large values, one process"),
+    MAYBE(catalog_redis_server, "process_write", process_write_bps, BANDWIDTH,
+          "the same, written; left out: as process"),
     VALUE(catalog_redis_server, "command", command_ns, DURATION, "CPU per command"),
     VALUE(catalog_redis_server, "key_overhead", key_overhead_b, BYTES, "per key"),
     VALUE(catalog_redis_server, "samples", samples, COUNT, "maxmemory-samples"),

@@ -66,7 +66,7 @@ static const char help[] =
     "  --threads N         workers (one per processor)\n"
     "  --redis ADDRESS     a server to measure; may be repeated (private ones are started)\n"
     "  --connections N     to each server (2)\n"
-    "  --depth N           commands under way on each connection (16)\n"
+    "  --depth N           commands under way on each connection (2)\n"
     "  --disk FOLDER       where files are written (TMPDIR)\n"
     "  --sync WHAT         none, data or full: how files are synced (none)\n"
     "  --direct            files around the page cache\n"
@@ -444,7 +444,7 @@ int cmd_calibrate(int argc, char **argv)
                         .disk = temporary && *temporary ? temporary : "/tmp",
                         .device = "auto",
                         .connections = 2,
-                        .depth = 16,
+                        .depth = 2,
                         .block_tokens = 64,
                         .plots = true,
                         .verify = true};

@@ -352,7 +352,8 @@ static void add_notes(struct resolved *r, const struct real_plan *plan, const st
         resolve_add_note(r, path, "real world: the workers of real.threads");
     }
     if (s->real.threads == 0)
-        resolve_add_note(r, "real.threads", "%ld processors", sysconf(_SC_NPROCESSORS_ONLN));
+        resolve_add_note(r, "real.threads", "%ld: one per processor, and one for loads",
+                         1 + sysconf(_SC_NPROCESSORS_ONLN));
     if (plan->spawn.n > 0)
         resolve_add_note(r, "cache.tiers.redis.address", "%u servers of its own with %s each",
                          plan->spawn.n,

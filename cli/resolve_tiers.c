@@ -67,7 +67,8 @@ static void add_codec(struct sim_codec *chain, const struct catalog_codec *codec
 
 /* Reads the chain of a tier: "fp16,zlib-3". "none" is a step that does nothing. */
 static int resolve_codec(struct resolved *r, const struct scenario *s,
-                         const struct catalog *catalog, enum kvt_tier_kind kind, char *error)
+                         const struct catalog *catalog, enum kvt_tier_kind kind, bool staged,
+                         char *error)
 {
     struct sim_codec chain = {.ratio = 1}; /* rates: seconds per raw byte until the end */
     char data_is = s->cluster.kv_dtype == DTYPE_FP32   ? 'f'
@@ -91,8 +92,15 @@ static int resolve_codec(struct resolved *r, const struct scenario *s,
         add_codec(&chain, codec, &data_is);
         any = true;
     }
-    if (!any)
-        return 0;
+    if (!any) {
+        /* Where nothing is staged, a value is verified as it lies: a pass over its bytes, which no copy pays for. */
+        char why[256];
+        const struct catalog_codec *none =
+            !staged && kind != KVT_HOST ? catalog_codec(catalog, "none", why, sizeof why) : NULL;
+        if (!none)
+            return 0;
+        add_codec(&chain, none, &data_is);
+    }
     chain.present = true;
     /* A chain of steps that cost nothing, such as fp16 on 16-bit KV, is no codec. */
     if (!(chain.encode_bps > 0) && !(chain.decode_bps > 0) && chain.ratio == 1)
@@ -161,15 +169,22 @@ static double ingest_ns_per_token(const struct resolved *r, enum kvt_tier_kind k
     return ns;
 }
 
-static int resolve_host(struct resolved *r, const struct scenario *s, const struct catalog *catalog,
-                        const struct catalog_gpu *gpu, char *error)
+/* The host of the scenario, or the one that its GPU is usually plugged into. */
+static const struct catalog_host *find_host(const struct scenario *s, const struct catalog *catalog,
+                                            const struct catalog_gpu *gpu, char *error)
 {
     char why[256];
     bool usual = strcmp(s->cluster.host, "auto") == 0;
     const struct catalog_host *host =
         catalog_host(catalog, usual ? gpu->host : s->cluster.host, why, sizeof why);
     if (!host)
-        return resolve_refuse(s, usual ? "cluster.gpu" : "cluster.host", why, error);
+        resolve_refuse(s, usual ? "cluster.gpu" : "cluster.host", why, error);
+    return host;
+}
+
+static int resolve_host(struct resolved *r, const struct scenario *s,
+                        const struct catalog_host *host, char *error)
+{
     resolve_add_note(r, "cluster.host", "%s", host->title);
     double staging = host->staging.text ? host->staging.number : 1;
     double gpus = (double)s->cluster.gpus_per_engine, node = host->node_bps.number;
@@ -243,6 +258,7 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         .nodes = (uint32_t)primaries,
         .nic_bps = node->nic_bps.number,
         .process_bps = server->process_bps.number,
+        .process_write_bps = server->process_write_bps.number,
         .command_ns = (kvt_ns)server->command_ns.number,
         .memory_b = room_b == UINT64_MAX ? UINT64_MAX : room_b / primaries,
         .overhead_b = tier->stored_b_per_block,
@@ -292,7 +308,9 @@ static int resolve_disk(struct resolved *r, const struct scenario *s, const stru
 int resolve_tiers(struct resolved *r, const struct scenario *s, const struct catalog *catalog,
                   const struct catalog_gpu *gpu, char *error)
 {
-    int rc = 0;
+    const struct catalog_host *host = find_host(s, catalog, gpu, error);
+    const bool staged = host && !(host->staging.text && host->staging.number <= 0);
+    int rc = host ? 0 : -EINVAL;
     for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
         const struct scenario_tier *wanted = &s->cache.tiers[kind];
         struct kvt_tier_config *tier = &r->core.tiers[kind];
@@ -306,12 +324,12 @@ int resolve_tiers(struct resolved *r, const struct scenario *s, const struct cat
             continue;
         tier->write_through = wanted->write == WRITE_THROUGH;
         tier->probe = wanted->probe;
-        rc = resolve_codec(r, s, catalog, (enum kvt_tier_kind)kind, error);
+        rc = resolve_codec(r, s, catalog, (enum kvt_tier_kind)kind, staged, error);
         tier->stored_b_per_token = stored_b_per_token(r, (enum kvt_tier_kind)kind);
     }
     /* The host is on every way to the GPU, tier or not. */
     if (rc == 0)
-        rc = resolve_host(r, s, catalog, gpu, error);
+        rc = resolve_host(r, s, host, error);
     if (rc == 0 && s->cache.tiers[KVT_REDIS].enabled)
         rc = resolve_redis(r, s, catalog, error);
     if (rc == 0 && s->cache.tiers[KVT_DISK].enabled)

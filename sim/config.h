@@ -20,15 +20,16 @@ struct sim_network {
 };
 
 struct sim_redis {
-    uint32_t nodes;      /* 0: no redis tier. Keys spread over nodes by hash */
-    double nic_bps;      /* each direction, of one node */
-    double process_bps;  /* bytes per second that one single-threaded process can move */
-    kvt_ns command_ns;   /* CPU per command besides its bytes (GET, SET, EXISTS) */
-    uint64_t memory_b;   /* maxmemory of one node; UINT64_MAX: unlimited */
-    uint32_t overhead_b; /* per block (all its keys) */
-    uint32_t samples;    /* maxmemory-samples, 1 .. 64 */
-    bool evicts;         /* allkeys-lru; false: noeviction, a SET beyond memory is KVT_BUSY */
-    kvt_ns timeout_ns;   /* per operation; KVT_NEVER: none */
+    uint32_t nodes;           /* 0: no redis tier. Keys spread over nodes by hash */
+    double nic_bps;           /* each direction, of one node */
+    double process_bps;       /* bytes per second that one single-threaded process can move */
+    double process_write_bps; /* the same for bytes written to it; 0: as process_bps */
+    kvt_ns command_ns;        /* CPU per command besides its bytes (GET, SET, EXISTS) */
+    uint64_t memory_b;        /* maxmemory of one node; UINT64_MAX: unlimited */
+    uint32_t overhead_b;      /* per block (all its keys) */
+    uint32_t samples;         /* maxmemory-samples, 1 .. 64 */
+    bool evicts;              /* allkeys-lru; false: noeviction, a SET beyond memory is KVT_BUSY */
+    kvt_ns timeout_ns;        /* per operation; KVT_NEVER: none */
 };
 
 struct sim_codec {

@@ -49,7 +49,8 @@ static const char *check_redis(const struct sim_config *c)
         return "network.engine_nic_bps must be positive";
     if (!(n->connection_bps > 0) || n->connections == 0)
         return "network.connection_bps and connections must be positive";
-    if (!is_rate(r->nic_bps) || !is_rate(r->process_bps))
+    if (!is_rate(r->nic_bps) || !is_rate(r->process_bps) ||
+        (r->process_write_bps != 0 && !is_rate(r->process_write_bps)))
         return "redis.nic_bps and process_bps must be positive";
     if (r->samples < 1 || r->samples > 64)
         return "redis.samples must be 1 to 64";
@@ -132,8 +133,8 @@ static bool build_node(struct sim_world *w, struct node *node, uint32_t id)
     const struct sim_redis *r = &w->config.redis;
     node->keys = sim_redis_node_new(r, w->alloc, w->config.seed, id);
     return node->keys && add_station(w, &node->command, 1) &&
-           add_link(w, &node->process, r->process_bps) && add_link(w, &node->nic_rx, r->nic_bps) &&
-           add_link(w, &node->nic_tx, r->nic_bps);
+           add_link(w, &node->process, fmax(r->process_bps, r->process_write_bps)) &&
+           add_link(w, &node->nic_rx, r->nic_bps) && add_link(w, &node->nic_tx, r->nic_bps);
 }
 
 static bool build(struct sim_world *w)

@@ -161,10 +161,14 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
     const struct sim_redis *redis = &w->config.redis;
     const struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
-    const double sum_bps = net->connections * net->connection_bps;
+    /* A server is as fast as it is at either; a flow no faster than at its own direction. */
+    const double way_bps =
+        !up && redis->process_write_bps > 0 ? redis->process_write_bps : redis->process_bps;
+    const double own_bps = redis->process_write_bps > 0 ? way_bps : INFINITY;
+    const double sum_bps = fmin(net->connections * net->connection_bps, own_bps);
     const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
     const double alone_bps =
-        fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, redis->process_bps));
+        fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, way_bps));
     struct stage *s = add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
     s->travel_ns = up ? net->rtt_ns - net->rtt_ns / 2 : net->rtt_ns / 2;
     for (uint32_t i = 0; i < redis->nodes; i++) {

@@ -7,6 +7,8 @@
  */
 #include "world_impl.h"
 
+#include <math.h>
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -64,7 +66,7 @@ static uint32_t node_parts(const struct sim_world *w, const struct node *node,
 {
     const struct sim_redis *r = &w->config.redis;
     parts[0] = station_part("command", &node->command, 1);
-    parts[1] = link_part("process", node->process, r->process_bps);
+    parts[1] = link_part("process", node->process, fmax(r->process_bps, r->process_write_bps));
     parts[2] = link_part("nic_rx", node->nic_rx, r->nic_bps);
     parts[3] = link_part("nic_tx", node->nic_tx, r->nic_bps);
     return 4;
