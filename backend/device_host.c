@@ -17,6 +17,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { EARLY_B = 1 << 30 };
+
 struct host {
     struct k_geometry g;
     size_t pool_b;
@@ -24,11 +26,13 @@ struct host {
     void *pools[];
 };
 
-/* Faults are better taken now than in the middle of a transfer, unless `all_b` is a good part of what is free. */
+/* Faults are better taken now than in the middle of a transfer, unless `all_b` is a good part of what is free, or so
+ * much that opening would take long. */
 static bool fault_in(size_t all_b)
 {
     const long pages = sysconf(_SC_AVPHYS_PAGES), page_b = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page_b > 0 && all_b / (size_t)page_b < (size_t)pages / 4;
+    return pages > 0 && page_b > 0 && all_b / (size_t)page_b < (size_t)pages / 4 &&
+           all_b <= EARLY_B;
 }
 
 static void *map(size_t b, bool now)

@@ -123,6 +123,8 @@ struct be_redis_stats {
     uint64_t connects, disconnects, breaker_opens;
     uint64_t bytes_in, bytes_out;
     bool up; /* breaker closed */
+    char refusal
+        [80]; /* what the server said when it last turned a new connection away: "WRONGPASS .." */
 };
 void be_redis_stats(const struct be_redis *redis, uint32_t node, struct be_redis_stats *stats);
 

@@ -345,6 +345,8 @@ static bool on_greeting(struct be_conn *conn, struct be_command *c,
     if (!is_welcome(greeting, reply)) {
         if (reply->kind != BE_REPLY_ERROR)
             return false;
+        snprintf(conn->node->stats.refusal, sizeof conn->node->stats.refusal, "%.*s",
+                 (int)(reply->bytes_b < 79 ? reply->bytes_b : 79), reply->bytes);
         be_conn_lost(conn, -EACCES);
         return true;
     }

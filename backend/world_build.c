@@ -74,13 +74,15 @@ static void on_hello(void *self, uint64_t node, const struct be_reply *reply)
     h->due--;
     if (reply->status == KVT_OK && reply->kind != BE_REPLY_ERROR)
         return;
+    struct be_redis_stats stats;
+    be_redis_stats(h->world->redis, (uint32_t)node, &stats);
     be_redis_address_show(&h->world->config.redis.nodes[node], address, sizeof address);
     if (reply->status == KVT_OK)
         snprintf(h->why, h->size, "redis %.200s: %.*s", address,
                  (int)(reply->bytes_b < 200 ? reply->bytes_b : 200), reply->bytes);
     else
         snprintf(h->why, h->size, "redis %.200s: expected a server that answers PING: %s", address,
-                 kvt_status_name(reply->status));
+                 stats.refusal[0] ? stats.refusal : kvt_status_name(reply->status));
     h->rc = -EHOSTUNREACH;
 }
 
@@ -146,8 +148,12 @@ static int open_disks(struct be_world *w, char *why, size_t size)
 {
     if (!w->config.tiers[KVT_DISK])
         return 0;
-    if (mkdir(w->config.disk.folder, 0777) != 0 && errno != EEXIST)
-        return refuse(why, size, -errno, w->config.disk.folder);
+    w->folder = strdup(w->config.disk.folder);
+    if (!w->folder)
+        return refuse(why, size, -ENOMEM, "disk");
+    w->folder_made = mkdir(w->folder, 0777) == 0;
+    if (!w->folder_made && errno != EEXIST)
+        return refuse(why, size, -errno, w->folder);
     for (uint32_t i = 0; i < w->config.engines; i++) {
         char folder[PATH_MAX];
         struct be_disk_config config = w->config.disk;
@@ -265,8 +271,9 @@ void be_world_free(struct be_world *w)
         run_dry(w);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++)
         be_disk_close(w->engines[i].disk);
-    if (w->config.tiers[KVT_DISK] && !w->config.disk.keep)
-        rmdir(w->config.disk.folder);
+    if (w->folder_made && !w->config.disk.keep)
+        rmdir(w->folder);
+    free(w->folder);
     if (w->device.ops) {
         be_host_release(w);
         for (int tier = 0; tier < KVT_TIERS; tier++)

@@ -212,6 +212,8 @@ struct be_world {
     uint32_t running, running_fills,
         running_behind; /* chores handed to workers; of them not loads */
     bool tier_down;
+    char *folder;     /* of the disk tier */
+    bool folder_made; /* by us */
     struct be_world_stats stats;
 };
 

@@ -130,7 +130,7 @@ static int fit_group(struct calibrate *c, struct calibrate_model *model,
         g.measured[g.rows++] = observed_ns(s, choice->seen);
     }
     rc = 0;
-    if (g.rows <= n_members)
+    if (g.rows <= n_members + 1)
         goto out;
     fit = calibrate_add_fit(c);
     if (!fit) {
@@ -225,6 +225,10 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
     if (rc == 0)
         rc =
             calibrate_add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps, how);
+    for (uint32_t i = 0; i < c->samples.n; i++)
+        if (c->samples.at[i].path == BE_PATH_LOAD_HOST ||
+            c->samples.at[i].path == BE_PATH_STORE_HOST)
+            c->predicted_ns[i] = predict_sample(model, &c->samples.at[i], WHOLE);
     struct calibrate_model other_model = *model;
     if (rc == 0)
         rc = fit_group(c, &other_model, &concert, &members[2], &names[2], 1, &busy);

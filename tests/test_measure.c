@@ -234,7 +234,7 @@ START_TEST(servers_alone)
     config.nodes = nodes;
     config.n_nodes = 2;
     measure(be_measure_redis, &config, &samples, 0);
-    ck_assert_uint_eq(count(&samples, BE_PATH_REDIS_EXISTS), 3);
+    ck_assert_uint_eq(count(&samples, BE_PATH_REDIS_EXISTS), 5);
     ck_assert_uint_eq(count(&samples, BE_PATH_REDIS_GET), 12);
     ck_assert_uint_eq(count(&samples, BE_PATH_REDIS_SET), 12);
     ck_assert_uint_eq(count(&samples, BE_PATH_REDIS_USAGE), 3);

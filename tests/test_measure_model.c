@@ -37,6 +37,7 @@ static struct calibrate_model draw_model(void)
         .connections = 1 + (uint32_t)dice_below(8),
         .nic_bps = draw(1e8, 1e10),
         .process_bps = draw(1e8, 1e10),
+        .process_write_bps = draw(1e8, 1e10),
         .command_ns = (double)(1 + dice_below(50000)),
         .cores = (uint32_t)dice_below(4),
         .encode_bps = draw(1e8, 1e10),
@@ -65,6 +66,7 @@ static struct sim_config config_of(const struct calibrate_model *m, uint32_t nod
     c.redis.nodes = nodes;
     c.redis.nic_bps = m->nic_bps;
     c.redis.process_bps = m->process_bps;
+    c.redis.process_write_bps = m->process_write_bps;
     c.redis.command_ns = (kvt_ns)m->command_ns;
     c.disk = (struct sim_disk){m->read_bps, m->write_bps, (kvt_ns)m->read_latency_ns,
                                (kvt_ns)m->write_latency_ns, m->channels};
@@ -171,7 +173,10 @@ static void add(struct calibrate *c, const struct calibrate_model *model, enum b
 {
     const struct calibrate_transfer t = {tier,  load,      pieces, nodes < pieces ? nodes : pieces,
                                          raw_b, raw_b + 96};
-    const struct calibrate_spans s = calibrate_lone(model, &t);
+    struct calibrate_model known = *model;
+    if (tier == KVT_HOST)
+        known.cores = 0; /* main memory holds raw bytes */
+    const struct calibrate_spans s = calibrate_lone(&known, &t);
     double noise = 1 + 0.02 * ((double)dice_below(2001) / 1000 - 1);
     if (dice_one_in(12))
         noise *= 4; /* something else ran */
@@ -196,14 +201,18 @@ static void add(struct calibrate *c, const struct calibrate_model *model, enum b
 static const struct calibrate_model truth = {
     .h2d_bps = 6e9,
     .d2h_bps = 4e9,
-    .copy_latency_ns = 15000,
+    .copy_latency_ns = 120000,
     .engine_nic_bps = 2.4e9,
     .rtt_ns = 40000,
     .connection_bps = INFINITY,
     .connections = 8,
     .nic_bps = INFINITY,
     .process_bps = 1.5e9,
+    .process_write_bps = 0.8e9,
     .command_ns = 3000,
+    .cores = 2,
+    .encode_bps = 4e9,
+    .decode_bps = 7e9,
     .read_bps = 2e9,
     .write_bps = 6e8,
     .read_latency_ns = 60000,
@@ -221,7 +230,7 @@ static void measure_truth(struct calibrate *c)
     c->config.codecs = codecs;
     c->config.n_codecs = 3;
     for (int turn = 0; turn < 3; turn++) {
-        const double sizes[] = {49152, 262144, 1572864};
+        const double sizes[] = {98304, 786432, 1572864};
         for (uint32_t n = 1; n <= 16; n *= 2) {
             for (int s = 0; s < 3; s++) {
                 add(c, &truth, BE_PATH_LOAD_HOST, KVT_HOST, true, n, 0, sizes[s]);
@@ -303,6 +312,9 @@ START_TEST(a_known_machine_is_found)
     must_value(&c, "links", "loopback", "round_trip", truth.rtt_ns);
     must_value(&c, "links", "loopback", "bandwidth", truth.engine_nic_bps);
     must_value(&c, "redis_servers", "local", "process", truth.process_bps);
+    must_value(&c, "redis_servers", "local", "process_write", truth.process_write_bps);
+    must_value(&c, "codecs", "none", "encode", truth.encode_bps);
+    must_value(&c, "codecs", "none", "decode", truth.decode_bps);
     must_value(&c, "redis_servers", "local", "command", truth.command_ns);
     must_value(&c, "redis_servers", "local", "key_overhead", 1835080 - 1572960);
     must_value(&c, "disks", "local", "read", truth.read_bps);
