@@ -70,7 +70,8 @@ static const char help[] =
     "  --disk FOLDER       where files are written (TMPDIR)\n"
     "  --sync WHAT         none, data or full: how files are synced (none)\n"
     "  --direct            files around the page cache\n"
-    "  --no-verify         loads are not compared with what has to be there (real.verify: false)\n"
+    "  --verify            loads are compared with what has to be there, as `run` does (validate "
+    "does not)\n"
     "  --no-plots          no pictures\n"
     "  --json              everything as JSON instead of tables\n"
     "\n"
@@ -161,8 +162,8 @@ static bool take_flag(struct options *o, const char *option)
         o->json = true;
     else if (strcmp(option, "--direct") == 0)
         o->direct = true;
-    else if (strcmp(option, "--no-verify") == 0)
-        o->verify = false;
+    else if (strcmp(option, "--verify") == 0)
+        o->verify = true;
     else if (strcmp(option, "--no-plots") == 0)
         o->plots = false;
     else
@@ -447,7 +448,7 @@ int cmd_calibrate(int argc, char **argv)
                         .depth = 2,
                         .block_tokens = 64,
                         .plots = true,
-                        .verify = true};
+                        .verify = false};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
