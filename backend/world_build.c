@@ -172,7 +172,8 @@ static int open_disks(struct be_world *w, char *why, size_t size)
 static int open_lanes(struct be_world *w)
 {
     for (int tier = 0; tier < KVT_TIERS; tier++)
-        if (w->config.tiers[tier] && tier != KVT_GPU && be_lane_init(w, tier) != 0)
+        if (w->config.tiers[tier] && tier != KVT_GPU &&
+            be_lane_init(w, (enum kvt_tier_kind)tier) != 0)
             return -ENOMEM;
     return w->config.tiers[KVT_HOST] ? be_host_init(w) : 0;
 }
@@ -277,7 +278,7 @@ void be_world_free(struct be_world *w)
     if (w->device.ops) {
         be_host_release(w);
         for (int tier = 0; tier < KVT_TIERS; tier++)
-            be_lane_release(w, tier);
+            be_lane_release(w, (enum kvt_tier_kind)tier);
         w->device.ops->free(w->device.self);
     }
     be_step_release(w);
