@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "datadir.h"
 #include "near.h"
 #include "units.h"
+#include "stop.h"
 
 enum { NODES_MOST = 16, CODECS_MOST = 64, SPAWNED = 2, BAR = 30 };
 
@@ -41,14 +41,6 @@ struct options {
     enum be_sync sync;
     bool quick, json, direct, plots, verify, some, only[PARTS];
 };
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int signal)
-{
-    (void)signal;
-    stopped = 1;
-}
 
 static const char help[] =
     "usage: kvtwin calibrate [OPTIONS]\n"
@@ -288,7 +280,7 @@ static bool on_tick(void *self, double done, const char *what)
         fprintf(stderr, "\r\033[Kcalibrate [%s] %3.0f %%  %s", bar, 100 * share, what);
         fflush(stderr);
     }
-    return stopped != 0;
+    return stop_wanted != 0;
 }
 
 static int measure(struct calibrate *c, const struct options *o)
@@ -417,9 +409,7 @@ static void set_up(struct calibrate *c, const struct options *o)
     /* libuv reads it when its pool is first used. */
     snprintf(number, sizeof number, "%u", (unsigned)config->threads);
     setenv("UV_THREADPOOL_SIZE", number, 1);
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    stop_catch();
 }
 
 /* Which device it will be, for titles. */

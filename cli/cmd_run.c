@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "option.h"
 #include "results.h"
 #include "session.h"
+#include "stop.h"
 #include "version.h"
 
 enum { SETS_MOST = 256, COMMAND_MOST = 4096 };
@@ -45,28 +45,6 @@ struct run {
     char dir[PATH_MAX], name[NAME_MAX + 1];
     char error[SCENARIO_ERROR_SIZE];
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    /* A terminal that closes, unless nohup has it ignored: servers and folders must not stay. */
-    struct sigaction hangup;
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaction(SIGHUP, &action, NULL);
-    /* Files must be finished even when whoever reads the table has gone. */
-    action = (struct sigaction){.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &action, NULL);
-}
 
 static const char help[] =
     "usage: kvtwin run SCENARIO [--world null|sim|real] [--set KEY=VALUE]... [--profile FILE]\n"
@@ -244,7 +222,7 @@ static int drive(struct run *run, const struct resolved *resolved, struct result
         .source = session_source(&run->session),
         .results = results,
         .label = label,
-        .stop = &stop,
+        .stop = &stop_wanted,
     };
     return drive_run(&d, kept, run->error);
 }
@@ -412,7 +390,7 @@ static int run_scenario(struct run *run)
     int rc = open_output(run);
     if (rc != 0)
         return refuse(run, rc);
-    catch_signals();
+    stop_catch();
     return execute(run);
 }
 

@@ -15,7 +15,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "results.h"
 #include "results_dir.h"
 #include "session.h"
+#include "stop.h"
 #include "units.h"
 #include "validate.h"
 #include "version.h"
@@ -56,28 +56,6 @@ struct run {
     char dir[PATH_MAX], name[NAME_MAX + 1];
     char error[SCENARIO_ERROR_SIZE];
 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    /* A terminal that closes, unless nohup has it ignored. */
-    struct sigaction hangup;
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaction(SIGHUP, &action, NULL);
-    /* Servers and folders must be taken away even when whoever reads the table has gone. */
-    action = (struct sigaction){.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &action, NULL);
-}
 
 static const char help[] =
     "usage: kvtwin validate SCENARIO [--profile FILE] [--tolerance P[,P]] [--floor DURATION]\n"
@@ -245,7 +223,7 @@ static int drive(struct run *run, enum scenario_world world, struct meter *meter
         .source = session_source(s),
         .results = results,
         .label = label,
-        .stop = &stop,
+        .stop = &stop_wanted,
     };
     rc = drive_run(&d, &kept, run->error);
     if (rc == 0 && world == WORLD_REAL)
@@ -362,7 +340,7 @@ int cmd_validate(int argc, char **argv)
         fputs(help, stdout);
     } else if (code == EXIT_DONE) {
         code = prepare(run);
-        catch_signals();
+        stop_catch();
         if (code == EXIT_DONE)
             code = execute(run);
         release(run);

@@ -133,6 +133,13 @@ real kept --set workload.limit=12 --set cache.tiers.disk.folder="$scratch/values
     [ -n "$(find "$scratch/values" -name 'kv:*' | head -n 1)" ] && nothing_left
 report $? 'files are kept where that was asked for'
 
+servers_of() { # PID: its children that are redis-servers. A bare machine has no pgrep
+    local stat process name state parent rest
+    for stat in /proc/[0-9]*/stat; do
+        read -r process name state parent rest 2>/dev/null <"$stat" || continue
+        [ "$parent" = "$1" ] && [ "$name" = '(redis-server)' ] && echo "$process"
+    done
+}
 # Starts a run and waits for its two servers; $pid and $servers.
 begin() { # FOLDER ARGUMENTS...
     local folder=$1
@@ -141,7 +148,7 @@ begin() { # FOLDER ARGUMENTS...
     pid=$!
     servers=
     for _ in $(seq 200); do
-        servers=$(pgrep -P $pid -x redis-server)
+        servers=$(servers_of $pid)
         [ "$(wc -w <<<"$servers")" = 2 ] && break
         sleep 0.05
     done

@@ -38,7 +38,16 @@ one_line() { # STATUS PATTERN: the last one ended so, with one line that matches
 
 # Nothing of a run is left: no folder, no socket, and so no server of ours, which lives in one.
 clean() {
-    [ -z "$(ls -A "$TMPDIR")" ] && ! pgrep -f "$TMPDIR" >/dev/null
+    [ -z "$(ls -A "$TMPDIR")" ] && ! named "$TMPDIR"
+}
+named() { # TEXT: some process has it in its command line. A bare machine has no pgrep
+    local file word
+    for file in /proc/[0-9]*/cmdline; do
+        while IFS= read -r -d '' word; do
+            [[ $word == *"$1"* ]] && return 0
+        done 2>/dev/null <"$file"
+    done
+    return 1
 }
 
 # ---- Bad input: needs no server ----
