@@ -8,6 +8,7 @@
  *      measure_disk.c    files written and read                               size x threads
  *      measure_redis.c   round trips, GET and SET                             size x connections x depth
  *      measure_pipe.c    whole loads and stores: value -> worker -> pages     size x pieces x nodes
+ *      measure_grid.c    .. which of them
  *      measure_fit.c     what the figures say: robust fits
  *
  * A sample is one point of a grid: the same transfer, repeated until the point has used up its share of time, as
