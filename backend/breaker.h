@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * breaker.h - a circuit breaker: when to stop asking a node that does not work, and when to try again.
+ * breaker.h - a circuit breaker: when to stop asking a node that does not work, and when to try
+ * again.
  *
  *               failures in a row                     the pause is over
  *      CLOSED --------------------> OPEN -------------------------------> HALF_OPEN
@@ -9,8 +10,9 @@
  *        +-----------------------------------------------------------------------+
  *                                      be_breaker_connected
  *
- * Plain data and no clock of its own. A node that connects but never answers in time would open and close for
- * ever at the first pause; so only an answer makes the pause short again, a connection alone does not.
+ * Plain data and no clock of its own. A node that connects but never answers in time would open
+ * and close for ever at the first pause; so only an answer makes the pause short again, a
+ * connection alone does not.
  */
 #ifndef BE_BREAKER_H
 #define BE_BREAKER_H

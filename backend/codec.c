@@ -5,9 +5,9 @@
  *      encode     raw --narrow--> A --planes--> B --pack--> out
  *      decode     in --unpack--> A --merge--> B --widen--> raw
  *
- * Every length but the packed one follows from chain and shape: n narrow bytes before and after the planes.
- * Parts that a chain lacks are left out, and the last one present writes to its destination, so between s
- * parts lie s - 1 buffers of n bytes in the caller's scratch.
+ * Every length but the packed one follows from chain and shape: n narrow bytes before and after
+ * the planes. Parts that a chain lacks are left out, and the last one present writes to its
+ * destination, so between s parts lie s - 1 buffers of n bytes in the caller's scratch.
  *
  * Invariants:
  *   (K1) Decoding writes n bytes per buffer and be_shape_raw_b to raw, whatever `in` holds.

@@ -5,8 +5,8 @@
  *      raw (bf16, fp16, fp32)  ->  cast or quantise  ->  byte planes  ->  compress     encode
  *                             <-                    <-               <-               decode
  *
- * At most one step of each kind, in this order, written as in scenarios: "fp16,zlib-3", "int8,zstd-1",
- * "planes-zstd-1" (the catalogue's short form of "planes,zstd-1"), "none". Steps:
+ * At most one step of each kind, in this order, written as in scenarios: "fp16,zlib-3",
+ * "int8,zstd-1", "planes-zstd-1" (the catalogue's short form of "planes,zstd-1"), "none". Steps:
  *
  *      fp16, bf16       fp32 KV as 16 bits; on 16-bit KV of the same type nothing, of the other a cast
  *      int8             affine: K per channel over the tokens, V per token over the channels (KIVI,
@@ -15,9 +15,9 @@
  *      planes           byte i of every element together (Blosc's shuffle); not behind int8 and int4
  *      zlib-1..9, libdeflate-1..12, zstd-1..19, lz4
  *
- * Decoding trusts nothing: every length is checked against what the shape implies before it is used, nothing
- * is written beyond raw_b bytes, nothing is allocated. Decoding gives the raw type again; lossy steps have
- * lost what they lost.
+ * Decoding trusts nothing: every length is checked against what the shape implies before it is
+ * used, nothing is written beyond raw_b bytes, nothing is allocated. Decoding gives the raw type
+ * again; lossy steps have lost what they lost.
  */
 #ifndef BE_CODEC_H
 #define BE_CODEC_H
@@ -69,16 +69,17 @@ size_t be_codec_bound(const struct be_codec *codec, const struct be_shape *shape
 /* Bytes of scratch that both directions need, for one call at a time. */
 size_t be_codec_scratch_b(const struct be_codec *codec, const struct be_shape *shape);
 
-/* Encodes raw into out[room]. *out_b: bytes written. 0; -ENOSPC when room is short; -ENOMEM when a library
- * lacks memory; -EINVAL when the codec is not for this data (the caller stores it without): NaN or infinity under
- * int8 and int4, a finite number that fp16 or bf16 would make infinite, a bound of 0. scratch may be NULL
- * when be_codec_scratch_b is 0. Thread-safe with memory of the caller's own. */
+/* Encodes raw into out[room]. *out_b: bytes written. 0; -ENOSPC when room is short; -ENOMEM when
+ * a library lacks memory; -EINVAL when the codec is not for this data (the caller stores it
+ * without): NaN or infinity under int8 and int4, a finite number that fp16 or bf16 would make
+ * infinite, a bound of 0. scratch may be NULL when be_codec_scratch_b is 0. Thread-safe with
+ * memory of the caller's own. */
 KVT_MUST_CHECK int be_codec_encode(const struct be_codec *codec, const struct be_shape *shape,
                                    const void *raw, void *out, size_t room, size_t *out_b,
                                    void *scratch);
 
-/* Decodes in[in_b] into exactly be_shape_raw_b(shape) bytes. 0, -EBADMSG when the bytes are not what encode
- * makes of such a shape, -ENOMEM. */
+/* Decodes in[in_b] into exactly be_shape_raw_b(shape) bytes. 0, -EBADMSG when the bytes are not
+ * what encode makes of such a shape, -ENOMEM. */
 KVT_MUST_CHECK int be_codec_decode(const struct be_codec *codec, const struct be_shape *shape,
                                    const void *in, size_t in_b, void *raw, void *scratch);
 

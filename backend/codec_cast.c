@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_cast.c - elements to other elements: whole arrays, a tile at a time through the kernels' casts.
+ * codec_cast.c - elements to other elements: whole arrays, a tile at a time through the kernels'
+ * casts.
  *
- * Coded bytes come from a network buffer and lie at any address, while the kernels want aligned elements, so
- * each tile is copied to the stack first: two copies inside the first cache. A cast to 16 bits rounds to nearest
- * even. It refuses a finite number that would become infinite (fp16 ends at 65,504), there or on the way back: the value is then
- * stored as it is, because one infinity in KV spoils every token behind it.
+ * Coded bytes come from a network buffer and lie at any address, while the kernels want aligned
+ * elements, so each tile is copied to the stack first: two copies inside the first cache. A cast
+ * to 16 bits rounds to nearest even. It refuses a finite number that would become infinite (fp16
+ * ends at 65,504), there or on the way back: the value is then stored as it is, because one
+ * infinity in KV spoils every token behind it.
  */
 #include "codec_impl.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_impl.h - the parts of a codec chain, for codec.c alone: each has sizes, a way there and a way back.
+ * codec_impl.h - the parts of a codec chain, for codec.c alone: each has sizes, a way there and
+ * a way back.
  *
- * Bytes that were coded may lie at any address; raw bytes too. No part allocates but inside libraries, and
- * what those keep from call to call belongs to the thread (codec_pack.c).
+ * Bytes that were coded may lie at any address; raw bytes too. No part allocates but inside
+ * libraries, and what those keep from call to call belongs to the thread (codec_pack.c).
  */
 #ifndef BE_CODEC_IMPL_H
 #define BE_CODEC_IMPL_H

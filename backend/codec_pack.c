@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_pack.c - the compressors: zlib, libdeflate, zstd, lz4, each by its own library, whole buffers only.
+ * codec_pack.c - the compressors: zlib, libdeflate, zstd, lz4, each by its own library, whole
+ * buffers only.
  *
  *      zlib, libdeflate     one zlib stream (RFC 1950): either reads what the other wrote
  *      zstd                 frames (RFC 8878) with the content's size, without its checksum
  *      lz4                  one plain block; its length is the value's business
  *
- * A compressor of zstd or libdeflate is worth more time to make than a small value is to code, so each thread keeps one
- * of each, made when first wanted and freed when the thread ends. A failed call leaves them usable. Where a
- * thread keeps nothing (no key, no memory), the call says -ENOMEM.
+ * A compressor of zstd or libdeflate is worth more time to make than a small value is to code,
+ * so each thread keeps one of each, made when first wanted and freed when the thread ends. A
+ * failed call leaves them usable. Where a thread keeps nothing (no key, no memory), the call
+ * says -ENOMEM.
  */
 #include "codec_impl.h"
 
@@ -133,8 +135,8 @@ static int zstd_pack(int level, const void *in, size_t n, void *out, size_t room
     return ZSTD_getErrorCode(*out_b) == ZSTD_error_dstSize_tooSmall ? -ENOSPC : -ENOMEM;
 }
 
-/* One frame of today's format that says n, and nothing behind it: older formats, and frames that are to be skipped, would
- * lead into code that nobody means to run. */
+/* One frame of today's format that says n, and nothing behind it: older formats, and frames that
+ * are to be skipped, would lead into code that nobody means to run. */
 static bool zstd_is_ours(const unsigned char *in, size_t in_b, size_t n)
 {
     const uint32_t magic =

@@ -2,8 +2,9 @@
  *
  * codec_planes.c - byte i of every element together: n elements become element_b planes of n bytes.
  *
- * The high bytes of KV (sign, exponent) are alike and compress; the low ones are noise. Kept apart, each packer
- * sees the one without the other. Elements are little-endian, so the last plane is the alike one.
+ * The high bytes of KV (sign, exponent) are alike and compress; the low ones are noise. Kept
+ * apart, each packer sees the one without the other. Elements are little-endian, so the last
+ * plane is the alike one.
  */
 #include "codec_impl.h"
 

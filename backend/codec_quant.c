@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_quant.c - int8 and int4: groups of elements as whole numbers between the group's least and greatest.
+ * codec_quant.c - int8 and int4: groups of elements as whole numbers between the group's least
+ * and greatest.
  *
  *      zero  = least              scale = (greatest - least) / most        most = 255 or 15
  *      code  = round((x - zero) / scale)             x' = zero + code * scale
  *
- * so that |x - x'| <= scale / 2, but for the rounding of floats (and of x' to the raw type). K has channels with
- * means of their own, so its groups run along the tokens of one channel; V has none, and its groups run along the
- * channels of one token. int8: the whole axis is one group; int4: groups of 32, the last perhaps smaller.
+ * so that |x - x'| <= scale / 2, but for the rounding of floats (and of x' to the raw type). K
+ * has channels with means of their own, so its groups run along the tokens of one channel; V has
+ * none, and its groups run along the channels of one token. int8: the whole axis is one group;
+ * int4: groups of 32, the last perhaps smaller.
  *
  *      matrix  = scale[groups] zero[groups] codes         fp32, little-endian; then the next matrix
  *      groups  : K  [token group][channel]         V  [token][channel group]
@@ -15,9 +17,10 @@
  *                holding channel j (low half) and j + 16 (high half); a last run of r < 32 takes
  *                h = ceil(r / 2) bytes with channels j and j + h
  *
- * A group narrower than `most` times the smallest normal float (3e-36) counts as constant: scale 0, all codes 0, x' the
- * least. A range that fp32 cannot hold is refused, as are NaN and infinity. Rows are worked on in tiles of
- * BE_TILE floats on the stack; a tile is a whole number of runs.
+ * A group narrower than `most` times the smallest normal float (3e-36) counts as constant: scale
+ * 0, all codes 0, x' the least. A range that fp32 cannot hold is refused, as are NaN and
+ * infinity. Rows are worked on in tiles of BE_TILE floats on the stack; a tile is a whole number
+ * of runs.
  */
 #include "codec_impl.h"
 
@@ -106,8 +109,8 @@ static float get_float(const unsigned char *bytes)
     return x;
 }
 
-/* Writes scales and zeroes of groups [g, g + n), n <= BE_TILE, and says by what each x - zero is multiplied. Returns how
- * many of them have a range that is no float. */
+/* Writes scales and zeroes of groups [g, g + n), n <= BE_TILE, and says by what each x - zero is
+ * multiplied. Returns how many of them have a range that is no float. */
 K_VARIANTS(uint32_t, put_pairs,
            (unsigned char *restrict scales, unsigned char *restrict zeroes, float most,
             const float *restrict low, const float *restrict high, float *restrict inverse,

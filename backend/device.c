@@ -2,10 +2,11 @@
  *
  * device.c - opening a device by name.
  *
- * The host is always there. CUDA is there in a build made for it (make cuda, which defines KVT_CUDA) on a machine with a
- * GPU and its driver; the runtime is linked statically and looks for the driver by itself, so such a build also starts
- * without one. "auto" tries CUDA and takes the host where there is none; a GPU that is there but cannot
- * hold the pools is an error, not a reason to measure something else.
+ * The host is always there. CUDA is there in a build made for it (make cuda, which defines
+ * KVT_CUDA) on a machine with a GPU and its driver; the runtime is linked statically and looks
+ * for the driver by itself, so such a build also starts without one. "auto" tries CUDA and takes
+ * the host where there is none; a GPU that is there but cannot hold the pools is an error, not a
+ * reason to measure something else.
  */
 #include "device.h"
 

@@ -2,8 +2,8 @@
  *
  * device_cuda.c - pools in the memory of GPUs. In a build without CUDA this file is empty.
  *
- * Pools are dealt out to the GPUs in turn, so with fewer GPUs than pools several share one. To move a part between
- * packed memory on the host and a pool,
+ * Pools are dealt out to the GPUs in turn, so with fewer GPUs than pools several share one. To
+ * move a part between packed memory on the host and a pool,
  *
  *      upload     packed (pinned) --DMA--> bounce buffer --scatter--> pages
  *      download   packed (pinned) <--DMA-- bounce buffer <--gather--- pages
@@ -11,16 +11,18 @@
  *
  * in chunks that fit the bounce buffer: some layers, or some tokens of one layer.
  *
- * A lane is a stream with a bounce buffer and a list of pages of its own. What is put on one stream runs in order, so the
- * buffers need no other protection than that a call puts its work there in one go: (D1) work is put
- * on a lane only with its lock held. A call then waits for an event of its own without the lock, and the
- * next call's copy queues up behind. Each pool has LANES lanes up and as many down, so that one call's kernel runs beside
- * another's copy. (D2) A peer copy locks a lane down before a lane up, and nothing else locks two.
+ * A lane is a stream with a bounce buffer and a list of pages of its own. What is put on one
+ * stream runs in order, so the buffers need no other protection than that a call puts its work
+ * there in one go: (D1) work is put on a lane only with its lock held. A call then waits for an
+ * event of its own without the lock, and the next call's copy queues up behind. Each pool has
+ * LANES lanes up and as many down, so that one call's kernel runs beside another's copy. (D2) A
+ * peer copy locks a lane down before a lane up, and nothing else locks two.
  *
  * (D3) No call returns before the device has done with its caller's memory, failed or not.
  *
- * Peer copies go directly where the GPUs can reach each other; elsewhere the runtime leads them through main memory.
- * Not yet run on hardware: tests/test_device_cuda.c runs it on a runtime made of main memory.
+ * Peer copies go directly where the GPUs can reach each other; elsewhere the runtime leads them
+ * through main memory. Not yet run on hardware: tests/test_device_cuda.c runs it on a runtime
+ * made of main memory.
  */
 #ifdef KVT_CUDA
 
@@ -116,8 +118,8 @@ static int lane_finish(struct cuda *d, struct lane *lane, int rc)
     return rc;
 }
 
-/* Puts the part's pages where the lane's kernels find them. The list is the caller's pageable memory, which
- * the runtime has read when this returns. */
+/* Puts the part's pages where the lane's kernels find them. The list is the caller's pageable
+ * memory, which the runtime has read when this returns. */
 static int lane_pages(struct cuda *d, struct lane *lane, const struct k_part *part)
 {
     uint32_t n = (part->first_token + part->tokens - 1) / d->g.page_tokens + 1;
@@ -129,8 +131,8 @@ static int lane_pages(struct cuda *d, struct lane *lane, const struct k_part *pa
 
 /* ---- Chunks ----------------------------------------------------------------------------------------------- */
 
-/* A piece of a part that fits the bounce buffer, and where it lies in the part's packed bytes: `planes` pieces of b
- * bytes, pitch_b apart. */
+/* A piece of a part that fits the bounce buffer, and where it lies in the part's packed bytes:
+ * `planes` pieces of b bytes, pitch_b apart. */
 struct chunk {
     struct k_part part;
     size_t packed_b, pitch_b, b, planes;
@@ -288,8 +290,9 @@ static int cuda_checksum(void *self, uint32_t pool, const struct k_part *part, u
     return rc;
 }
 
-/* One chunk from lane `down` of pool p to lane `up` of pool q. The next chunk's gather waits until this one has left
- * its bounce buffer; so does any later call's, being behind it on the stream. */
+/* One chunk from lane `down` of pool p to lane `up` of pool q. The next chunk's gather waits
+ * until this one has left its bounce buffer; so does any later call's, being behind it on the
+ * stream. */
 static int peer_chunk(struct cuda *d, struct cuda_pool *p, struct lane *down, struct cuda_pool *q,
                       struct lane *up, const struct chunk *c)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * device_host.c - main memory in the place of GPUs: each pool is a mapping, and every call is its twin's.
+ * device_host.c - main memory in the place of GPUs: each pool is a mapping, and every call is
+ * its twin's.
  *
- * Pools are mapped, and faulted in where that leaves most of the memory free; otherwise a page of memory exists from when it is
- * first written, so a pool may be as large as the GPU's it stands for. Large pages are asked for, as a pool's pages are visited in no order. Nothing is kept but the
- * mappings, so calls from any number of threads need no lock.
+ * Pools are mapped, and faulted in where that leaves most of the memory free; otherwise a page
+ * of memory exists from when it is first written, so a pool may be as large as the GPU's it
+ * stands for. Large pages are asked for, as a pool's pages are visited in no order. Nothing is
+ * kept but the mappings, so calls from any number of threads need no lock.
  */
 #include "device.h"
 
@@ -26,8 +28,8 @@ struct host {
     void *pools[];
 };
 
-/* Faults are better taken now than in the middle of a transfer, unless `all_b` is a good part of what is free, or so
- * much that opening would take long. */
+/* Faults are better taken now than in the middle of a transfer, unless `all_b` is a good part of
+ * what is free, or so much that opening would take long. */
 static bool fault_in(size_t all_b)
 {
     const long pages = sysconf(_SC_AVPHYS_PAGES), page_b = sysconf(_SC_PAGESIZE);

@@ -11,12 +11,12 @@
  *      rename                the value is there, whole, or not at all (D1)
  *      publish               bytes set aside become the value's; those of the replaced one are free
  *
- * A read takes no claim: it opens the file by name, and what was opened stays whole however often the name is
- * replaced or removed meanwhile. A file's bytes stop counting when its name goes, although a reader may hold
- * on to them for as long as a read takes.
+ * A read takes no claim: it opens the file by name, and what was opened stays whole however
+ * often the name is replaced or removed meanwhile. A file's bytes stop counting when its name
+ * goes, although a reader may hold on to them for as long as a read takes.
  *
- * Whatever fails, the temporary file is removed before its bytes are given back; if even that fails, they stay set
- * aside until the next start.
+ * Whatever fails, the temporary file is removed before its bytes are given back; if even that
+ * fails, they stay set aside until the next start.
  */
 #include "disk_impl.h"
 
@@ -145,8 +145,9 @@ static int move_in(struct be_disk *d, const char *tmp, const char *path)
     return rc ? rc : d->io->rename(d->io->self, d->folder.tmp, tmp, d->folder.kv, path);
 }
 
-/* From tmp/ to kv/. *charge_b: what is still set aside afterwards. On failure no new file is in kv/, if the
- * system lets us: where its folder cannot be synced and it cannot be removed either, it is there and counts. */
+/* From tmp/ to kv/. *charge_b: what is still set aside afterwards. On failure no new file is in
+ * kv/, if the system lets us: where its folder cannot be synced and it cannot be removed either,
+ * it is there and counts. */
 static int publish(struct be_disk *d, const char *name, const char *tmp, size_t n,
                    uint64_t *charge_b)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * disk.h - the disk tier: one file per block piece, published atomically, found again after a crash.
+ * disk.h - the disk tier: one file per block piece, published atomically, found again after a
+ * crash.
  *
  *      <folder>/LOCK                        one process at a time; its first line says whose folder it is
  *      <folder>/kv/<two hex digits>/<name>  a value (value.h), complete
@@ -13,8 +14,9 @@
  *        system where that is more (file systems that allocate later, or compress).
  *   (D3) What is read has a value's own checksum; the disk tier itself looks only at lengths.
  *
- * Calls block, and may come from any threads at a time; the index is behind one lock that is never held
- * during I/O. Two calls on one name at a time: reads and writes are whole, one of two writes wins.
+ * Calls block, and may come from any threads at a time; the index is behind one lock that is
+ * never held during I/O. Two calls on one name at a time: reads and writes are whole, one of two
+ * writes wins.
  */
 #ifndef BE_DISK_H
 #define BE_DISK_H
@@ -40,19 +42,20 @@ struct be_disk_config {
 
 struct be_disk;
 
-/* Opens and scans: removes what was half written and what no tier wrote under kv/, counts what is there. Found values
- * stay even beyond the quota; then nothing is written until enough was removed.
- * NULL with *rc and one line in error: -EBUSY another opener has it, in this process or another; -EEXIST the folder
- * holds files and is no tier; else what the system said. */
+/* Opens and scans: removes what was half written and what no tier wrote under kv/, counts what
+ * is there. Found values stay even beyond the quota; then nothing is written until enough was
+ * removed. NULL with *rc and one line in error: -EBUSY another opener has it, in this process or
+ * another; -EEXIST the folder holds files and is no tier; else what the system said. */
 KVT_MUST_CHECK struct be_disk *be_disk_open(const struct be_disk_config *config, int *rc,
                                             char *error, size_t error_size);
 /* No call may be under way. NULL is harmless. */
 void be_disk_close(struct be_disk *disk);
 
-/* name: up to BE_DISK_NAME_MOST bytes of [0-9a-zA-Z:._-], not beginning with '.'; n > 0. Replaces what was
- * there. 0; -ENOSPC (quota, reserve or file system full); -EINVAL a name or length that cannot be; -EIO and other
- * errors of the system. On failure nothing new is kept, and what was there stays, unless the folder's own sync
- * failed (FULL): then the name is gone. While a value is replaced both count. */
+/* name: up to BE_DISK_NAME_MOST bytes of [0-9a-zA-Z:._-], not beginning with '.'; n > 0.
+ * Replaces what was there. 0; -ENOSPC (quota, reserve or file system full); -EINVAL a name or
+ * length that cannot be; -EIO and other errors of the system. On failure nothing new is kept,
+ * and what was there stays, unless the folder's own sync failed (FULL): then the name is gone.
+ * While a value is replaced both count. */
 KVT_MUST_CHECK int be_disk_write(struct be_disk *disk, const char *name, const void *bytes,
                                  size_t n);
 /* Reads the whole file into buffer[room]. 0 and *n; -ENOENT; -EMSGSIZE and *n when it is longer than room; -EIO. */
@@ -73,8 +76,9 @@ struct be_disk_stats {
 };
 void be_disk_stats(struct be_disk *disk, struct be_disk_stats *stats);
 
-/* Calls fn for every name with its length, in no order, without the lock; fn may call the functions above. A
- * value that is there all the while is told once; one that comes or goes meanwhile, perhaps. */
+/* Calls fn for every name with its length, in no order, without the lock; fn may call the
+ * functions above. A value that is there all the while is told once; one that comes or goes
+ * meanwhile, perhaps. */
 void be_disk_each(struct be_disk *disk, void (*fn)(void *self, const char *name, uint64_t b),
                   void *self);
 

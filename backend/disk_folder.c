@@ -2,9 +2,10 @@
  *
  * disk_folder.c - the disk tier's folder: whose it is, the lock, what a crash left, clearing it.
  *
- * Files are deleted here, so a folder has to prove that it is a tier's before anything in it is touched: its LOCK
- * begins with our line, or it holds nothing (but an empty LOCK: the last opener died before it wrote
- * the line). Then, with flock held (the kernel lets go of it however the process ends):
+ * Files are deleted here, so a folder has to prove that it is a tier's before anything in it is
+ * touched: its LOCK begins with our line, or it holds nothing (but an empty LOCK: the last
+ * opener died before it wrote the line). Then, with flock held (the kernel lets go of it however
+ * the process ends):
  *
  *      tmp/<any>                      half written: removed
  *      kv/<xx>/<name>                 kept and counted if it is a file of a value: a valid name in the folder that its
@@ -12,9 +13,9 @@
  *      anything else below kv/        removed, folders with all that is in them
  *      anything else beside them      left alone
  *
- * Symbolic links are never followed. A tier that is not kept removes all of this at close, and the folder
- * itself if it made it; LOCK goes last, and an opener that got the lock of a LOCK that is no longer there takes
- * the new one instead.
+ * Symbolic links are never followed. A tier that is not kept removes all of this at close, and
+ * the folder itself if it made it; LOCK goes last, and an opener that got the lock of a LOCK
+ * that is no longer there takes the new one instead.
  */
 #include "disk_impl.h"
 
@@ -164,8 +165,8 @@ static int take_lock(int root)
     return -EBUSY;
 }
 
-/* With the lock: 1 when LOCK says that the folder is a tier's, 0 when LOCK is empty, -EEXIST when it is
- * something else's. */
+/* With the lock: 1 when LOCK says that the folder is a tier's, 0 when LOCK is empty, -EEXIST
+ * when it is something else's. */
 static int read_lock(int lock)
 {
     char line[sizeof magic];

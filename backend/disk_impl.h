@@ -19,8 +19,8 @@
 
 /* ---- System calls ----------------------------------------------------------------------------------- */
 
-/* Those that values pass through, so that tests can let them fail. Each returns what the call of its name
- * does, or a negative errno. */
+/* Those that values pass through, so that tests can let them fail. Each returns what the call of
+ * its name does, or a negative errno. */
 struct be_disk_io {
     int (*open)(void *self, int dir, const char *path, int flags);
     ssize_t (*pwrite)(void *self, int fd, const void *bytes, size_t n, off_t at);
@@ -60,8 +60,8 @@ struct be_disk_file {
     bool direct;
 };
 
-/* Writes bytes[n] as the whole file; reads its first n bytes. 0 or a negative errno: -EIO also for calls that make
- * no progress and for files that end too early. */
+/* Writes bytes[n] as the whole file; reads its first n bytes. 0 or a negative errno: -EIO also
+ * for calls that make no progress and for files that end too early. */
 KVT_MUST_CHECK int be_disk_file_write(const struct be_disk_file *f, const void *bytes, size_t n);
 KVT_MUST_CHECK int be_disk_file_read(const struct be_disk_file *f, void *bytes, size_t n);
 
@@ -106,8 +106,9 @@ void be_disk_unreserve(struct be_disk_index *ix, uint64_t b);
 bool be_disk_find(struct be_disk_index *ix, const char *name, uint64_t *generation);
 
 enum be_disk_claim { BE_DISK_TO_WRITE, BE_DISK_TO_REMOVE };
-/* The right to change a name's file; waits for whoever has it. To remove: the value cannot be found from here on.
- * NULL: to write, no memory; to remove, not there. Ended by one of the next three. */
+/* The right to change a name's file; waits for whoever has it. To remove: the value cannot be
+ * found from here on. NULL: to write, no memory; to remove, not there. Ended by one of the next
+ * three. */
 struct be_disk_entry *be_disk_claim(struct be_disk_index *ix, const char *name,
                                     enum be_disk_claim claim);
 /* The file is the new one; charge_b of it was set aside. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * disk_index.c - which values the disk tier holds, who is changing one, and how many bytes are taken.
+ * disk_index.c - which values the disk tier holds, who is changing one, and how many bytes are
+ * taken.
  *
- * A hash table with chains, and all entries in one list, newest first, for walks. Everything is behind one
- * lock, held for a few memory accesses at a time (growing the table: for one pass over it). What takes long,
- * renaming and unlinking, happens between a claim and its end, in which the entry is busy:
+ * A hash table with chains, and all entries in one list, newest first, for walks. Everything is
+ * behind one lock, held for a few memory accesses at a time (growing the table: for one pass
+ * over it). What takes long, renaming and unlinking, happens between a claim and its end, in
+ * which the entry is busy:
  *
  *      nothing --claim to write--> busy --publish--> present --claim to remove--> busy, not present
  *                                    |                 ^  |                             |

@@ -2,8 +2,8 @@
  *
  * disk_io.c - the system calls under the disk tier, and moving a whole file through them.
  *
- * A call may do less than it was asked (signals, quotas, huge sizes), be interrupted, or make no progress at
- * all; the loops here end in each case: with the whole file, or with an error.
+ * A call may do less than it was asked (signals, quotas, huge sizes), be interrupted, or make no
+ * progress at all; the loops here end in each case: with the whole file, or with an error.
  *
  * O_DIRECT wants address, offset and length in multiples of a block. Here:
  *

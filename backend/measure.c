@@ -2,9 +2,10 @@
  *
  * measure.c - samples, and how one is taken.
  *
- * A point of a grid is repeated for a share of time that does not depend on how fast it is: 50 ms in quick mode, 150 ms
- * otherwise, but never fewer than REPEATS_LEAST times nor more than REPEATS_MOST. The first repetition only warms up. What is kept is the
- * median, which a disturbance of less than half of the time leaves alone, and the 10th and 90th percentile.
+ * A point of a grid is repeated for a share of time that does not depend on how fast it is: 50
+ * ms in quick mode, 150 ms otherwise, but never fewer than REPEATS_LEAST times nor more than
+ * REPEATS_MOST. The first repetition only warms up. What is kept is the median, which a
+ * disturbance of less than half of the time leaves alone, and the 10th and 90th percentile.
  */
 #include "measure.h"
 
@@ -57,8 +58,8 @@ uint32_t be_processors(void)
     return n < 1 ? 1 : n > 1024 ? 1024 : (uint32_t)n;
 }
 
-/* Two milliseconds to twelve, or six times that, so that no timer's beat is hit, with other bytes going through the caches meanwhile.
- * Returns how long it took. */
+/* Two milliseconds to twelve, or six times that, so that no timer's beat is hit, with other
+ * bytes going through the caches meanwhile. Returns how long it took. */
 static double rest(uint64_t number, bool long_one)
 {
     static unsigned char other[OTHER_B];

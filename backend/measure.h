@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure.h - how fast this machine is: each path of KV bytes by itself, and as the real world moves them,
- * with everything else at work.
+ * measure.h - how fast this machine is: each path of KV bytes by itself, and as the real world
+ * moves them, with everything else at work.
  *
  *      measure_copy.c    memcpy, upload, download, peer, fill, checksum       size x threads
  *      measure_codec.c   values written and read, per chain                   size, one thread
@@ -11,8 +11,9 @@
  *      measure_grid.c    .. which of them
  *      measure_fit.c     what the figures say: robust fits
  *
- * A sample is one point of a grid: the same transfer, repeated until the point has used up its share of time, as
- * median and 10th and 90th percentile. All times are wall time on the monotonic clock; nothing is taken off.
+ * A sample is one point of a grid: the same transfer, repeated until the point has used up its
+ * share of time, as median and 10th and 90th percentile. All times are wall time on the
+ * monotonic clock; nothing is taken off.
  */
 #ifndef BE_MEASURE_H
 #define BE_MEASURE_H
@@ -62,8 +63,9 @@ struct be_sample {
     double stored_b;      /* of one piece, on the medium */
     uint32_t repeats;
     double ns, low_ns, high_ns; /* a whole transfer: median, p10, p90 */
-    /* Of loads and stores, medians of the spans of world.h: how far the last piece of each stage extended the end. A
-     * load has medium, decode, copy in this order; a store copy, decode, medium. Else 0. */
+    /* Of loads and stores, medians of the spans of world.h: how far the last piece of each stage
+     * extended the end. A load has medium, decode, copy in this order; a store copy, decode,
+     * medium. Else 0. */
     double medium_ns, decode_ns, copy_ns;
 };
 
@@ -97,8 +99,9 @@ struct be_measure_config {
     void *self;
 };
 
-/* Each adds its samples. 0; -EINTR when tick said so; -ENOTSUP with one line in why when this machine has no such thing; else a
- * negative errno with one line in why. Samples taken before stay. Not at the same time as each other. */
+/* Each adds its samples. 0; -EINTR when tick said so; -ENOTSUP with one line in why when this
+ * machine has no such thing; else a negative errno with one line in why. Samples taken before
+ * stay. Not at the same time as each other. */
 KVT_MUST_CHECK int be_measure_copies(const struct be_measure_config *config,
                                      struct be_samples *samples, char *why, size_t size);
 KVT_MUST_CHECK int be_measure_codecs(const struct be_measure_config *config,
@@ -133,14 +136,16 @@ struct be_fit {
 };
 #define BE_FIT_TOLERANCE 0.20
 
-/* Fits the model to n measured times: least squares of log(predicted / measured), iterated with Tukey's bisquare weights, so that
- * about a fifth of the points may be anything. parameter[] holds a first guess, within a few orders of magnitude.
- * A parameter that nothing depends on keeps its guess, with an infinite error. False when there is no fit. */
+/* Fits the model to n measured times: least squares of log(predicted / measured), iterated with
+ * Tukey's bisquare weights, so that about a fifth of the points may be anything. parameter[]
+ * holds a first guess, within a few orders of magnitude. A parameter that nothing depends on
+ * keeps its guess, with an infinite error. False when there is no fit. */
 bool be_fit_model(const struct be_model *model, const double *measured, uint32_t n,
                   struct be_fit *fit);
 
-/* time = latency + bytes / rate: parameter[0] ns, parameter[1] bytes per second. The start is GSL's robust
- * line on relative residuals; then as above. With all sizes equal there is no line: not valid. */
+/* time = latency + bytes / rate: parameter[0] ns, parameter[1] bytes per second. The start is
+ * GSL's robust line on relative residuals; then as above. With all sizes equal there is no line:
+ * not valid. */
 bool be_fit_line(const double *bytes, const double *ns, uint32_t n, struct be_fit *fit);
 
 /* The quantile q of values, which are put in order. NAN for none. */
@@ -148,14 +153,15 @@ double be_quantile(double *values, uint32_t n, double q);
 
 /* ---- Between the files that measure ---------------------------------------------------------------- */
 
-/* Repeats once() until it has taken its share of time (but at least 5 times), and adds the sample. once sets
- * *ns and returns 0 or a negative errno. what: for tick. */
+/* Repeats once() until it has taken its share of time (but at least 5 times), and adds the
+ * sample. once sets *ns and returns 0 or a negative errno. what: for tick. */
 struct be_point {
     int (*once)(void *self, double *ns);
     void *self;
     double share; /* of a usual point's time; 0: 1 */
-    /* The machine rests between repetitions, for some milliseconds, as it does between requests: processors sleep and caches
-     * fill with other things, and what that costs is part of the time. The rest counts towards the share. */
+    /* The machine rests between repetitions, for some milliseconds, as it does between requests:
+     * processors sleep and caches fill with other things, and what that costs is part of the
+     * time. The rest counts towards the share. */
     bool rested;
     bool slept; /* as rested, for some tens of milliseconds */
 };

@@ -2,7 +2,8 @@
  *
  * measure_client.c - see measure_client.h.
  *
- * Every command has ten seconds, so that a server which hangs ends a measurement and does not hang it.
+ * Every command has ten seconds, so that a server which hangs ends a measurement and does not
+ * hang it.
  */
 #include "measure_client.h"
 

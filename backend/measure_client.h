@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_client.h - a loop with a Redis client in it, for those who send a number of things and wait for all.
+ * measure_client.h - a loop with a Redis client in it, for those who send a number of things and
+ * wait for all.
  */
 #ifndef BE_MEASURE_CLIENT_H
 #define BE_MEASURE_CLIENT_H
@@ -23,7 +24,8 @@ KVT_MUST_CHECK int be_client_open(struct be_client *client, const struct be_redi
                                   size_t max_value_b);
 enum be_verb { BE_GET, BE_SET, BE_EXISTS, BE_UNLINK, BE_USAGE, BE_PURGE };
 
-/* Sends a command on one key (PURGE: on none; the server's allocator gives back what is free). value is SET's, and stays where it is until the reply. fn gets the reply and calls
+/* Sends a command on one key (PURGE: on none; the server's allocator gives back what is free).
+ * value is SET's, and stays where it is until the reply. fn gets the reply and calls
  * be_client_took first. */
 KVT_MUST_CHECK int be_client_send(struct be_client *client, uint32_t node, enum be_verb verb,
                                   const char *key, const void *value, size_t value_b,

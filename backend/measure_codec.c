@@ -2,11 +2,12 @@
  *
  * measure_codec.c - how fast values are made and read, and how small they are.
  *
- * What is timed is be_value_write and be_value_read, one thread, on pieces of synthetic KV (k_fill_packed): codec, head and checksum. So
- * "none" has a rate too, that of verifying. The ratio is raw bytes over the bytes of the value, head included.
+ * What is timed is be_value_write and be_value_read, one thread, on pieces of synthetic KV
+ * (k_fill_packed): codec, head and checksum. So "none" has a rate too, that of verifying. The
+ * ratio is raw bytes over the bytes of the value, head included.
  *
- * Rates are taken on KV as the model has it. Ratios are taken besides on fp16 KV, and after int8, since a packer
- * finds less or more there; those points are encoded once each.
+ * Rates are taken on KV as the model has it. Ratios are taken besides on fp16 KV, and after
+ * int8, since a packer finds less or more there; those points are encoded once each.
  */
 #include "measure.h"
 

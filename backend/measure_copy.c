@@ -2,14 +2,14 @@
  *
  * measure_copy.c - copies: main memory, and between staging memory and the pages of a device.
  *
- * Each member of a team walks through memory of its own that is larger than a share of any cache, so that a figure is
- * one of main memory: memcpy through two areas of AREA_B (beyond AREAS threads a share of as many), the device's
- * functions through pages of the pool that are its own and a ring of staging buffers. One measurement is as
- * many pieces as take about a millisecond, at the most optimistic 16 GB/s; it is booked as that many pieces in one
- * transfer.
+ * Each member of a team walks through memory of its own that is larger than a share of any
+ * cache, so that a figure is one of main memory: memcpy through two areas of AREA_B (beyond
+ * AREAS threads a share of as many), the device's functions through pages of the pool that are
+ * its own and a ring of staging buffers. One measurement is as many pieces as take about a
+ * millisecond, at the most optimistic 16 GB/s; it is booked as that many pieces in one transfer.
  *
- * Pages are handed out with a stride, so that the pages of a piece lie apart, as they do in a pool that has been
- * in use for a while.
+ * Pages are handed out with a stride, so that the pages of a piece lie apart, as they do in a
+ * pool that has been in use for a while.
  */
 #include "measure.h"
 

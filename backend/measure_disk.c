@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_disk.c - files written and read through the disk tier, by size and by how many do it at a time.
+ * measure_disk.c - files written and read through the disk tier, by size and by how many do it
+ * at a time.
  *
- * Files go into a folder of their own inside the one that was given, and are removed. What was written is read again: so
- * without O_DIRECT reads come from the page cache, which is what a tier smaller than memory does, too, and not what a device
- * does. Writes end when the tier says so (be_disk_write), synced as it was told.
+ * Files go into a folder of their own inside the one that was given, and are removed. What was
+ * written is read again: so without O_DIRECT reads come from the page cache, which is what a
+ * tier smaller than memory does, too, and not what a device does. Writes end when the tier says
+ * so (be_disk_write), synced as it was told.
  */
 #include "measure.h"
 

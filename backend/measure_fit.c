@@ -2,22 +2,25 @@
  *
  * measure_fit.c - what measured times say about latencies and rates, whatever a few of them say.
  *
- * A transfer takes from microseconds to a second, and is wrong by a share of itself: so residuals are logarithms of
- * predicted / measured, in which half as long and twice as long are equally wrong, and latency counts where it
- * matters, in small transfers. Parameters are positive and may be wrong by orders of magnitude at
- * first: so the fit moves their logarithms. What disturbs a measurement (another process, a page fault) makes it
- * many times longer: so points are weighted by Tukey's bisquare,
+ * A transfer takes from microseconds to a second, and is wrong by a share of itself: so
+ * residuals are logarithms of predicted / measured, in which half as long and twice as long are
+ * equally wrong, and latency counts where it matters, in small transfers. Parameters are
+ * positive and may be wrong by orders of magnitude at first: so the fit moves their logarithms.
+ * What disturbs a measurement (another process, a page fault) makes it many times longer: so
+ * points are weighted by Tukey's bisquare,
  *
  *      w(u) = (1 - u^2)^2 for |u| < 1, else 0,      u = residual / (4.685 * s),  s = 1.4826 * median |residual|
  *
- * and fitted again until the weights stay (Holland and Welsch, Communications in Statistics A6:9, 1977; 4.685 keeps 95 % of
- * the efficiency where there are no outliers). A redescending weight depends on where it starts: the first rounds weigh by
- * 1 / |residual|, which minimises the sum of absolute residuals and has no such trouble.
+ * and fitted again until the weights stay (Holland and Welsch, Communications in Statistics
+ * A6:9, 1977; 4.685 keeps 95 % of the efficiency where there are no outliers). A redescending
+ * weight depends on where it starts: the first rounds weigh by 1 / |residual|, which minimises
+ * the sum of absolute residuals and has no such trouble.
  *
  * A handful of points is fitted as it is.
  *
- * Levenberg-Marquardt and the robust line are GSL's. Standard errors come from the Jacobian at the solution and the
- * scale s of the weighted residuals; they say how well the points agree with each other, not with the truth.
+ * Levenberg-Marquardt and the robust line are GSL's. Standard errors come from the Jacobian at
+ * the solution and the scale s of the weighted residuals; they say how well the points agree
+ * with each other, not with the truth.
  */
 #include "measure.h"
 
@@ -148,8 +151,8 @@ static bool iterate(struct work *w, gsl_vector *x, double *scratch)
     return true;
 }
 
-/* Standard errors: s^2 (J'WJ)^-1, of logarithms; an error of the logarithm is a relative one. A parameter without any effect has
- * a column of zeroes, and is left out. */
+/* Standard errors: s^2 (J'WJ)^-1, of logarithms; an error of the logarithm is a relative one. A
+ * parameter without any effect has a column of zeroes, and is left out. */
 static void find_errors(const struct work *w, double scale, struct be_fit *fit)
 {
     const gsl_matrix *jacobian = gsl_multifit_nlinear_jac(w->solver);

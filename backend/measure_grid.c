@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_grid.c - which whole loads and stores are measured: sizes and numbers of pieces, each tier alone, Redis with
- * one server and with all, then stores to all tiers in concert; and the pages, values and files that they need.
+ * measure_grid.c - which whole loads and stores are measured: sizes and numbers of pieces, each
+ * tier alone, Redis with one server and with all, then stores to all tiers in concert; and the
+ * pages, values and files that they need.
  */
 #include "measure_pipe.h"
 

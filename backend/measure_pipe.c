@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_pipe.c - whole loads and stores of n pieces, one at a time, through the stages of the real world.
+ * measure_pipe.c - whole loads and stores of n pieces, one at a time, through the stages of the
+ * real world.
  *
  *      load    host     [ upload ]                                   [ ] on a worker, the rest on the loop
  *              redis    GET, copy to staging -> [ verify, decode -> upload ]
@@ -9,20 +10,22 @@
  *              redis    [ download -> encode ] -> SET
  *              disk     [ download -> encode -> write ]
  *
- * The stages of a transfer overlap, and share processors, caches and memory: what Redis delivers while workers verify
- * and upload is what a simulation must know, and less than what it delivers alone. After a load each piece is compared
- * with what it has to be on a worker, as world.h does by default; the load has ended by then, but it is not begun anew
- * until that is through.
+ * The stages of a transfer overlap, and share processors, caches and memory: what Redis delivers
+ * while workers verify and upload is what a simulation must know, and less than what it delivers
+ * alone. After a load each piece is compared with what it has to be on a worker, as world.h does
+ * by default; the load has ended by then, but it is not begun anew until that is through.
  *
- * A finished prompt is stored into every tier at one time, so stores are measured in concert, too: the same pages to main
- * memory, Redis and disk, begun together, each tier's store booked by itself.
+ * A finished prompt is stored into every tier at one time, so stores are measured in concert,
+ * too: the same pages to main memory, Redis and disk, begun together, each tier's store booked
+ * by itself.
  *
- * Transfers are measured as they come in a run: the machine has rested before each, and each moves other bytes than the
- * one before (LAPS sets of pieces, each with pages, keys and files of its own).
+ * Transfers are measured as they come in a run: the machine has rested before each, and each
+ * moves other bytes than the one before (LAPS sets of pieces, each with pages, keys and files of
+ * its own).
  *
- * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every transfer is
- * alone. Pieces of a block differ in their key; all of them are stored once before they are loaded. Piece i goes to
- * server i modulo n.
+ * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every
+ * transfer is alone. Pieces of a block differ in their key; all of them are stored once before
+ * they are loaded. Piece i goes to server i modulo n.
  */
 #include "measure_pipe.h"
 

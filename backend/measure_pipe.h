@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_pipe.h - what the two halves of measuring whole loads and stores share: measure_pipe.c moves pieces,
- * measure_grid.c says how many, of which size, and where to. Nobody else includes it.
+ * measure_pipe.h - what the two halves of measuring whole loads and stores share: measure_pipe.c
+ * moves pieces, measure_grid.c says how many, of which size, and where to. Nobody else includes
+ * it.
  */
 #ifndef BE_MEASURE_PIPE_H
 #define BE_MEASURE_PIPE_H

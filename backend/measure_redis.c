@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_redis.c - Redis by itself: the round trip of a command without bytes, and GET and SET by size of value, number of
- * connections and commands under way on each.
+ * measure_redis.c - Redis by itself: the round trip of a command without bytes, and GET and SET
+ * by size of value, number of connections and commands under way on each.
  *
- * One measurement sends all its commands at once to the first server and ends with the last reply; the client keeps back what
- * goes beyond its depth. What GET receives is copied once, into a buffer that nobody else uses meanwhile, as the
- * real world does with it. Client and server are at work at one time: on two processors they have one each.
+ * One measurement sends all its commands at once to the first server and ends with the last
+ * reply; the client keeps back what goes beyond its depth. What GET receives is copied once,
+ * into a buffer that nobody else uses meanwhile, as the real world does with it. Client and
+ * server are at work at one time: on two processors they have one each.
  */
 #include "measure.h"
 

@@ -2,9 +2,9 @@
  *
  * measure_team.c - threads that wait for their turn.
  *
- * Turns are numbered; a member works when the number has changed, and the last one to end wakes the caller, who is
- * member 0 and holds the watch. What is measured so includes waking the others, some ten microseconds: members
- * should have a millisecond of work.
+ * Turns are numbered; a member works when the number has changed, and the last one to end wakes
+ * the caller, who is member 0 and holds the watch. What is measured so includes waking the
+ * others, some ten microseconds: members should have a millisecond of work.
  */
 #include "measure_team.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * measure_team.h - some threads that do the same at one time, as often as wanted, and how long it took.
+ * measure_team.h - some threads that do the same at one time, as often as wanted, and how long
+ * it took.
  */
 #ifndef BE_MEASURE_TEAM_H
 #define BE_MEASURE_TEAM_H

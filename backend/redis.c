@@ -2,14 +2,15 @@
  *
  * redis.c - the client: takes commands, gives them up at their deadline, ends them.
  *
- * A callback is called in one of three places, each at the top of the loop's stack, so that it may call anything of
- * redis.h, be_redis_close included:
+ * A callback is called in one of three places, each at the top of the loop's stack, so that it
+ * may call anything of redis.h, be_redis_close included:
  *
  *      reply       from the link that received it, because the bytes are borrowed there (redis_node.c)
  *      deadline    from the command's own timer, when its place in the pipeline has to stay
  *      all else    from the idle hook, which runs before the loop next waits: refusals, losses, closing
  *
- * The idle hook also writes what was sent since it last ran, so that commands sent together leave together.
+ * The idle hook also writes what was sent since it last ran, so that commands sent together
+ * leave together.
  *
  * Invariants:
  *   (R1)-(R4) of redis.h.
@@ -29,8 +30,8 @@ enum { DEPTH = 64, QUEUE = 4096, BREAKER_FAILURES = 5, CONNECTIONS_MOST = 1 << 1
 static const kvt_ns BREAKER_PAUSE_NS = KVT_SECOND, BREAKER_MOST_NS = 30 * KVT_SECOND,
                     CONNECT_TIMEOUT_NS = KVT_SECOND;
 
-/* A reply is waited for at least this long behind a deadline, however near that was: closing ends all else on
- * the connection. */
+/* A reply is waited for at least this long behind a deadline, however near that was: closing
+ * ends all else on the connection. */
 static const kvt_ns LATE_LEAST_NS = 50 * KVT_MILLISECOND;
 
 /* ---- What is in the loop ---------------------------------------------------------------------------- */

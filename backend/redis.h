@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * redis.h - a client for many Redis nodes: several connections each, deep pipelines, deadlines, and a circuit
- * breaker that keeps a dead node from costing more than one deadline.
+ * redis.h - a client for many Redis nodes: several connections each, deep pipelines, deadlines,
+ * and a circuit breaker that keeps a dead node from costing more than one deadline.
  *
- * Protocol and formatting are hiredis's; readiness and timers are libuv's; this file adds what a cache needs:
+ * Protocol and formatting are hiredis's; readiness and timers are libuv's; this file adds what a
+ * cache needs:
  *
  *   (R1) Every accepted command calls its callback exactly once, never from inside be_redis_send, on the
  *        loop's thread, and at the latest a timer tick after its deadline.
@@ -15,8 +16,8 @@
  *        it works: closed again; it fails: the pause doubles, up to a bound.
  *   (R4) Nothing is sent twice by itself. Retrying is the caller's decision.
  *
- * Single-threaded: all calls on the loop's thread. Built so that Sentinel and Cluster can say where a node is
- * without a change above this interface.
+ * Single-threaded: all calls on the loop's thread. Built so that Sentinel and Cluster can say
+ * where a node is without a change above this interface.
  */
 #ifndef BE_REDIS_H
 #define BE_REDIS_H
@@ -34,9 +35,9 @@ struct be_redis_address {
     char user[128], password[256]; /* empty: none. Never printed */
 };
 
-/* Reads redis://[user[:password]@]host[:port][/db], unix:/path[?db=n], host:port. User and password that the text lacks
- * come from the environment (KVTWIN_REDIS_USER, KVTWIN_REDIS_PASSWORD). 0, or -EINVAL with what was expected, in which
- * no password appears. */
+/* Reads redis://[user[:password]@]host[:port][/db], unix:/path[?db=n], host:port. User and
+ * password that the text lacks come from the environment (KVTWIN_REDIS_USER,
+ * KVTWIN_REDIS_PASSWORD). 0, or -EINVAL with what was expected, in which no password appears. */
 KVT_MUST_CHECK int be_redis_address_parse(struct be_redis_address *address, const char *text,
                                           char *error, size_t error_size);
 /* For people: without user and password. Returns text. */
@@ -66,8 +67,8 @@ enum be_reply_kind {
     BE_REPLY_ERROR   /* "-OOM ...": bytes. The connection goes on */
 };
 
-/* How a command ended. Bytes are borrowed until the callback returns: they lie in the connection's own
- * buffer, uncopied. */
+/* How a command ended. Bytes are borrowed until the callback returns: they lie in the
+ * connection's own buffer, uncopied. */
 struct be_reply {
     enum kvt_status
         status; /* KVT_OK: a reply came, of whatever kind; else DOWN, TIMEOUT, CORRUPT (protocol) */
@@ -75,9 +76,9 @@ struct be_reply {
     const char *bytes;
     size_t bytes_b;
     int64_t number;
-    /* uv_hrtime; 0 when it never came so far. Begun, sent: the command's first and last byte went to the system.
-     * First, last byte: the reply's were received. The time from be_redis_send to begun_ns was spent in the
-     * client's queue. */
+    /* uv_hrtime; 0 when it never came so far. Begun, sent: the command's first and last byte
+     * went to the system. First, last byte: the reply's were received. The time from
+     * be_redis_send to begun_ns was spent in the client's queue. */
     kvt_ns begun_ns, sent_ns, first_byte_ns, last_byte_ns;
 };
 
@@ -99,23 +100,25 @@ struct be_redis_command {
 
 struct be_redis;
 
-/* Connections are opened at once; commands may be sent at once. The loop is borrowed. NULL with *error
+/* Connections are opened at once; commands may be sent at once. The loop is borrowed. NULL with
+ * *error
  * (-ENOMEM, -EINVAL). */
 KVT_MUST_CHECK struct be_redis *be_redis_new(uv_loop_t *loop, const struct be_redis_config *config,
                                              int *error);
 
-/* Ends every command with KVT_DOWN, closes everything, and calls done (may be NULL) on the loop once nothing of
- * it is left in the loop. The object is gone then. Callbacks may call it too. */
+/* Ends every command with KVT_DOWN, closes everything, and calls done (may be NULL) on the loop
+ * once nothing of it is left in the loop. The object is gone then. Callbacks may call it too. */
 void be_redis_close(struct be_redis *redis, void (*done)(void *self), void *self);
 
-/* 0 and *handle (for cancel; never 0); or a negative errno, and nothing will be called: -EBUSY when the
- * node's queue is full, -ENOMEM, -EINVAL (no such node, no arguments), -ESHUTDOWN after be_redis_close. An
- * open breaker is no error: the callback says KVT_DOWN. */
+/* 0 and *handle (for cancel; never 0); or a negative errno, and nothing will be called: -EBUSY
+ * when the node's queue is full, -ENOMEM, -EINVAL (no such node, no arguments), -ESHUTDOWN after
+ * be_redis_close. An open breaker is no error: the callback says KVT_DOWN. */
 KVT_MUST_CHECK int be_redis_send(struct be_redis *redis, const struct be_redis_command *command,
                                  uint64_t *handle);
 
-/* True: the command's callback will not be called, and bytes kept with keep_last are no longer needed (what was
- * half written is copied). False: no such command is under way, its callback was called before. */
+/* True: the command's callback will not be called, and bytes kept with keep_last are no longer
+ * needed (what was half written is copied). False: no such command is under way, its callback
+ * was called before. */
 bool be_redis_cancel(struct be_redis *redis, uint64_t handle);
 
 struct be_redis_stats {

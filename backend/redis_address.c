@@ -6,8 +6,8 @@
  *      unix:/path[?db=database]
  *      host:port
  *
- * User and password are percent-encoded; a host may be an IPv6 address in brackets. No message repeats any of the text,
- * because a slip of the pen may have put the password anywhere in it.
+ * User and password are percent-encoded; a host may be an IPv6 address in brackets. No message
+ * repeats any of the text, because a slip of the pen may have put the password anywhere in it.
  */
 #include "redis.h"
 

@@ -2,12 +2,12 @@
  *
  * redis_command.c - one command: where it is kept, and its bytes on the wire.
  *
- * Commands live in slots that are used again, because each has a timer in the loop and a timer cannot be
- * freed at once. A handle is slot and generation, so that an old one names nobody.
+ * Commands live in slots that are used again, because each has a timer in the loop and a timer
+ * cannot be freed at once. A handle is slot and generation, so that an old one names nobody.
  *
- * On the wire, a command is an array of bulk strings. hiredis writes it all into one string, the head. A last
- * argument that is kept is left where it is: hiredis formats an empty one in its place, whose six bytes are then
- * taken off and its real length put there:
+ * On the wire, a command is an array of bulk strings. hiredis writes it all into one string, the
+ * head. A last argument that is kept is left where it is: hiredis formats an empty one in its
+ * place, whose six bytes are then taken off and its real length put there:
  *
  *      head  "*3\r\n$3\r\nSET\r\n$4\r\nname\r\n" "$1048576\r\n"         tail  the caller's        "\r\n"
  */

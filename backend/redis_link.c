@@ -2,17 +2,18 @@
  *
  * redis_link.c - one socket to a Redis.
  *
- * A value of a megabyte is to be in user memory once. hiredis parses replies out of a buffer of its reader, and
- * would have us copy every chunk into it; instead we read() into the end of that buffer (its fields and its
- * string functions are public in hiredis 0.14). How much is read at a time follows from what the reader waits for:
+ * A value of a megabyte is to be in user memory once. hiredis parses replies out of a buffer of
+ * its reader, and would have us copy every chunk into it; instead we read() into the end of that
+ * buffer (its fields and its string functions are public in hiredis 0.14). How much is read at a
+ * time follows from what the reader waits for:
  *
  *      nothing known     CHUNK_B
  *      a bulk string     exactly what is missing of it
  *
- * so that the buffer grows once and ends with the value, and the reader has nothing to move to the front after
- * it. When a reply is complete the reader calls create_*(): the bytes are where they were received, and
- * stay there only until that function returns, because the reader then tidies its buffer. So the reply is
- * handed on from inside create_*().
+ * so that the buffer grows once and ends with the value, and the reader has nothing to move to
+ * the front after it. When a reply is complete the reader calls create_*(): the bytes are where
+ * they were received, and stay there only until that function returns, because the reader then
+ * tidies its buffer. So the reply is handed on from inside create_*().
  *
  *      socket --read--> [..."$1048576\r\n" value "\r\n"] --> create_string --> ops->reply
  *

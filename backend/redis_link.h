@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * redis_link.h - one socket to a Redis: bytes out as somebody's buffers, replies in where they were received.
+ * redis_link.h - one socket to a Redis: bytes out as somebody's buffers, replies in where they
+ * were received.
  *
  * Knows neither commands nor deadlines; redis_node.c does.
  */

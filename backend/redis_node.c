@@ -7,15 +7,16 @@
  *        ^                |                    |                   |               |
  *        +----------------+--------------------+-------------------+---------------+   lost
  *
- * A path needs no resolving. A name may stand for several addresses; they are tried in turn within one attempt. A new
- * connection says AUTH and SELECT, as needed, and PING, and is of use when all are answered: that a socket opens
- * says little. An attempt that fails is repeated after a pause that doubles; a connection that had been of use is
- * opened anew at once.
+ * A path needs no resolving. A name may stand for several addresses; they are tried in turn
+ * within one attempt. A new connection says AUTH and SELECT, as needed, and PING, and is of use
+ * when all are answered: that a socket opens says little. An attempt that fails is repeated
+ * after a pause that doubles; a connection that had been of use is opened anew at once.
  *
- * What counts as a failure of the node: an attempt that failed; a command that ran out of time on the wire; a protocol
- * error; the loss of a connection with commands on it that never answered one. The loss of one that had
- * answered does not: whether the node is gone is what the next attempt shows. When the breaker opens, all connections
- * are closed and all commands end. When its pause is over, connection 0 alone is tried.
+ * What counts as a failure of the node: an attempt that failed; a command that ran out of time
+ * on the wire; a protocol error; the loss of a connection with commands on it that never
+ * answered one. The loss of one that had answered does not: whether the node is gone is what the
+ * next attempt shows. When the breaker opens, all connections are closed and all commands end.
+ * When its pause is over, connection 0 alone is tried.
  *
  * Invariants:
  *   (N1) A pipeline holds commands in the order of writing: completely written, then perhaps one that is partly,

@@ -6,14 +6,15 @@
  *          0/  redis.sock  log            server 0
  *          1/  ...
  *
- * fork and exec by hand, because between the two the child asks to be killed when its parent dies, which no
- * library offers. That request is tied to the *thread* that forks: be_spawn_new and be_spawn_restart must be called
- * from a thread that lasts as long as the servers shall, so from main. A parent that died before the request
- * was made is noticed by asking for the parent's pid again.
+ * fork and exec by hand, because between the two the child asks to be killed when its parent
+ * dies, which no library offers. That request is tied to the *thread* that forks: be_spawn_new
+ * and be_spawn_restart must be called from a thread that lasts as long as the servers shall, so
+ * from main. A parent that died before the request was made is noticed by asking for the
+ * parent's pid again.
  *
- * Each server leads a process group of its own, so that Ctrl-C at a terminal reaches us and not it: we decide
- * when it ends. It inherits no file but its log. After fork the child calls only what is safe in a process with
- * threads.
+ * Each server leads a process group of its own, so that Ctrl-C at a terminal reaches us and not
+ * it: we decide when it ends. It inherits no file but its log. After fork the child calls only
+ * what is safe in a process with threads.
  */
 #include "spawn.h"
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * value.c - layout packed: a head of 96 bytes in front of the coded bytes of a piece. FORMAT.md draws it.
+ * value.c - layout packed: a head of 96 bytes in front of the coded bytes of a piece. FORMAT.md
+ * draws it.
  *
- * Numbers are little-endian wherever this runs; the digest stands as its hex digits read. The checksum is the
- * XXH3-64 of the whole value with the checksum's own bytes as zeroes: a value that arrives is walked over once, then
- * its head is compared with what the reader asked for, then it is decoded. Uncoded values are not copied at all.
+ * Numbers are little-endian wherever this runs; the digest stands as its hex digits read. The
+ * checksum is the XXH3-64 of the whole value with the checksum's own bytes as zeroes: a value
+ * that arrives is walked over once, then its head is compared with what the reader asked for,
+ * then it is decoded. Uncoded values are not copied at all.
  */
 #include "value_impl.h"
 

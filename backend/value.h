@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * value.h - stored blocks: names of keys, and values that verify themselves. The bytes are in FORMAT.md.
+ * value.h - stored blocks: names of keys, and values that verify themselves. The bytes are in
+ * FORMAT.md.
  *
  *      layout packed      one value per block and piece: kv:<digest>:<shard>:<layer>-<layer>
  *      layout per-layer   kv:<digest>:<layer>:k, :v (coded bytes), :meta (their head, as text)
  *
- * A piece is a range of layers of one shard (the heads of one GPU), small enough for one command; a block is
- * all its pieces. A value's head says everything that it must agree on with the reader: version, digest,
- * model epoch, geometry, which piece, which codec, lengths, and a checksum over head and payload. Reading
- * checks all of it before a byte reaches a page. A value that does not fit is KVT_CORRUPT if it is damaged
- * or not what its key says, and never anything worse.
+ * A piece is a range of layers of one shard (the heads of one GPU), small enough for one
+ * command; a block is all its pieces. A value's head says everything that it must agree on with
+ * the reader: version, digest, model epoch, geometry, which piece, which codec, lengths, and a
+ * checksum over head and payload. Reading checks all of it before a byte reaches a page. A value
+ * that does not fit is KVT_CORRUPT if it is damaged or not what its key says, and never anything
+ * worse.
  */
 #ifndef BE_VALUE_H
 #define BE_VALUE_H
@@ -45,26 +47,28 @@ uint32_t be_pieces(const struct be_format *f); /* per block: shards * ceil(layer
 struct be_piece be_piece_at(const struct be_format *f, kvt_key key, uint32_t tokens, uint32_t i);
 struct be_shape be_piece_shape(const struct be_format *f, const struct be_piece *p);
 
-/* Writes the piece's key; returns its length. Per layer: suffix "k", "v" or "meta", else NULL. The document's
- * keys name no shard: those of shard 0 are exactly its own, others end in ".<shard>". */
+/* Writes the piece's key; returns its length. Per layer: suffix "k", "v" or "meta", else NULL.
+ * The document's keys name no shard: those of shard 0 are exactly its own, others end in
+ * ".<shard>". */
 size_t be_piece_name(const struct be_piece *p, const char *suffix, char name[BE_NAME_B]);
 
 /* Most bytes of a value, and scratch to make or read one. */
 size_t be_value_bound(const struct be_format *f, uint32_t tokens);
 size_t be_value_scratch_b(const struct be_format *f, uint32_t tokens);
 
-/* Makes the value of a piece from its raw packed bytes. When the codec refuses the data, or does not make it
- * smaller, the value holds it uncoded and says so. 0 and *value_b; -ENOSPC; -ENOMEM; -EINVAL for a piece of no
- * bytes or more than BE_RAW_MOST_B. room of be_value_bound is always enough. Where be_codec_is_copy, raw may be
- * value + BE_HEAD_B itself, and nothing is copied; else they do not overlap. */
+/* Makes the value of a piece from its raw packed bytes. When the codec refuses the data, or does
+ * not make it smaller, the value holds it uncoded and says so. 0 and *value_b; -ENOSPC; -ENOMEM;
+ * -EINVAL for a piece of no bytes or more than BE_RAW_MOST_B. room of be_value_bound is always
+ * enough. Where be_codec_is_copy, raw may be value + BE_HEAD_B itself, and nothing is copied;
+ * else they do not overlap. */
 KVT_MUST_CHECK int be_value_write(const struct be_format *f, const struct be_piece *p,
                                   const void *raw, void *value, size_t room, size_t *value_b,
                                   void *scratch);
 
-/* Verifies value[value_b] against format and piece. KVT_OK: *payload points to raw bytes: into the value when it
- * is stored uncoded, else into raw_room (be_shape_raw_b of the piece), into which it was decoded. Else,
- * with one word of why in *why (static; "length", "checksum", "key", ...), KVT_CORRUPT; or KVT_BUSY when a library
- * lacked memory, and the value may be good. */
+/* Verifies value[value_b] against format and piece. KVT_OK: *payload points to raw bytes: into
+ * the value when it is stored uncoded, else into raw_room (be_shape_raw_b of the piece), into
+ * which it was decoded. Else, with one word of why in *why (static; "length", "checksum", "key",
+ * ...), KVT_CORRUPT; or KVT_BUSY when a library lacked memory, and the value may be good. */
 enum kvt_status be_value_read(const struct be_format *f, const struct be_piece *p,
                               const void *value, size_t value_b, void *raw_room, void *scratch,
                               const void **payload, const char **why);
@@ -100,8 +104,9 @@ enum { BE_META_B = 640 }; /* most bytes of a meta value */
 
 size_t be_layer_bound(const struct be_format *f, uint32_t tokens);
 
-/* be_value_write for a piece of one layer: its three values one behind the other in room[room_b], of which
- * be_layer_bound is always enough. K and V are coded, or kept uncoded, each by itself. */
+/* be_value_write for a piece of one layer: its three values one behind the other in
+ * room[room_b], of which be_layer_bound is always enough. K and V are coded, or kept uncoded,
+ * each by itself. */
 KVT_MUST_CHECK int be_layer_write(const struct be_format *f, const struct be_piece *p,
                                   const void *raw, void *room, size_t room_b,
                                   struct be_layer *layer, void *scratch);

@@ -2,10 +2,11 @@
  *
  * value_head.c - pieces, their keys, and what a value says of itself: made, judged, compared.
  *
- * Judging comes in two steps. A head is sane when some writer could have written it: its numbers are in range, its
- * lengths are those that shape and codec lead to, and no product of them overflows. A sane head fits when it is
- * the one that this format writes for this piece. Only what is sane is used in arithmetic, only what fits is
- * decoded, so a reader needs no more room than its own format says, whatever it receives.
+ * Judging comes in two steps. A head is sane when some writer could have written it: its numbers
+ * are in range, its lengths are those that shape and codec lead to, and no product of them
+ * overflows. A sane head fits when it is the one that this format writes for this piece. Only
+ * what is sane is used in arithmetic, only what fits is decoded, so a reader needs no more room
+ * than its own format says, whatever it receives.
  */
 #include "value_impl.h"
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * value_layer.c - layout per-layer: K, V and what they are as three values, under the document's own keys.
+ * value_layer.c - layout per-layer: K, V and what they are as three values, under the document's
+ * own keys.
  *
  *      kv:<hash>:<layer>:k      coded bytes of K        kv:<hash>:<layer>:meta      one line of JSON
  *      kv:<hash>:<layer>:v      coded bytes of V
  *
- * Any JSON reader may read the meta value; this one takes only the very bytes that it would write. It scans the
- * text with bounded fields, prints what it scanned, and compares: blanks, other orders, leading zeroes, numbers that
- * wrap and a wrong checksum all fail in that one comparison. The text ends with an XXH3-64 of what stands before
- * it, and holds one for K and one for V, so the three values agree or are not used: a K of another
- * writer's, older or swapped, has another checksum.
+ * Any JSON reader may read the meta value; this one takes only the very bytes that it would
+ * write. It scans the text with bounded fields, prints what it scanned, and compares: blanks,
+ * other orders, leading zeroes, numbers that wrap and a wrong checksum all fail in that one
+ * comparison. The text ends with an XXH3-64 of what stands before it, and holds one for K and
+ * one for V, so the three values agree or are not used: a K of another writer's, older or
+ * swapped, has another checksum.
  */
 #include "value_impl.h"
 

@@ -24,7 +24,8 @@
  *              disk    download -> encode -> write, rename      copy | decode | wire
  *              host    download                                 copy
  *
- * Waiting for staging is queued. Without a codec decode is the checksum. The way to a worker is copy's.
+ * Waiting for staging is queued. Without a codec decode is the checksum. The way to a worker is
+ * copy's.
  *
  *   (W1) No byte reaches a page before its value was verified whole; an operation that has ended
  *        never writes to its pages again.

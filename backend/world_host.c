@@ -3,10 +3,11 @@
  * world_host.c - the host tier: blocks in main memory that the device reaches at full speed.
  *
  * A slot holds one whole block, raw and packed, its shards one behind the other. Slots are cut
- * from slabs of staging memory (cuda: pinned), the first gigabyte of them when the world is built, others as the tier fills up; how many there are at
- * most is core's to bound. Which slot a block has is an array by the block's number: core keeps a
- * number for as long as any tier holds the block. A slot that a block leaves is used again at
- * once; core drops no copy that somebody reads.
+ * from slabs of staging memory (cuda: pinned), the first gigabyte of them when the world is
+ * built, others as the tier fills up; how many there are at most is core's to bound. Which slot
+ * a block has is an array by the block's number: core keeps a number for as long as any tier
+ * holds the block. A slot that a block leaves is used again at once; core drops no copy that
+ * somebody reads.
  */
 #include "world_impl.h"
 

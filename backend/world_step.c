@@ -15,7 +15,8 @@
  * Pages that are filled later than the modelled end make the step longer than it should be; that
  * is counted, and the longest delay reported.
  *
- * Fills go to the workers in batches of about a megabyte, so that others have their turn in between.
+ * Fills go to the workers in batches of about a megabyte, so that others have their turn in
+ * between.
  */
 #include "world_impl.h"
 

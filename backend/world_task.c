@@ -5,7 +5,8 @@
  * A lane (a tier) has a fixed number of tasks, and with them of staging buffers: that is what
  * bounds memory, and how much is under way at Redis at one time. Who waits for a task takes
  * turns, one piece each. Stores get at most half of the tasks, so that a load never waits for a
- * slow store to end.
+ * slow store to end. At Redis no more large values are asked for at one time than `depth` says: a server
+ * makes room for the replies of its whole pipeline at once.
  *
  *      load    GET or read -> [ verify whole, decode -> upload ] -> (compare)        [ ] on a worker
  *      store   [ download -> encode ] -> SET or write

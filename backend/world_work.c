@@ -2,11 +2,11 @@
  *
  * world_work.c - which work the workers do next.
  *
- * libuv's pool is first come, first served: a load would wait behind the pages of a long prompt and the
- * stores of the one before. So no more is handed to it than there are workers, and what goes next is
- * decided here, by urgency: loads, whose requests wait; pages of steps; stores; comparing. One worker is kept for
- * loads alone, and at most half of all fill pages, so that stores go on meanwhile. Within an urgency, first come,
- * first served.
+ * libuv's pool is first come, first served: a load would wait behind the pages of a long prompt
+ * and the stores of the one before. So no more is handed to it than there are workers, and what
+ * goes next is decided here, by urgency: loads, whose requests wait; pages of steps; stores;
+ * comparing. One worker is kept for loads alone, and at most half of all fill pages, so that
+ * stores go on meanwhile. Within an urgency, first come, first served.
  */
 #include "world_impl.h"
 

@@ -5,8 +5,8 @@
  *      samples.csv   one line per point of a grid, with what the fit makes of it
  *      fits.csv      one line per parameter
  *
- * observed_ns is what a fit was made to: the whole time, or of loads from Redis and disk the time until the last
- * byte had arrived.
+ * observed_ns is what a fit was made to: the whole time, or of loads from Redis and disk the
+ * time until the last byte had arrived.
  */
 #include "calibrate.h"
 

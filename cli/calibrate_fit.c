@@ -2,9 +2,11 @@
  *
  * calibrate_fit.c - what the simulator should believe of this machine.
  *
- * Two kinds of fits. Each path by itself gets a line, latency + bytes / rate, for people to read. What the simulator takes
- * comes from whole loads and stores, as the real world does them, and from the simulator's own formula
- * (calibrate_model.c): the values are those with which its time for these transfers is nearest to the measured one.
+ * Two kinds of fits. Each path by itself gets a line, latency + bytes / rate, for people to
+ * read. What the simulator takes comes from whole loads and stores, as the real world does them,
+ * and from the simulator's own formula
+ * (calibrate_model.c): the values are those with which its time for these transfers is nearest
+ * to the measured one.
  *
  *      values                                        samples                         of each, the
  *      copy_latency, h2d, d2h                        loads, stores, host and redis   their copy stage

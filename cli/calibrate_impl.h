@@ -21,8 +21,8 @@ struct calibrate_pick {
     const char *codec;
 };
 
-/* The time of one piece, all threads together, as a line in its bytes. *kept: the fit, borrowed until the next one is
- * added; NULL when there is nothing to fit. 0 or -ENOMEM. */
+/* The time of one piece, all threads together, as a line in its bytes. *kept: the fit, borrowed
+ * until the next one is added; NULL when there is nothing to fit. 0 or -ENOMEM. */
 KVT_MUST_CHECK int calibrate_line(struct calibrate *c, const struct calibrate_pick *pick,
                                   const char *what, struct calibrate_fit **kept);
 /* A path that threads share: one thread, and all of them. Rates; 0: none. 0 or -ENOMEM. */

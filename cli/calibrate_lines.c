@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * calibrate_lines.c - the lists of fits and values, and the fits of single paths: latency + bytes / rate, for people to
- * read and to compare with what whole loads and stores make of it.
+ * calibrate_lines.c - the lists of fits and values, and the fits of single paths: latency +
+ * bytes / rate, for people to read and to compare with what whole loads and stores make of it.
  */
 #include "calibrate_impl.h"
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * calibrate_model.c - the simulated world's time of one transfer that nothing competes with, in closed form.
+ * calibrate_model.c - the simulated world's time of one transfer that nothing competes with, in
+ * closed form.
  *
  * sim/world.h has the formula: the last piece leaves stage s at
  *
  *      E(s) = max(e(s) + head(s), E(s-1) + f(s)) + l(s)
  *
- * with e(s) when the stage is done with all pieces, f(s) the time of one piece in it, l(s) its latency, and head(s)
- * the sum of f + l of the stages before. Alone, e(s) is known without a simulation:
+ * with e(s) when the stage is done with all pieces, f(s) the time of one piece in it, l(s) its
+ * latency, and head(s) the sum of f + l of the stages before. Alone, e(s) is known without a
+ * simulation:
  *
  *      station of k servers    ceil(n / k) * f
  *      link of rate R          bytes / R
  *      Redis                   the server with the most pieces; the engine's own link shared max-min
  *
- * tests/test_calibrate.c holds it
+ * tests/test_measure_model.c holds it
  * against the world itself.
  */
 #include "calibrate.h"

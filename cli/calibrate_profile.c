@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * calibrate_profile.c - measured values as a profile: a file in the catalogue's own form, to be laid over it.
+ * calibrate_profile.c - measured values as a profile: a file in the catalogue's own form, to be
+ * laid over it.
  *
- * Every value has its unit, evidence M, and a source that says how it was measured, when, and how far off. There is
- * neither a path nor a host's name in it. An entry is written only when every key that the catalogue requires of it
- * was measured; it replaces the catalogue's entry of that name whole.
+ * Every value has its unit, evidence M, and a source that says how it was measured, when, and
+ * how far off. There is neither a path nor a host's name in it. An entry is written only when
+ * every key that the catalogue requires of it was measured; it replaces the catalogue's entry of
+ * that name whole.
  */
 #include "calibrate.h"
 

@@ -4,12 +4,13 @@
  *
  * (Finding entries is in catalog_find.c, profiles are in catalog_overlay.c.)
  *
- * Per file three passes: outline.h (syntax, duplicate keys, and the line of every key), libcyaml (names
- * and shape, by a schema made from catalog_fields.c), then the texts become numbers (units.h). Each pass
- * answers in the same form, `file:line: key: what was expected`, and the first complaint ends the load.
+ * Per file three passes: outline.h (syntax, duplicate keys, and the line of every key), libcyaml
+ * (names and shape, by a schema made from catalog_fields.c), then the texts become numbers
+ * (units.h). Each pass answers in the same form, `file:line: key: what was expected`, and the
+ * first complaint ends the load.
  *
- * Ownership: libcyaml allocates each file's tree; struct store keeps the trees beside the struct catalog
- * that points into them, and frees them by the schema that made them.
+ * Ownership: libcyaml allocates each file's tree; struct store keeps the trees beside the struct
+ * catalog that points into them, and frees them by the schema that made them.
  */
 #include "catalog.h"
 

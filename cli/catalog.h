@@ -180,8 +180,8 @@ const struct catalog_codec *catalog_codec(const struct catalog *c, const char *n
 const struct catalog_stack *catalog_stack(const struct catalog *c, const char *name, char *error,
                                           size_t error_size);
 
-/* The value for a tensor parallel degree: of the point with that tp, else of the next smaller one, else
- * of the first. NULL for an empty curve. */
+/* The value for a tensor parallel degree: of the point with that tp, else of the next smaller
+ * one, else of the first. NULL for an empty curve. */
 const struct catalog_value *catalog_at(const struct catalog_curve *curve, uint32_t tp);
 
 /* ---- The tables behind it -------------------------------------------------------------------------- */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_calibrate.c - kvtwin calibrate: measures this machine and writes a profile that the simulator can use.
+ * cmd_calibrate.c - kvtwin calibrate: measures this machine and writes a profile that the
+ * simulator can use.
  *
- * In order: copies, codecs, disk, Redis by itself, then whole loads and stores, which the profile's rates come from
- * (calibrate_fit.c). Redis servers are private ones, unless --redis names some; files go below --disk and are
- * removed. What this machine does not have is left out, said so on stderr, and is then missing in the profile, where the
- * catalogue's own entries remain.
+ * In order: copies, codecs, disk, Redis by itself, then whole loads and stores, which the
+ * profile's rates come from
+ * (calibrate_fit.c). Redis servers are private ones, unless --redis names some; files go below
+ * --disk and are removed. What this machine does not have is left out, said so on stderr, and is
+ * then missing in the profile, where the catalogue's own entries remain.
  *
  * Nothing is written before everything was measured: Ctrl-C leaves an older profile as it was.
  */

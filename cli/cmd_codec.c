@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_codec.c - kvtwin codec FILE | --synthetic NAME: ratio, speed and error of codec chains, and the bandwidth below
- * which each pays.
+ * cmd_codec.c - kvtwin codec FILE | --synthetic NAME: ratio, speed and error of codec chains,
+ * and the bandwidth below which each pays.
  *
- * This file reads the command line and goes through the chains; codec_data.h has the KV, codec_measure.h the clock,
- * codec_print.h the table. Without --chains it takes the catalogue's codecs, so that `kvtwin catalog` and this table
- * can be laid side by side.
+ * This file reads the command line and goes through the chains; codec_data.h has the KV,
+ * codec_measure.h the clock, codec_print.h the table. Without --chains it takes the catalogue's
+ * codecs, so that `kvtwin catalog` and this table can be laid side by side.
  */
 #include <errno.h>
 #include <stdio.h>

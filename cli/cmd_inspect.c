@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_inspect.c - kvtwin inspect KEY|FILE: what a stored value says of itself, and whether it is true.
+ * cmd_inspect.c - kvtwin inspect KEY|FILE: what a stored value says of itself, and whether it is
+ * true.
  *
- * A value comes from a file (of a disk tier, or saved from elsewhere) or, with --redis, from a key. Its name tells
- * the layout: kv:<digest>:<layer>:k, :v and :meta are three values that are looked at together, wherever one of them
- * is named; everything else is one packed value. Checked is, in this order, all that the reader of a cache checks:
- * the head, lengths, checksum, that the value is the one of its key, and that the payload decodes to exactly the
- * raw bytes that the head promises. The first check that fails is named.
+ * A value comes from a file (of a disk tier, or saved from elsewhere) or, with --redis, from a
+ * key. Its name tells the layout: kv:<digest>:<layer>:k, :v and :meta are three values that are
+ * looked at together, wherever one of them is named; everything else is one packed value.
+ * Checked is, in this order, all that the reader of a cache checks: the head, lengths, checksum,
+ * that the value is the one of its key, and that the payload decodes to exactly the raw bytes
+ * that the head promises. The first check that fails is named.
  *
- * The format is taken from the value's own head, so model, epoch and codec are shown and not compared. A file whose
- * name does not begin with "kv:" has no key to compare either.
+ * The format is taken from the value's own head, so model, epoch and codec are shown and not
+ * compared. A file whose name does not begin with "kv:" has no key to compare either.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -189,8 +191,8 @@ static int complain(int rc, const char *error)
     return rc == -EINVAL || rc == -EISDIR || rc == -EFBIG ? EXIT_BAD_INPUT : EXIT_FAILED;
 }
 
-/* Fetches the n values of these names. EXIT_DONE, or it was said what went wrong; values are the caller's to free
- * either way. */
+/* Fetches the n values of these names. EXIT_DONE, or it was said what went wrong; values are the
+ * caller's to free either way. */
 static int fetch(struct inspect_source *source, const char *const *names, int n,
                  struct inspect_bytes *values, struct report *r)
 {

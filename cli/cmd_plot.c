@@ -2,9 +2,9 @@
  *
  * cmd_plot.c - kvtwin plot RESULTS...: pictures from the files of a run, by gnuplot.
  *
- * Each picture is one script in plots/ and becomes one SVG and one PNG inside the results folder. All folders are
- * checked before the first picture is drawn: what is not a results folder ends in one line and exit 2. How a
- * picture is drawn: picture.h.
+ * Each picture is one script in plots/ and becomes one SVG and one PNG inside the results
+ * folder. All folders are checked before the first picture is drawn: what is not a results
+ * folder ends in one line and exit 2. How a picture is drawn: picture.h.
  */
 #include <errno.h>
 #include <fcntl.h>

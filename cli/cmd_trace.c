@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_trace.c - kvtwin trace stats|convert|generate: know the traffic, change its format, make some.
+ * cmd_trace.c - kvtwin trace stats|convert|generate: know the traffic, change its format, make
+ * some.
  *
- * This file reads the command line and says what was done; trace.h has the work. One table of options serves
- * all three actions. Parameters of generators come from the table of workload/generate.h, with '-' or '_'.
+ * This file reads the command line and says what was done; trace.h has the work. One table of
+ * options serves all three actions. Parameters of generators come from the table of
+ * workload/generate.h, with '-' or '_'.
  *
  * Ctrl-C ends a run with nothing written: exit 1. So does a disk that is full.
  */

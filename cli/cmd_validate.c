@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_validate.c - kvtwin validate SCENARIO: the same requests in the real world and in the simulated one, and how
- * far the two are apart.
+ * cmd_validate.c - kvtwin validate SCENARIO: the same requests in the real world and in the
+ * simulated one, and how far the two are apart.
  *
  *      arguments -> session (as for run --world real) -> folder        all input is checked
  *                -> simulation, metered -> real run, metered           one set of constants, one workload
  *                -> comparison -> files, picture, table -> verdict
  *
- * The simulation goes first: it takes a moment, and what cannot be simulated need not be waited for. Both worlds
- * run on the same resolved numbers, the profile's where one is given. The profile was fitted on transfers that
- * calibrate made up; what is compared here is the scenario's own traffic, which the fit has not seen.
+ * The simulation goes first: it takes a moment, and what cannot be simulated need not be waited
+ * for. Both worlds run on the same resolved numbers, the profile's where one is given. The
+ * profile was fitted on transfers that calibrate made up; what is compared here is the
+ * scenario's own traffic, which the fit has not seen.
  *
  * Ctrl-C ends it without a verdict: half a comparison is none.
  */

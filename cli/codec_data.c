@@ -2,8 +2,9 @@
  *
  * codec_data.c - KV to try codecs on.
  *
- * A file holds blocks in packed layout, [layer][K, V][token][head][channel], one behind the other; how many follows from
- * its size. Without --tokens it is one block. A stored value (by its magic) is verified and decoded first.
+ * A file holds blocks in packed layout, [layer][K, V][token][head][channel], one behind the
+ * other; how many follows from its size. Without --tokens it is one block. A stored value (by
+ * its magic) is verified and decoded first.
  *
  * Synthetic data, all from one seed:
  *
@@ -13,7 +14,8 @@
  *      random     random bits, NaN among them: nothing can be found
  *      zero       all bits zero: everything can
  *
- * None is real KV, which differs by model: "kv" has the features of it that decide what codecs find.
+ * None is real KV, which differs by model: "kv" has the features of it that decide what codecs
+ * find.
  */
 #include "codec_data.h"
 

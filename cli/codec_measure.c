@@ -2,9 +2,9 @@
  *
  * codec_measure.c - encodes and decodes, first to look at the result, then against the clock.
  *
- * Every thread works through all pieces, with room of its own for what it makes; raw data are shared. A pass is over
- * when its last thread is. The best pass counts: what disturbs a pass can only make it longer. Speeds are of
- * the chain alone, without the value's head and checksum.
+ * Every thread works through all pieces, with room of its own for what it makes; raw data are
+ * shared. A pass is over when its last thread is. The best pass counts: what disturbs a pass can
+ * only make it longer. Speeds are of the chain alone, without the value's head and checksum.
  */
 #include "codec_measure.h"
 

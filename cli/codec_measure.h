@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_measure.h - what a chain of codecs does to some KV: size, speed, error, and where that pays.
+ * codec_measure.h - what a chain of codecs does to some KV: size, speed, error, and where that
+ * pays.
  */
 #ifndef CLI_CODEC_MEASURE_H
 #define CLI_CODEC_MEASURE_H
@@ -32,8 +33,9 @@ struct codec_figures {
 double codec_pays_serial_bps(double ratio, double rate_bps);
 double codec_pays_pipelined_bps(double ratio, double rate_bps);
 
-/* Best of several passes over all data, until seconds have gone by for each of the two ways. 0; -ENOMEM; -EAGAIN: no more
- * threads; -EIO: what came back was not what a lossless chain was given. */
+/* Best of several passes over all data, until seconds have gone by for each of the two ways. 0;
+ * -ENOMEM; -EAGAIN: no more threads; -EIO: what came back was not what a lossless chain was
+ * given. */
 KVT_MUST_CHECK int codec_measure(struct codec_figures *figures, const struct codec_data *data,
                                  const struct be_codec *codec, uint32_t threads, double seconds);
 

@@ -2,8 +2,8 @@
  *
  * commands.h - the subcommands, one file each: cmd_<name>.c.
  *
- * A command gets its own part of the command line: argv[0] is its name, argv[argc] is NULL. It prints its
- * result on stdout, messages on stderr as one line, and returns the exit code:
+ * A command gets its own part of the command line: argv[0] is its name, argv[argc] is NULL. It
+ * prints its result on stdout, messages on stderr as one line, and returns the exit code:
  *
  *      0 done      1 failed      2 bad input      3 outside tolerance
  *

@@ -2,8 +2,8 @@
  *
  * drive.c - the loop between requests, world and core; see drive.h.
  *
- * The driver owns the run's clock: it asks the world to advance, and everything that happens, happens
- * inside advance or inside kvt_core_request. Sampling between the two changes nothing.
+ * The driver owns the run's clock: it asks the world to advance, and everything that happens,
+ * happens inside advance or inside kvt_core_request. Sampling between the two changes nothing.
  */
 #include "drive.h"
 

@@ -125,8 +125,8 @@ static void put_tiers(struct writer *w)
     }
 }
 
-/* Opens the sections of path that are not open yet; open[] holds the prefix written last. Returns the
- * indentation of the key. */
+/* Opens the sections of path that are not open yet; open[] holds the prefix written last.
+ * Returns the indentation of the key. */
 static size_t open_sections(struct writer *w, const char *path, char *open, size_t size)
 {
     size_t depth = 0, start = 0;

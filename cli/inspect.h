@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * inspect.h - what kvtwin inspect is made of: where stored bytes come from, and what decoded KV looks like.
+ * inspect.h - what kvtwin inspect is made of: where stored bytes come from, and what decoded KV
+ * looks like.
  */
 #ifndef CLI_INSPECT_H
 #define CLI_INSPECT_H
@@ -14,8 +15,8 @@
 
 struct inspect_source;
 
-/* NULL with one line in error, in which no password appears; *rc -EINVAL: the address makes no sense, else it
- * could not be reached. */
+/* NULL with one line in error, in which no password appears; *rc -EINVAL: the address makes no
+ * sense, else it could not be reached. */
 struct inspect_source *inspect_source_folder(const char *folder, int *rc, char *error,
                                              size_t error_size);
 struct inspect_source *inspect_source_redis(const char *address, int *rc, char *error,
@@ -28,8 +29,8 @@ struct inspect_bytes {
     int64_t ttl_ms; /* left in Redis; -1: none */
 };
 
-/* 0; -ENOENT it is not there; -EISDIR, -EFBIG (over INSPECT_MOST_B); -EBADMSG a Redis key of another type; else it
- * could not be read. But for -ENOENT with one line in error. */
+/* 0; -ENOENT it is not there; -EISDIR, -EFBIG (over INSPECT_MOST_B); -EBADMSG a Redis key of
+ * another type; else it could not be read. But for -ENOENT with one line in error. */
 KVT_MUST_CHECK int inspect_get(struct inspect_source *source, const char *name,
                                struct inspect_bytes *value, char *error, size_t error_size);
 

@@ -2,8 +2,9 @@
  *
  * inspect_kv.c - what decoded KV looks like: extremes, mean, deviation, and what is no number.
  *
- * One pass, a small buffer of widened elements at a time. Mean and squares by Welford's update (Technometrics 4,
- * 1962), which does not lose the deviation when the mean is far from zero, as it is for many K channels.
+ * One pass, a small buffer of widened elements at a time. Mean and squares by Welford's update
+ * (Technometrics 4, 1962), which does not lose the deviation when the mean is far from zero, as
+ * it is for many K channels.
  */
 #include "inspect.h"
 

@@ -2,8 +2,9 @@
  *
  * inspect_source.c - stored values by name: files of a folder, or keys of one Redis node.
  *
- * One blocking connection with a time limit for each step: this is a person looking at a few values, not a cache. How
- * long a value is, is asked before it is fetched, so that nothing is read that would not be looked at.
+ * One blocking connection with a time limit for each step: this is a person looking at a few
+ * values, not a cache. How long a value is, is asked before it is fetched, so that nothing is
+ * read that would not be looked at.
  */
 #include "inspect.h"
 

@@ -2,9 +2,10 @@
  *
  * main.c - kvtwin SUBCOMMAND: finds the command, sets the process up, returns its exit code.
  *
- * What holds for the whole process is set here, once: GSL reports errors instead of aborting, and a
- * reader that goes away (kvtwin ... | head) ends the process quietly, as for other filters. A command
- * that must finish its files whatever becomes of its reader (run) asks for EPIPE instead.
+ * What holds for the whole process is set here, once: GSL reports errors instead of aborting,
+ * and a reader that goes away (kvtwin ... | head) ends the process quietly, as for other
+ * filters. A command that must finish its files whatever becomes of its reader (run) asks for
+ * EPIPE instead.
  */
 #include <gsl/gsl_errno.h>
 #include <stdio.h>

@@ -2,16 +2,16 @@
  *
  * meter.c - see meter.h.
  *
- * Operation ids are dense and used again, so what is under way stands in an array by id: an operation is
- * written there when it is issued, and becomes a sample when its completion passes the tap. Keys go to the
- * common list at once, where they stay; those of a refused operation are taken back, for it was the last to
- * be added.
+ * Operation ids are dense and used again, so what is under way stands in an array by id: an
+ * operation is written there when it is issued, and becomes a sample when its completion passes
+ * the tap. Keys go to the common list at once, where they stay; those of a refused operation are
+ * taken back, for it was the last to be added.
  *
- * The tap hears an input before core acts on it. So `now`, the time of the latest input, is the time at
- * which whatever core then asks for is issued.
+ * The tap hears an input before core acts on it. So `now`, the time of the latest input, is the
+ * time at which whatever core then asks for is issued.
  *
- * A completion of an operation that the meter never saw begin (memory was short, or the meter came late) has
- * no sample.
+ * A completion of an operation that the meter never saw begin (memory was short, or the meter
+ * came late) has no sample.
  */
 #include "meter.h"
 

@@ -6,9 +6,10 @@
  *      core <----------------------- completions ------------------------ world
  *        \----- tap: what came in, and when -----> meter ---> another tap (a recorder)
  *
- * A port has no clock, and core acts only when something comes in; so an operation is issued at the time of
- * the input that led to it, and ends at the time of its completion. Both are the world's own time: virtual
- * in sim, monotonic in real. That makes samples of two worlds comparable.
+ * A port has no clock, and core acts only when something comes in; so an operation is issued at
+ * the time of the input that led to it, and ends at the time of its completion. Both are the
+ * world's own time: virtual in sim, monotonic in real. That makes samples of two worlds
+ * comparable.
  *
  *   (T1) Core sees the same answers in the same order: with a meter it decides the same.
  *   (T2) One sample for each completed operation, in order of completion; none for one that was refused.
@@ -74,12 +75,12 @@ void meter_release(struct meter *m);
 
 /* The port to build the core on, in place of `inner` (copied). */
 struct kvt_port meter_port(struct meter *m, const struct kvt_port *inner);
-/* The tap to set before the core's first input. next (may be NULL) is another one to pass everything on to. Both
- * are borrowed for the core's life. */
+/* The tap to set before the core's first input. next (may be NULL) is another one to pass
+ * everything on to. Both are borrowed for the core's life. */
 const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next);
 
-/* The run is over: keeps its last figures. Where servers evict by themselves the caller puts their figures into
- * stats and gauges first, as for results. */
+/* The run is over: keeps its last figures. Where servers evict by themselves the caller puts
+ * their figures into stats and gauges first, as for results. */
 void meter_end(struct meter *m, const struct kvt_core_stats *stats,
                const struct kvt_core_gauges *gauges, const char *digest);
 

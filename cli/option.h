@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* Is argv[*i] the option `name`? Its value may stand behind '=' or in the next argument, to which *i then moves.
- * *value: borrowed from argv; NULL when it is missing. */
+/* Is argv[*i] the option `name`? Its value may stand behind '=' or in the next argument, to
+ * which *i then moves. *value: borrowed from argv; NULL when it is missing. */
 bool option_value(int argc, char **argv, int *i, const char *name, const char **value);
 
 #endif

@@ -2,10 +2,11 @@
  *
  * picture.c - see picture.h.
  *
- * gnuplot is started without a shell, inside the folder, so that scripts name files as they are called
- * there, and no part of a user's path is ever read as a command (gnuplot runs file names that begin with
- * '<'). What it says is kept and shown only when it fails; scripts that meet columns without values cause
- * warnings which mean nothing to a user. Its own start-up files are not read (-d).
+ * gnuplot is started without a shell, inside the folder, so that scripts name files as they are
+ * called there, and no part of a user's path is ever read as a command (gnuplot runs file names
+ * that begin with '<'). What it says is kept and shown only when it fails; scripts that meet
+ * columns without values cause warnings which mean nothing to a user. Its own start-up files are
+ * not read (-d).
  */
 #include "picture.h"
 

@@ -5,9 +5,9 @@
  *      pages per engine = what the memory budget leaves for KV / bytes of a page          (auto)
  *                       = the given bytes or blocks, at most what the budget leaves       (sim)
  *
- * The null world has no memory that could be short: there a capacity in blocks bounds only what is kept
- * of finished prompts, and running requests find pages without end. That is the question a hit-rate curve
- * asks.
+ * The null world has no memory that could be short: there a capacity in blocks bounds only what
+ * is kept of finished prompts, and running requests find pages without end. That is the question
+ * a hit-rate curve asks.
  */
 #include "resolve.h"
 

@@ -2,11 +2,11 @@
  *
  * resolve.h - scenario and catalogue become the numbers that core, sim and workload run on.
  *
- * All of it is arithmetic on the catalogue's constants. What a scenario leaves to "auto" is decided here
- * and noted, so that --explain can say where each number comes from.
+ * All of it is arithmetic on the catalogue's constants. What a scenario leaves to "auto" is
+ * decided here and noted, so that --explain can say where each number comes from.
  *
- * One set of constants serves twice: the simulated world takes its time from them, and core predicts with
- * them whether loading a block beats computing it.
+ * One set of constants serves twice: the simulated world takes its time from them, and core
+ * predicts with them whether loading a block beats computing it.
  */
 #ifndef CLI_RESOLVE_H
 #define CLI_RESOLVE_H
@@ -37,9 +37,9 @@ struct resolved {
     uint32_t n_notes;
 };
 
-/* Resolves a typed scenario. block_tokens: of the workload, used where cache.block_tokens is auto (> 0).
- * Returns 0; or a negative errno with one line in error[SCENARIO_ERROR_SIZE]. -ENOSPC: the model does not
- * fit, and r->budget holds the figures (budget_table prints them). */
+/* Resolves a typed scenario. block_tokens: of the workload, used where cache.block_tokens is
+ * auto (> 0). Returns 0; or a negative errno with one line in error[SCENARIO_ERROR_SIZE].
+ * -ENOSPC: the model does not fit, and r->budget holds the figures (budget_table prints them). */
 KVT_MUST_CHECK int resolve(struct resolved *r, const struct scenario *s,
                            const struct catalog *catalog, uint32_t block_tokens, char *error);
 

@@ -2,10 +2,11 @@
  *
  * results.c - the collector: notes in, figures out. See results.h for what each figure covers.
  *
- * Means and rates are sums divided by sums: a hit rate is hit tokens over prompt tokens of the cluster,
- * never a mean of the engines' rates. Sums of times are kept in integer nanoseconds. Quantiles are GSL's
- * (linear between the two nearest order statistics, Hyndman and Fan's type 7, numpy's default), taken
- * from all samples; only ITL, of which there is one per token, comes from a histogram.
+ * Means and rates are sums divided by sums: a hit rate is hit tokens over prompt tokens of the
+ * cluster, never a mean of the engines' rates. Sums of times are kept in integer nanoseconds.
+ * Quantiles are GSL's
+ * (linear between the two nearest order statistics, Hyndman and Fan's type 7, numpy's default),
+ * taken from all samples; only ITL, of which there is one per token, comes from a histogram.
  *
  *   (R1) The ledger of the figures sums to their prompt_tokens.
  *   (R2) For each finished request the spans sum to its TTFT, so the waterfall does too.

@@ -15,9 +15,9 @@
  * The baseline (same traffic, cache off) is a second collector without a folder, closed before
  * results_write of the first. Collectors share nothing: two may run in two threads.
  *
- * Figures cover *measured* requests: those that arrive at or after options.warmup_ns. Counters that
- * belong to tiers (evictions, bytes, waste, steps) cover the whole run. Definitions of TTFT, TPOT, ITL,
- * E2E and queue time are in results_definitions[], which all files quote.
+ * Figures cover *measured* requests: those that arrive at or after options.warmup_ns. Counters
+ * that belong to tiers (evictions, bytes, waste, steps) cover the whole run. Definitions of
+ * TTFT, TPOT, ITL, E2E and queue time are in results_definitions[], which all files quote.
  *
  * Two runs with the same inputs leave the same bytes in every file but run.json.
  */
@@ -139,33 +139,33 @@ extern const char *const results_metric_names[RESULTS_METRICS];
 KVT_MUST_CHECK int results_default_dir(char *dir, size_t size, const char *scenario_name,
                                        const char *world);
 
-/* Returns a collector, freed with results_free; or NULL with a negative errno in *error and one line
- * in why: -ENOMEM; or the output folder cannot be used (not writable, a file, a folder with
+/* Returns a collector, freed with results_free; or NULL with a negative errno in *error and one
+ * line in why: -ENOMEM; or the output folder cannot be used (not writable, a file, a folder with
  * other things than results, in use by another run), for which nothing is left changed. Creates
  * missing parents of options->dir and the hidden folder ".<name>.partial" beside it. */
 KVT_MUST_CHECK struct results *results_new(const struct results_options *options, int *error,
                                            char *why, size_t size);
 void results_free(struct results *results);
 
-/* Takes a note. self is the struct results *. Never fails here: out of memory or a failed write is kept
- * and returned by results_status and results_close. */
+/* Takes a note. self is the struct results *. Never fails here: out of memory or a failed write
+ * is kept and returned by results_status and results_close. */
 void results_note(void *self, const struct kvt_note *note);
 
-/* When the next sample is due: the driver advances the world to that time (inclusive), then samples.
- * KVT_NEVER when there is no timeline. Each sample moves it on. */
+/* When the next sample is due: the driver advances the world to that time (inclusive), then
+ * samples. KVT_NEVER when there is no timeline. Each sample moves it on. */
 kvt_ns results_next_sample(const struct results *results);
 
-/* Records the state at `now` == results_next_sample(). stats and gauges (summed over the cluster) are
- * copied. Where a server evicts by itself the driver may put the server's own held bytes and blocks
- * into gauges first. */
+/* Records the state at `now` == results_next_sample(). stats and gauges (summed over the
+ * cluster) are copied. Where a server evicts by itself the driver may put the server's own held
+ * bytes and blocks into gauges first. */
 void results_sample(struct results *results, kvt_ns now, const struct kvt_core_stats *stats,
                     const struct kvt_core_gauges *gauges);
 
 /* 0, or the first error so far: a long run can stop early when the disk is full. */
 KVT_MUST_CHECK int results_status(const struct results *results);
 
-/* Ends collecting and computes the figures. Once. Returns 0 or the first error (-ENOMEM, -ENOSPC, ...)
- * with one line in why. */
+/* Ends collecting and computes the figures. Once. Returns 0 or the first error (-ENOMEM,
+ * -ENOSPC, ...) with one line in why. */
 KVT_MUST_CHECK int results_close(struct results *results, const struct results_end *end, char *why,
                                  size_t size);
 
@@ -175,10 +175,10 @@ const struct results_figures *results_figures(const struct results *results);
 /* What the real world said of itself, after results_close; device is "" in other worlds. */
 const struct results_real *results_real(const struct results *results);
 
-/* Writes all files and puts the folder in place, replacing earlier results in one step. baseline: closed,
- * or NULL. Returns 0; or a negative errno with one line in why, the earlier results untouched and
- * nothing else left. Pictures and other derived files of the earlier results go with them; files
- * that are not kvtwin's stay. */
+/* Writes all files and puts the folder in place, replacing earlier results in one step.
+ * baseline: closed, or NULL. Returns 0; or a negative errno with one line in why, the earlier
+ * results untouched and nothing else left. Pictures and other derived files of the earlier
+ * results go with them; files that are not kvtwin's stay. */
 KVT_MUST_CHECK int results_write(struct results *results, const struct results *baseline, char *why,
                                  size_t size);
 

@@ -2,11 +2,11 @@
  *
  * results_dir.c - see results_dir.h.
  *
- * The swap is renameat2(RENAME_EXCHANGE): at no time is there no folder, or half a one. Where the file
- * system cannot do that, the old folder is renamed out of the way first.
+ * The swap is renameat2(RENAME_EXCHANGE): at no time is there no folder, or half a one. Where
+ * the file system cannot do that, the old folder is renamed out of the way first.
  *
- * Nothing is deleted that kvtwin did not make: a folder is taken for results when it is empty or has a
- * summary.json, and of its files only known names and pictures go.
+ * Nothing is deleted that kvtwin did not make: a folder is taken for results when it is empty or
+ * has a summary.json, and of its files only known names and pictures go.
  */
 #include "results_dir.h"
 

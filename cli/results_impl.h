@@ -10,8 +10,9 @@
  *      results_print.c     the table for people
  *      results_dir.c       the folder
  *
- * Memory per measured request: four doubles, so that quantiles are those of the samples themselves. The
- * spans of the waterfall go into histograms instead, and requests.csv is written as requests end.
+ * Memory per measured request: four doubles, so that quantiles are those of the samples
+ * themselves. The spans of the waterfall go into histograms instead, and requests.csv is written
+ * as requests end.
  */
 #ifndef CLI_RESULTS_IMPL_H
 #define CLI_RESULTS_IMPL_H

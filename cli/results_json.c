@@ -2,12 +2,13 @@
  *
  * results_json.c - summary.json and run.json.
  *
- * summary.json is one flat object with the keys in a fixed order; a key carries its unit. A figure that is
- * not defined (a mean of nothing, a rate over no time) is null. Baseline and SLO keys are there only
- * when there is a baseline or an SLO. Values are rounded to stated decimals first: times to the
- * nanosecond, ratios to 10^-6.
+ * summary.json is one flat object with the keys in a fixed order; a key carries its unit. A
+ * figure that is not defined (a mean of nothing, a rate over no time) is null. Baseline and SLO
+ * keys are there only when there is a baseline or an SLO. Values are rounded to stated decimals
+ * first: times to the nanosecond, ratios to 10^-6.
  *
- * run.json holds what is true of the machine and the hour: the one file that may differ between two runs.
+ * run.json holds what is true of the machine and the hour: the one file that may differ between
+ * two runs.
  */
 #include "results_impl.h"
 

@@ -2,11 +2,12 @@
  *
  * results_metrics.c - metrics.prom: the run as one scrape, in OpenMetrics 1.0 text.
  *
- * Names follow what vLLM's /metrics calls the same things, with kvtwin_ for vllm: (prompt_tokens,
- * generation_tokens, time_to_first_token_seconds, prefix_cache_hits, ...), so that an operator's dashboard
- * needs a new prefix and no more. Base units are seconds, bytes and ratios, as the format asks. Bucket
- * counts are exact for request latencies; inter-token latency comes from a histogram and its counts
- * are off by what lies in the one bucket that a bound cuts.
+ * Names follow what vLLM's /metrics calls the same things, with kvtwin_ for vllm:
+ * (prompt_tokens, generation_tokens, time_to_first_token_seconds, prefix_cache_hits, ...), so
+ * that an operator's dashboard needs a new prefix and no more. Base units are seconds, bytes and
+ * ratios, as the format asks. Bucket counts are exact for request latencies; inter-token latency
+ * comes from a histogram and its counts are off by what lies in the one bucket that a bound
+ * cuts.
  */
 #include "results_impl.h"
 

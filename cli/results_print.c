@@ -2,10 +2,11 @@
  *
  * results_print.c - the figures of a run as a table for people.
  *
- * Sections in the order in which a practitioner asks: how much traffic, how fast and against what, where
- * the prefixes were found, what became of each token, what the tiers hold and moved, how much memory
- * was wasted, and what was busy. Numbers are scaled to the unit that reads best (three significant digits,
- * the unit beside them); exact ones are in summary.json. A "-" is "not defined here".
+ * Sections in the order in which a practitioner asks: how much traffic, how fast and against
+ * what, where the prefixes were found, what became of each token, what the tiers hold and moved,
+ * how much memory was wasted, and what was busy. Numbers are scaled to the unit that reads best
+ * (three significant digits, the unit beside them); exact ones are in summary.json. A "-" is
+ * "not defined here".
  */
 #include "results_impl.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * scenario.h - a scenario: the question a run answers, as a file says it and the command line changes it.
+ * scenario.h - a scenario: the question a run answers, as a file says it and the command line
+ * changes it.
  *
  * Life of a value:
  *
@@ -8,9 +9,9 @@
  *      --set path=value           ->  text                 >  scenario_type()  ->  typed members below
  *      table of keys              ->  default text        /
  *
- * Values stay text until scenario_type, so a default, a file and --set go through one parser and end in
- * one kind of message. One table (scenario_keys.c) names every key with its type, default and help; it
- * serves the file, --set, --explain and the list of keys in the manual.
+ * Values stay text until scenario_type, so a default, a file and --set go through one parser and
+ * end in one kind of message. One table (scenario_keys.c) names every key with its type, default
+ * and help; it serves the file, --set, --explain and the list of keys in the manual.
  *
  * A tier stands in a list in the file ({kind: gpu, ...}) and under its kind on the command line
  * (cache.tiers.gpu.capacity). --set on a tier that the file leaves out adds it.
@@ -136,8 +137,8 @@ struct scenario {
     struct scenario_cache cache;
 };
 
-/* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative errno with one
- * line in error[SCENARIO_ERROR_SIZE] and nothing to release. */
+/* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative
+ * errno with one line in error[SCENARIO_ERROR_SIZE] and nothing to release. */
 KVT_MUST_CHECK int scenario_load(struct scenario *s, const char *path, char *error);
 
 /* The same for text in memory; path only names it. */
@@ -148,17 +149,18 @@ void scenario_release(struct scenario *s);
 /* Applies one "path=value" of the command line. May follow scenario_load only. */
 KVT_MUST_CHECK int scenario_set(struct scenario *s, const char *assignment, char *error);
 
-/* Turns all texts into the typed members and checks each on its own and against the others. Call last;
- * again after a further scenario_set. */
+/* Turns all texts into the typed members and checks each on its own and against the others. Call
+ * last; again after a further scenario_set. */
 KVT_MUST_CHECK int scenario_type(struct scenario *s, char *error);
 
-/* Writes "file:line: key", "--set: key" or "default: key" for messages about a typed value, found out later
- * (a name that the catalogue lacks, a model that does not fit). key is a path as on the command line.
- * Returns where. */
+/* Writes "file:line: key", "--set: key" or "default: key" for messages about a typed value,
+ * found out later
+ * (a name that the catalogue lacks, a model that does not fit). key is a path as on the command
+ * line. Returns where. */
 const char *scenario_where(const struct scenario *s, const char *key, char *where, size_t size);
 
-/* SHA-256 over every key and its resolved text, default or not, as 64 hex digits: equal hashes ask the
- * same question. Returns 0, or -EIO when the digest provider fails. */
+/* SHA-256 over every key and its resolved text, default or not, as 64 hex digits: equal hashes
+ * ask the same question. Returns 0, or -EIO when the digest provider fails. */
 KVT_MUST_CHECK int scenario_hash(const struct scenario *s, char hex[65]);
 
 /* ---- The table of keys ----------------------------------------------------------------------------- */
@@ -198,27 +200,27 @@ struct scenario_key {
 const struct scenario_key *scenario_keys(size_t *n);
 const struct scenario_key *scenario_tier_keys(size_t *n);
 
-/* The text that a key has, its own or the default (which for tiers and generators differs by kind). tier:
- * KVT_TIERS outside tiers. NULL: it has none, such as a trace that is not given, or a parameter that the
- * chosen generator does not know. */
+/* The text that a key has, its own or the default (which for tiers and generators differs by
+ * kind). tier: KVT_TIERS outside tiers. NULL: it has none, such as a trace that is not given, or
+ * a parameter that the chosen generator does not know. */
 const char *scenario_text(const struct scenario *s, const struct scenario_key *key,
                           const struct scenario_value *value, enum kvt_tier_kind tier);
 
 /* Which tier a word names; KVT_TIERS when none. */
 enum kvt_tier_kind scenario_tier_named(const char *word);
 
-/* A slot by its command line path: the key, its value, and the tier (KVT_TIERS outside tiers). On failure
- * returns -EINVAL with "path: what was expected" in error. */
+/* A slot by its command line path: the key, its value, and the tier (KVT_TIERS outside tiers).
+ * On failure returns -EINVAL with "path: what was expected" in error. */
 KVT_MUST_CHECK int scenario_find(struct scenario *s, const char *path,
                                  const struct scenario_key **key, struct scenario_value **value,
                                  enum kvt_tier_kind *tier, char *error);
 
-/* The same text with every password of an address in it ("redis://user:password@host") replaced by "***":
- * what may be printed and kept. Returns out. */
+/* The same text with every password of an address in it ("redis://user:password@host") replaced
+ * by "***": what may be printed and kept. Returns out. */
 char *scenario_mask(const char *text, char *out, size_t size);
 
-/* Prints every key with its resolved text and source, as YAML with comments. Catalogue lines are added by
- * the caller through `note` (optional): returns a comment for a key, or NULL. */
+/* Prints every key with its resolved text and source, as YAML with comments. Catalogue lines are
+ * added by the caller through `note` (optional): returns a comment for a key, or NULL. */
 void scenario_explain(const struct scenario *s, FILE *out,
                       const char *(*note)(void *self, const char *path), void *self);
 

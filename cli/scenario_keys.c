@@ -2,7 +2,8 @@
  *
  * scenario_keys.c - the table of scenario keys: name, type, default, range, help.
  *
- * To add a key: one line here, one member in scenario.h. File, --set, --explain and messages follow.
+ * To add a key: one line here, one member in scenario.h. File, --set, --explain and messages
+ * follow.
  *
  * Invariants, relied on by scenario_load.c:
  *   (K1) Keys of one section stand together, and sections are nested depth first.

@@ -4,9 +4,9 @@
  *
  *      file -> outline (lines, duplicates) -> names checked -> libcyaml (shape) -> texts with lines
  *
- * The schema is generated, so that the table stays the only list of keys: a section becomes a mapping, a
- * key a string in one flat struct, and the tiers a sequence of structs. Every mapping has the whole
- * struct as its own, so offsets are those of the struct.
+ * The schema is generated, so that the table stays the only list of keys: a section becomes a
+ * mapping, a key a string in one flat struct, and the tiers a sequence of structs. Every mapping
+ * has the whole struct as its own, so offsets are those of the struct.
  *
  * libcyaml reports through a log: a first line with the cause, then a backtrace of fields with line
  * numbers. Both become one message.
@@ -73,8 +73,8 @@ static cyaml_schema_field_t sequence_field(const char *name, size_t offset, size
     return field;
 }
 
-/* Makes the mapping of the section `prefix` ("" or with its point at the end) and of those in it. keys[first
- * .. last) are in the section. Returns its fields. */
+/* Makes the mapping of the section `prefix` ("" or with its point at the end) and of those in
+ * it. keys[first .. last) are in the section. Returns its fields. */
 static const cyaml_schema_field_t *build_section(struct schema *schema, size_t first, size_t last,
                                                  const char *prefix)
 {

@@ -2,8 +2,9 @@
  *
  * scenario_type.c - from texts to typed members, and what must hold between them.
  *
- * Every key is parsed from its text, default or not, by the parser of its type; so a wrong unit reads the
- * same in a file and on the command line. Messages name the place of the value that is wrong.
+ * Every key is parsed from its text, default or not, by the parser of its type; so a wrong unit
+ * reads the same in a file and on the command line. Messages name the place of the value that is
+ * wrong.
  */
 #include "scenario.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * trace.h - what the parts of `kvtwin trace` share: cmd_trace.c reads the command line, trace_stats.c counts,
- * trace_print.c shows, trace_write.c writes files.
+ * trace.h - what the parts of `kvtwin trace` share: cmd_trace.c reads the command line,
+ * trace_stats.c counts, trace_print.c shows, trace_write.c writes files.
  *
  * All of them read records (workload/record.h): what a trace names, before it is cut into a cache's
  * blocks. So figures are those of the trace itself, with its partial blocks.
@@ -25,8 +25,8 @@ struct trace_spread {
     double mean, p50, p90, p99, max;
 };
 
-/* A block is found when an earlier request named it: a cache that never forgets and is filled at once. No
- * cache of whole blocks finds more. */
+/* A block is found when an earlier request named it: a cache that never forgets and is filled at
+ * once. No cache of whole blocks finds more. */
 struct trace_stats {
     struct wl_info info;
     uint64_t requests;
@@ -47,8 +47,8 @@ struct trace_stats {
     struct trace_spread reuse_s, reuse_requests; /* between two uses of a block, within 0.4 % */
 };
 
-/* Runs through source. tenant_salts: a block of one tenant is not found by another. Returns 0, -EINTR when
- * stopped, or a negative errno with a line in why. */
+/* Runs through source. tenant_salts: a block of one tenant is not found by another. Returns 0,
+ * -EINTR when stopped, or a negative errno with a line in why. */
 KVT_MUST_CHECK int trace_stats(struct trace_stats *stats, struct wl_source *source,
                                bool tenant_salts, char why[TRACE_ERROR]);
 
@@ -72,9 +72,9 @@ struct trace_written {
     uint64_t partial_left_out; /* JSONL: partial blocks, where not every prompt names its own */
 };
 
-/* Writes all of source to path, which appears complete or not at all: written beside it and renamed. Returns 0,
- * -EINTR when stopped, or a negative errno with a line in why; then nothing is left, and an older file is as it
- * was. */
+/* Writes all of source to path, which appears complete or not at all: written beside it and
+ * renamed. Returns 0, -EINTR when stopped, or a negative errno with a line in why; then nothing
+ * is left, and an older file is as it was. */
 KVT_MUST_CHECK int trace_write(struct trace_written *written, struct wl_source *source,
                                const char *path, char why[TRACE_ERROR]);
 

@@ -2,9 +2,9 @@
  *
  * trace_print.c - the figures of a trace, as a table for people and as one flat JSON object.
  *
- * Counts are exact, times have three significant digits. A "-", in JSON null, is "not defined here": no
- * second request, no block used twice. JSON keys carry their unit; ratios are rounded to 10^-6, times to
- * the nanosecond.
+ * Counts are exact, times have three significant digits. A "-", in JSON null, is "not defined
+ * here": no second request, no block used twice. JSON keys carry their unit; ratios are rounded
+ * to 10^-6, times to the nanosecond.
  */
 #include "trace.h"
 

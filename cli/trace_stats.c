@@ -2,13 +2,13 @@
  *
  * trace_stats.c - what a trace is like: one pass over its records.
  *
- * Found blocks. Keys of a chain stand for all before them, so the prompt's leading blocks that were named by
- * any earlier request are what an infinite cache would find. A request finds nothing of its own. Blocks of
- * outputs are not looked for; they are there for later requests.
+ * Found blocks. Keys of a chain stand for all before them, so the prompt's leading blocks that
+ * were named by any earlier request are what an infinite cache would find. A request finds
+ * nothing of its own. Blocks of outputs are not looked for; they are there for later requests.
  *
- * Memory: 16 bytes a request for exact quantiles of lengths (GSL, linear between order statistics), 8 for its
- * arrival, at most 32 a distinct block (seen.h). Reuses are as many as blocks, so their gaps go into
- * histograms: within 0.4 % (histogram.h).
+ * Memory: 16 bytes a request for exact quantiles of lengths (GSL, linear between order
+ * statistics), 8 for its arrival, at most 32 a distinct block (seen.h). Reuses are as many as
+ * blocks, so their gaps go into histograms: within 0.4 % (histogram.h).
  */
 #include "trace.h"
 

@@ -5,13 +5,14 @@
  *      FOLDER/.NAME.PID.partial   being written; removed whatever happens but a kill
  *      FOLDER/NAME                appears by rename, complete
  *
- * Binary holds all that a record has. JSON lines name blocks of the prompt only, and all lines have to be read
- * in one way (workload.h): n = ceil(prompt / block) if every prompt that ends within a block has an id for
- * that block, else n = floor. So a first pass looks at what there is. Blocks of prompts that came as text or
- * tokens have no id in their file; they are numbered in order of appearance, which keeps what is shared.
+ * Binary holds all that a record has. JSON lines name blocks of the prompt only, and all lines
+ * have to be read in one way (workload.h): n = ceil(prompt / block) if every prompt that ends
+ * within a block has an id for that block, else n = floor. So a first pass looks at what there
+ * is. Blocks of prompts that came as text or tokens have no id in their file; they are numbered
+ * in order of appearance, which keeps what is shared.
  *
- * A time that is whole in ms is written so, another in s with nine decimals: readers tell them by the point.
- * Both are exact for traces of up to 104 days.
+ * A time that is whole in ms is written so, another in s with nine decimals: readers tell them
+ * by the point. Both are exact for traces of up to 104 days.
  */
 #include "trace.h"
 

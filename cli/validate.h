@@ -9,7 +9,8 @@
  *      tiers         which keys were stored, and which were there at the end
  *      divergences   requests whose tokens were accounted otherwise, each with the class of its cause
  *
- * Errors are relative to the real world: what was measured is the truth, and the simulation is judged.
+ * Errors are relative to the real world: what was measured is the truth, and the simulation is
+ * judged.
  */
 #ifndef CLI_VALIDATE_H
 #define CLI_VALIDATE_H
@@ -54,8 +55,9 @@ struct validate_row {
     struct sample_figures real, sim;
     double mean_error, p50_error, p95_error, p99_error; /* relative_error; NAN without samples */
     double ks, ks_significance;
-    /* The same operation in both worlds: same kind, tier, engine and blocks, and the same turn of them; for
-     * requests the same id. Median of the relative errors, and p95 of their amounts. */
+    /* The same operation in both worlds: same kind, tier, engine and blocks, and the same turn
+     * of them; for requests the same id. Median of the relative errors, and p95 of their
+     * amounts. */
     size_t pairs;
     double pair_p50_error, pair_p95_error;
     enum validate_verdict verdict;
@@ -63,8 +65,8 @@ struct validate_row {
 
 /* ---- Decisions. ---- */
 
-/* Why a request was accounted otherwise. All but the last are time's doing: core decided by what was known,
- * or true, at that moment. */
+/* Why a request was accounted otherwise. All but the last are time's doing: core decided by what
+ * was known, or true, at that moment. */
 enum validate_cause {
     CAUSE_DAMAGE,     /* a value was corrupt */
     CAUSE_DOWN,       /* a tier was down, or did not answer in time */

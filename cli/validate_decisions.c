@@ -2,21 +2,23 @@
  *
  * validate_decisions.c - decisions of two worlds, exactly; see validate.h.
  *
- * One core decides in both worlds, from its inputs alone. So whatever differs goes back to what the worlds
- * told it: when an operation ended, how it ended, and how busy things were at that moment. Here every
- * difference is found and put into a class:
+ * One core decides in both worlds, from its inputs alone. So whatever differs goes back to what
+ * the worlds told it: when an operation ended, how it ended, and how busy things were at that
+ * moment. Here every difference is found and put into a class:
  *
  *      counters      one by one
  *      keys          of each tier: which were ever stored, and which core had not dropped at the end
  *      requests      by id: the classes of their ledger
  *
- * The cause of a request's divergence follows from the classes between which its tokens moved; a rare class
- * outweighs a common one, because it says more. Tokens that went to "late" in one world did so because a load
- * was abandoned there, whatever the other world did instead. A difference begets others (an evicted block is
- * missed by the next turn of its conversation, in which it is then "found elsewhere"), and each is listed.
+ * The cause of a request's divergence follows from the classes between which its tokens moved; a
+ * rare class outweighs a common one, because it says more. Tokens that went to "late" in one
+ * world did so because a load was abandoned there, whatever the other world did instead. A
+ * difference begets others (an evicted block is missed by the next turn of its conversation, in
+ * which it is then "found elsewhere"), and each is listed.
  *
- * A key set is an array, sorted and free of doubles. A key counts once per engine where the tier is per
- * engine. A key was there at the end when its last good store was issued after its last drop.
+ * A key set is an array, sorted and free of doubles. A key counts once per engine where the tier
+ * is per engine. A key was there at the end when its last good store was issued after its last
+ * drop.
  */
 #include "validate.h"
 

@@ -2,9 +2,9 @@
  *
  * validate_print.c - a validation as tables for people.
  *
- * First the times, row by row: real beside simulated, how far off, and a verdict. Then decisions: hit rate, counters
- * that differ, keys, and the causes of every request that was accounted otherwise. Counters that agree are in one
- * sentence. Exact numbers are in the files.
+ * First the times, row by row: real beside simulated, how far off, and a verdict. Then
+ * decisions: hit rate, counters that differ, keys, and the causes of every request that was
+ * accounted otherwise. Counters that agree are in one sentence. Exact numbers are in the files.
  */
 #include "validate.h"
 
@@ -146,8 +146,8 @@ static void print_decisions(const struct table *t, const struct validation *v)
     print_divergences(t, v);
 }
 
-/* Steps that are late are not the simulator's fault: this machine could not fill pages as fast as the GPU that is
- * modelled would compute them. */
+/* Steps that are late are not the simulator's fault: this machine could not fill pages as fast
+ * as the GPU that is modelled would compute them. */
 static void print_real(FILE *out, const struct results_real *real)
 {
     char text[CELL];

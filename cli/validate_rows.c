@@ -2,18 +2,21 @@
  *
  * validate_rows.c - times of two worlds, row by row; see validate.h.
  *
- * A row takes its samples from operations that ended well: what failed halfway has no time to compare, and
- * is counted elsewhere. Steps give the time of one iteration. Requests give what users feel.
+ * A row takes its samples from operations that ended well: what failed halfway has no time to
+ * compare, and is counted elsewhere. Steps give the time of one iteration. Requests give what
+ * users feel.
  *
- * Distributions are compared over all operations of a row. That both worlds move the same bytes in the same
- * pieces makes them comparable, although sizes vary within. Where the very same operation is found in both
- * worlds, the two are also paired, which takes the variation of sizes out:
+ * Distributions are compared over all operations of a row. That both worlds move the same bytes
+ * in the same pieces makes them comparable, although sizes vary within. Where the very same
+ * operation is found in both worlds, the two are also paired, which takes the variation of sizes
+ * out:
  *
  *      signature = kind, tier, engine, keys            the k-th with a signature in one world is paired
  *      both lists sorted by (signature, order)         with the k-th in the other
  *
- * A row is beyond tolerance when p50 or p95 is off by more than allowed *and* by more than floor_ns: a stage
- * of three microseconds that takes six is not what a model of a cluster is for.
+ * A row is beyond tolerance when p50 or p95 is off by more than allowed *and* by more than
+ * floor_ns: a stage of three microseconds that takes six is not what a model of a cluster is
+ * for.
  */
 #include "validate.h"
 

@@ -2,18 +2,20 @@
  *
  * validate_stats.c - see validate_stats.h.
  *
- * The distance between two samples is found in one walk over both: past every value, however often it
- * occurs, the shares of the samples at or below it are compared. (Comparing inside a run of equal values would
- * invent a distance.)
+ * The distance between two samples is found in one walk over both: past every value, however
+ * often it occurs, the shares of the samples at or below it are compared. (Comparing inside a
+ * run of equal values would invent a distance.)
  *
  * Kolmogorov's distribution has two series that converge at opposite ends:
  *
  *      1 - K(x) = 2 sum (-1)^(k-1) exp(-2 k^2 x^2)                                x large
  *          K(x) = sqrt(2 pi) / x  sum exp(-(2k-1)^2 pi^2 / (8 x^2))               x small
  *
- * Parted at x = 1, five terms of the first and three of the second are exact to a double's last digits
+ * Parted at x = 1, five terms of the first and three of the second are exact to a double's last
+ * digits
  * (the next ones are below e^-72 and e^-60). For samples of m and n the argument is
- * (s + 0.12 + 0.11 / s) D with s = sqrt(m n / (m + n)): Stephens (1970, J. R. Stat. Soc. B 32, 115).
+ * (s + 0.12 + 0.11 / s) D with s = sqrt(m n / (m + n)): Stephens (1970, J. R. Stat. Soc. B 32,
+ * 115).
  */
 #include "validate_stats.h"
 

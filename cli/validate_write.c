@@ -8,9 +8,10 @@
  *      validate-counts.csv        one line per counter
  *      validate-divergences.csv   one line per request that was accounted otherwise
  *
- * Each CSV file begins with lines that start with '#' and say what is in it, then one line of column names. An
- * empty field is "not defined here": a quantile of no samples, the error where nothing was measured. Times are
- * milliseconds, errors are parts of what the real world took: -0.05 is a simulation five percent too fast.
+ * Each CSV file begins with lines that start with '#' and say what is in it, then one line of
+ * column names. An empty field is "not defined here": a quantile of no samples, the error where
+ * nothing was measured. Times are milliseconds, errors are parts of what the real world took:
+ * -0.05 is a simulation five percent too fast.
  */
 #include "validate.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cast.c - whole arrays between float and its two 16-bit kinds. What happens to an element is in element.h; here is
- * the loop, in a form that gcc turns into eight elements at a time.
+ * cast.c - whole arrays between float and its two 16-bit kinds. What happens to an element is in
+ * element.h; here is the loop, in a form that gcc turns into eight elements at a time.
  */
 #include "kernels.h"
 

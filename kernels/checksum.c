@@ -2,9 +2,10 @@
  *
  * checksum.c - sums over 8-byte words, of bytes that lie together or in the pages of a pool.
  *
- * The sum does not depend on the order, only each word's position counts; so runs are summed one after another, each
- * from the position where it lies when packed. A run that begins or ends within a word (rows whose
- * length is no multiple of 8) leaves the word's bytes in `carry` for the next run.
+ * The sum does not depend on the order, only each word's position counts; so runs are summed one
+ * after another, each from the position where it lies when packed. A run that begins or ends
+ * within a word (rows whose length is no multiple of 8) leaves the word's bytes in `carry` for
+ * the next run.
  */
 #include "kernels.h"
 

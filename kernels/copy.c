@@ -2,9 +2,10 @@
  *
  * copy.c - gather and scatter on the CPU: memcpy, run by run.
  *
- * A run is a page of one plane, some kilobytes, so what a run costs beside its bytes is small, and the library's memcpy is
- * the best there is for each. It cannot know that a thousand runs follow, though: parts that no cache
- * will hold are written past the caches, which spares memory from reading what is about to be overwritten.
+ * A run is a page of one plane, some kilobytes, so what a run costs beside its bytes is small,
+ * and the library's memcpy is the best there is for each. It cannot know that a thousand runs
+ * follow, though: parts that no cache will hold are written past the caches, which spares memory
+ * from reading what is about to be overwritten.
  */
 #include "kernels.h"
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cuda.h - the kernels of kernels.h on a GPU: what the twin of the same name does, on the device's memory.
+ * cuda.h - the kernels of kernels.h on a GPU: what the twin of the same name does, on the
+ * device's memory.
  *
- * Every function puts one launch, of all layers together, on a stream (a cudaStream_t; NULL: the default one) of
- * the current device and returns at once: 0, or the runtime's error number as it is (cudaGetErrorString knows it). All
- * pointers are the device's, part->pages too, which has to stay until the kernel has run. Pool and packed
- * memory are aligned to 16 bytes as cudaMalloc gives them; less is slower, not wrong.
+ * Every function puts one launch, of all layers together, on a stream (a cudaStream_t; NULL: the
+ * default one) of the current device and returns at once: 0, or the runtime's error number as it
+ * is (cudaGetErrorString knows it). All pointers are the device's, part->pages too, which has to
+ * stay until the kernel has run. Pool and packed memory are aligned to 16 bytes as cudaMalloc
+ * gives them; less is slower, not wrong.
  *
- * A checksum on the device is a sum that has to be ended on the host: *sum (8 bytes of the device's memory) is added to,
- * and is 0 before; k_cuda_checksum_end makes of it what k_checksum returns.
+ * A checksum on the device is a sum that has to be ended on the host: *sum (8 bytes of the
+ * device's memory) is added to, and is 0 before; k_cuda_checksum_end makes of it what k_checksum
+ * returns.
  */
 #ifndef K_CUDA_H
 #define K_CUDA_H

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * element.h - one element at a time: what a cast, a checksum and a fill do to it. The twins and the
- * kernels both run this text, so they can differ in which element they take when, and in nothing else.
+ * element.h - one element at a time: what a cast, a checksum and a fill do to it. The twins and
+ * the kernels both run this text, so they can differ in which element they take when, and in
+ * nothing else.
  *
- * Bytes have to be equal on every machine. So there is integer arithmetic, and float additions and
- * multiplications that are rounded once each, to nearest even: compiled without contraction (gcc
- * -ffp-contract=off, nvcc -fmad=false). Subnormal floats are never operands, so it does not matter whether a
- * processor flushes them. No branches: the loops around are to be vectorised.
+ * Bytes have to be equal on every machine. So there is integer arithmetic, and float additions
+ * and multiplications that are rounded once each, to nearest even: compiled without contraction
+ * (gcc -ffp-contract=off, nvcc -fmad=false). Subnormal floats are never operands, so it does not
+ * matter whether a processor flushes them. No branches: the loops around are to be vectorised.
  */
 #ifndef K_ELEMENT_H
 #define K_ELEMENT_H
@@ -37,8 +38,8 @@ K_ELEMENT float k_float(uint32_t u)
     return x;
 }
 
-/* Rounds by adding half of the last place, less one unit if the place is even. A NaN becomes quiet and
- * keeps its upper bits, so that none turns into infinity. */
+/* Rounds by adding half of the last place, less one unit if the place is even. A NaN becomes
+ * quiet and keeps its upper bits, so that none turns into infinity. */
 K_ELEMENT uint16_t k_bf16_of(float x)
 {
     uint32_t u = k_bits(x);
@@ -52,10 +53,11 @@ K_ELEMENT float k_of_bf16(uint16_t h)
     return k_float((uint32_t)h << 16);
 }
 
-/* Three cases by magnitude. From 65536 on it is infinity (65520 and up get there by rounding); NaN as
- * above, which is what x86 does (VCVTPS2PH). Below 2^-14 the result is subnormal: adding one half, whose last place
- * is 2^-24, leaves the result in the low bits, rounded by the adder; what is itself subnormal gives
- * zero and is taken as zero. Else the exponent is shifted and the mantissa rounded, as for bf16. */
+/* Three cases by magnitude. From 65536 on it is infinity (65520 and up get there by rounding);
+ * NaN as above, which is what x86 does (VCVTPS2PH). Below 2^-14 the result is subnormal: adding
+ * one half, whose last place is 2^-24, leaves the result in the low bits, rounded by the adder;
+ * what is itself subnormal gives zero and is taken as zero. Else the exponent is shifted and the
+ * mantissa rounded, as for bf16. */
 K_ELEMENT uint16_t k_fp16_of(float x)
 {
     uint32_t u = k_bits(x), sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu;
@@ -83,8 +85,8 @@ K_ELEMENT float k_of_fp16(uint16_t h)
  *
  *      lo * hi + (lo << 32) + hi  =  (lo + 1) * (hi + 2^32) - 2^32        modulo 2^64
  *
- * of which the right side shows that any change within one half changes the value. Positions differ in
- * their key, so words cannot be exchanged unseen either. */
+ * of which the right side shows that any change within one half changes the value. Positions
+ * differ in their key, so words cannot be exchanged unseen either. */
 #define K_CHECKSUM_KEY UINT64_C(0x9e3779b97f4a7c15)
 
 K_ELEMENT uint64_t k_checksum_word(uint64_t word, uint64_t i)
@@ -108,9 +110,10 @@ K_ELEMENT uint64_t k_checksum_end(uint64_t sum, uint64_t n)
 
 /* ---- Fill ------------------------------------------------------------------------------------------- */
 
-/* A channel's mean, and its width over the width of four_uniform. Widths lie in [1/2, 1) for K. One channel of K in
- * sixteen is an outlier, with a mean of 4 to 8 either way; the others' means lie within 1/2. V
- * has no mean and one width. All this belongs to layer and channel, as in a model, not to the seed. */
+/* A channel's mean, and its width over the width of four_uniform. Widths lie in [1/2, 1) for K.
+ * One channel of K in sixteen is an outlier, with a mean of 4 to 8 either way; the others' means
+ * lie within 1/2. V has no mean and one width. All this belongs to layer and channel, as in a
+ * model, not to the seed. */
 struct k_channel {
     float mean, scale;
 };

@@ -2,8 +2,9 @@
  *
  * fill.c - content from a seed, on the CPU. What an element is, element.h says.
  *
- * A channel's mean and scale depend on plane and channel, not on the token. So channels are taken in strips of STRIP:
- * their parameters are worked out once per run and used for each of its tokens. Every loop is vectorised.
+ * A channel's mean and scale depend on plane and channel, not on the token. So channels are
+ * taken in strips of STRIP: their parameters are worked out once per run and used for each of
+ * its tokens. Every loop is vectorised.
  */
 #include "kernels.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * kernels_device.h - the kernels, in what C11 and CUDA C++ have in common. kernels.cu includes this text for nvcc;
- * tests/cuda_on_cpu.h includes it too, and runs it thread by thread on the CPU.
+ * kernels_device.h - the kernels, in what C11 and CUDA C++ have in common. kernels.cu includes
+ * this text for nvcc; tests/cuda_on_cpu.h includes it too, and runs it thread by thread on the
+ * CPU.
  *
  * Whoever includes it defines first
  *
@@ -11,12 +12,14 @@
  *      K_ADD(p, v)           atomicAdd of 64 bits
  *      threadIdx, blockIdx, blockDim, gridDim
  *
- * Shape of a launch: blockIdx.y counts planes (K or V of a layer) and threads along x the units of a plane; both
- * stride by the grid, so any grid gives the same result, and one launch moves all layers. A unit is the
- * largest of 16, 8, 4 and 2 bytes that rows and pointers are multiples of: neighbours in a warp take neighbouring units,
- * and each thread has BATCH loads under way before its first store.
+ * Shape of a launch: blockIdx.y counts planes (K or V of a layer) and threads along x the units
+ * of a plane; both stride by the grid, so any grid gives the same result, and one launch moves
+ * all layers. A unit is the largest of 16, 8, 4 and 2 bytes that rows and pointers are multiples
+ * of: neighbours in a warp take neighbouring units, and each thread has BATCH loads under way
+ * before its first store.
  *
- * Version 1. `make cuda` prints registers and shared memory. Run on the CPU: all; on hardware: none yet.
+ * Version 1. `make cuda` prints registers and shared memory. Run on the CPU: all; on hardware:
+ * none yet.
  */
 #ifndef K_KERNELS_DEVICE_H
 #define K_KERNELS_DEVICE_H
@@ -62,8 +65,8 @@ K_DEVICE uint64_t k_unit_at(const struct k_place *p, uint32_t plane, uint32_t i)
     return k_row_at(p, plane, i / p->row_n) + i % p->row_n;
 }
 
-/* This thread among those along x, and how many they are: below 2^24, so that with K_UNITS_MOST units in a plane
- * no index wraps. */
+/* This thread among those along x, and how many they are: below 2^24, so that with K_UNITS_MOST
+ * units in a plane no index wraps. */
 K_DEVICE uint32_t k_thread(void)
 {
     return blockIdx.x * blockDim.x + threadIdx.x;
@@ -136,8 +139,8 @@ K_KERNEL(k_fill_rows, struct k_fill_args)
 
 /* ---- Checksum ----------------------------------------------------------------------------------------- */
 
-/* Adds up a block's sums in shared memory, in halves, and adds the result to *total. Every thread of the block
- * calls it once; blockDim.x is a power of two up to K_SUM_THREADS. */
+/* Adds up a block's sums in shared memory, in halves, and adds the result to *total. Every
+ * thread of the block calls it once; blockDim.x is a power of two up to K_SUM_THREADS. */
 K_DEVICE void k_sum_block(uint64_t *shared, uint64_t sum, uint64_t *total)
 {
     shared[threadIdx.x] = sum;

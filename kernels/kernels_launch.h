@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * kernels_launch.h - the functions of cuda.h: which kernel, how wide, on which grid. Like kernels_device.h it is
- * included by kernels.cu and by the tests, which define besides
+ * kernels_launch.h - the functions of cuda.h: which kernel, how wide, on which grid. Like
+ * kernels_device.h it is included by kernels.cu and by the tests, which define besides
  *
  *      K_LAUNCH(kernel, grid_x, grid_y, block, stream, args)     an int: 0, or the runtime's error
  */
@@ -11,8 +11,9 @@
 #include "cuda.h"
 #include "kernels_device.h"
 
-/* Blocks of K_BLOCK threads; along x enough for the work, and no more than fill the largest GPU (132
- * multiprocessors, 8 such blocks each) several times over. The kernels stride over the rest. */
+/* Blocks of K_BLOCK threads; along x enough for the work, and no more than fill the largest GPU
+ * (132 multiprocessors, 8 such blocks each) several times over. The kernels stride over the
+ * rest. */
 enum { K_BLOCK = 256, K_GRID_X_MOST = 4224, K_GRID_Y_MOST = 65535 };
 
 static inline uint32_t k_grid_x(uint64_t threads)

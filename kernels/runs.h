@@ -2,8 +2,8 @@
  *
  * runs.h - the contiguous pieces of a part of a pool, in the order of the packed layout.
  *
- * Within a plane (K or V of a layer) tokens of one page lie side by side, so a part falls into one run per
- * plane and page: page_tokens rows, fewer at both ends.
+ * Within a plane (K or V of a layer) tokens of one page lie side by side, so a part falls into
+ * one run per plane and page: page_tokens rows, fewer at both ends.
  *
  *      struct k_run run;
  *      for (bool more = k_run_first(&run, g, part); more; more = k_run_next(&run, g, part))

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * variants.h - one loop compiled for the plainest processor of its kind and for AVX2, chosen when called.
+ * variants.h - one loop compiled for the plainest processor of its kind and for AVX2, chosen
+ * when called.
  *
  *      K_VARIANTS(uint64_t, sum, (const char *p, size_t n), (p, n))
  *      {
  *          ... the loop ...
  *      }
  *
- * defines sum(). The results are equal: floats are not contracted, and AVX2 has no other arithmetic. (Not
- * target_clones: its resolvers run before a sanitizer is ready, and clang came to it late.)
+ * defines sum(). The results are equal: floats are not contracted, and AVX2 has no other
+ * arithmetic. (Not target_clones: its resolvers run before a sanitizer is ready, and clang came
+ * to it late.)
  */
 #ifndef K_VARIANTS_H
 #define K_VARIANTS_H

@@ -2,9 +2,9 @@
  *
  * config.h - the simulated cluster in plain numbers.
  *
- * The command line resolves scenario and catalogue into this struct; sim/ knows neither YAML nor names.
- * Rates are bytes per second (never bits), times nanoseconds, sizes bytes. Rates of codecs count
- * *uncompressed* bytes, rates of links, Redis and disks count bytes on that medium.
+ * The command line resolves scenario and catalogue into this struct; sim/ knows neither YAML nor
+ * names. Rates are bytes per second (never bits), times nanoseconds, sizes bytes. Rates of
+ * codecs count *uncompressed* bytes, rates of links, Redis and disks count bytes on that medium.
  */
 #ifndef SIM_CONFIG_H
 #define SIM_CONFIG_H

@@ -2,21 +2,22 @@
  *
  * evq.c - a 4-ary heap of 16-byte keys, and events in slots that never move.
  *
- * A key is the time, then one word: number of the push (40 bits) over number of the slot (24 bits). Keys are unequal,
- * and comparing two of them as 128-bit numbers orders them by (at, seq); the slot rides along. What moves in the heap
- * is keys only:
+ * A key is the time, then one word: number of the push (40 bits) over number of the slot (24
+ * bits). Keys are unequal, and comparing two of them as 128-bit numbers orders them by (at,
+ * seq); the slot rides along. What moves in the heap is keys only:
  *
  *      index     0 | 1  2  3  4 | 5  6  7  8 | 9 ...       children of i: 4i + 1 .. 4i + 4
  *                  ^ 64-byte boundary
  *
- * so the four children of a node are one cache line, and its sixteen grandchildren are four lines in a row, asked for
- * while the children are compared. Keys behind the last one are all ones: a group of four is always whole, and the
- * least of four needs no count (LaMarca and Ladner, The influence of caches on the performance of heaps, JEA 1, 1996).
+ * so the four children of a node are one cache line, and its sixteen grandchildren are four
+ * lines in a row, asked for while the children are compared. Keys behind the last one are all
+ * ones: a group of four is always whole, and the least of four needs no count (LaMarca and
+ * Ladner, The influence of caches on the performance of heaps, JEA 1, 1996).
  *
- * A pop only makes the root hollow. The next push, usually from the event that was just called, goes in at the root:
- * the hole sinks to a leaf along the least children, and the new key rises from there (Wegener, Bottom-up-heapsort,
- * TCS 118, 1993), which is one way down where a pop and a push are two. Without a push in between the last key is
- * taken instead.
+ * A pop only makes the root hollow. The next push, usually from the event that was just called,
+ * goes in at the root: the hole sinks to a leaf along the least children, and the new key rises
+ * from there (Wegener, Bottom-up-heapsort, TCS 118, 1993), which is one way down where a pop and
+ * a push are two. Without a push in between the last key is taken instead.
  *
  * Invariants:
  *
@@ -157,9 +158,10 @@ static inline bool less(const struct sim_evq_key *a, const struct sim_evq_key *b
     return value(a) < value(b);
 }
 
-/* Index of the least of the four keys from first on. Which one it is is a coin tossed twice, so the comparisons are
- * written to be no branches: two mispredictions in three levels cost more than everything else here. Times decide,
- * and only when two that matter are equal whole keys are compared, which is a branch that is seldom taken. */
+/* Index of the least of the four keys from first on. Which one it is is a coin tossed twice, so
+ * the comparisons are written to be no branches: two mispredictions in three levels cost more
+ * than everything else here. Times decide, and only when two that matter are equal whole keys
+ * are compared, which is a branch that is seldom taken. */
 static inline size_t least_of_four(const struct sim_evq_key *key, size_t first)
 {
     const struct sim_evq_key *k = key + first;

@@ -2,10 +2,10 @@
  *
  * keytab.h - the key table of a simulated Redis node.
  *
- * Records lie densely in fixed segments, so that a number below `count` drawn at random is a key drawn at
- * random; a hash table of 32-bit record numbers leads from key to record. It is open addressing with
- * linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm R), at most 5/8 full.
- * Taking a record away moves the last record into its place.
+ * Records lie densely in fixed segments, so that a number below `count` drawn at random is a key
+ * drawn at random; a hash table of 32-bit record numbers leads from key to record. It is open
+ * addressing with linear probing and deletion by shifting back (Knuth, TAOCP 3, 6.4, algorithm
+ * R), at most 5/8 full. Taking a record away moves the last record into its place.
  *
  * 32 bytes a record, 6.4 to 12.8 bytes of hash table, and at most one segment of slack.
  */
@@ -46,8 +46,8 @@ void sim_keytab_clear(struct sim_keytab *table);
 /* The number of the record with that key, or KVT_NONE. */
 uint32_t sim_keytab_find(const struct sim_keytab *table, kvt_key key);
 
-/* Adds a record for a key that is not there, all but its key undefined. Its number is the old count.
- * False when memory is out: nothing changed. */
+/* Adds a record for a key that is not there, all but its key undefined. Its number is the old
+ * count. False when memory is out: nothing changed. */
 KVT_MUST_CHECK bool sim_keytab_add(struct sim_keytab *table, kvt_key key);
 
 /* Takes away record `number`. The last record gets its number. */

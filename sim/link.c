@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * link.c - flows come, move their bytes, and go. Which rate each of them gets is link_fill.c's business.
+ * link.c - flows come, move their bytes, and go. Which rate each of them gets is link_fill.c's
+ * business.
  *
  *      start ---> under way ---> due ---> function called
  *                     |            |
  *                     +---cancel---+---> gone
  *
- * A flow's work is done lazily: `left` is true as of `since_ns` and is brought up to date only when the rate changes,
- * or at the end. A heap knows which flow ends next.
+ * A flow's work is done lazily: `left` is true as of `since_ns` and is brought up to date only
+ * when the rate changes, or at the end. A heap knows which flow ends next.
  *
- * Whatever changes puts an event into the queue at that very instant, if there is none yet; it settles all changes of
- * the instant at once. Then an event at the least end waits for that flow. An event that turns out to be needless does
- * no harm: it looks, and finds nothing to do. So none is ever taken back, and none is added while an earlier one of
- * ours is known to be in the queue. `armed` remembers the last few of those, latest first, each earlier than the one
+ * Whatever changes puts an event into the queue at that very instant, if there is none yet; it
+ * settles all changes of the instant at once. Then an event at the least end waits for that
+ * flow. An event that turns out to be needless does no harm: it looks, and finds nothing to do.
+ * So none is ever taken back, and none is added while an earlier one of ours is known to be in
+ * the queue. `armed` remembers the last few of those, latest first, each earlier than the one
  * before; if there are more, the latest one is forgotten, and will be a needless one.
  */
 #include "link_impl.h"

@@ -2,19 +2,21 @@
  *
  * link.h - fluid flows that share links fairly.
  *
- * A link is anything with a capacity in bytes per second: a NIC's direction, a PCIe bus, the one thread of a Redis
- * process, a disk. A flow moves bytes over all of its links at one time, at one rate. Rates are max-min fair: no flow
- * can be made faster without making one slower that is no faster than it. They hold until a flow starts or ends or a
- * capacity changes, and are then found anew by filling (Bertsekas and Gallager, Data Networks, 2nd ed., 1992,
- * section 6.5.2), for the flows that the change can touch.
+ * A link is anything with a capacity in bytes per second: a NIC's direction, a PCIe bus, the one
+ * thread of a Redis process, a disk. A flow moves bytes over all of its links at one time, at
+ * one rate. Rates are max-min fair: no flow can be made faster without making one slower that is
+ * no faster than it. They hold until a flow starts or ends or a capacity changes, and are then
+ * found anew by filling (Bertsekas and Gallager, Data Networks, 2nd ed., 1992, section 6.5.2),
+ * for the flows that the change can touch.
  *
- * All changes at one instant are settled together, by an event at that instant; so twenty flows that start at one
- * time cost one computation.
+ * All changes at one instant are settled together, by an event at that instant; so twenty flows
+ * that start at one time cost one computation.
  *
- * Exactness. Rates are whole multiples of 2^-16 bytes per second, rounded down; what is left of a flow is counted in
- * bytes * 2^-16 * 10^-9, which is what one unit of rate moves in one nanosecond. All of it is integer arithmetic
- * without rounding: no byte is lost or invented, and the order of events leaves no trace in the figures. Two things
- * are rounded: a rate (by less than 2^-16 bytes per second), and the end of a flow, up to the next nanosecond.
+ * Exactness. Rates are whole multiples of 2^-16 bytes per second, rounded down; what is left of
+ * a flow is counted in bytes * 2^-16 * 10^-9, which is what one unit of rate moves in one
+ * nanosecond. All of it is integer arithmetic without rounding: no byte is lost or invented, and
+ * the order of events leaves no trace in the figures. Two things are rounded: a rate (by less
+ * than 2^-16 bytes per second), and the end of a flow, up to the next nanosecond.
  */
 #ifndef SIM_LINK_H
 #define SIM_LINK_H
@@ -89,28 +91,29 @@ struct sim_links {
 /* No links yet, and no memory taken. Events and allocator are borrowed until release. */
 void sim_links_init(struct sim_links *l, struct sim_evq *events, const struct kvt_alloc *alloc);
 
-/* Gives the memory back; flows under way are forgotten, and events still in the queue must not run any more.
- * Harmless on released or zeroed links. */
+/* Gives the memory back; flows under way are forgotten, and events still in the queue must not
+ * run any more. Harmless on released or zeroed links. */
 void sim_links_release(struct sim_links *l);
 
-/* A new link; *link is its number: 0, 1, 2, ... capacity_bps: 0 (stalled), up to SIM_LINK_MOST_BPS, or INFINITY.
- * 0; -EINVAL for another capacity; -ENOMEM. */
+/* A new link; *link is its number: 0, 1, 2, ... capacity_bps: 0 (stalled), up to
+ * SIM_LINK_MOST_BPS, or INFINITY. 0; -EINVAL for another capacity; -ENOMEM. */
 KVT_MUST_CHECK int sim_links_add(struct sim_links *l, double capacity_bps, uint32_t *link);
 
-/* The capacity from `now` on. Flows on a link of capacity 0 wait. 0; -EINVAL for a bad capacity, nothing changed;
- * -ENOMEM, see error. */
+/* The capacity from `now` on. Flows on a link of capacity 0 wait. 0; -EINVAL for a bad capacity,
+ * nothing changed; -ENOMEM, see error. */
 KVT_MUST_CHECK int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link,
                                           double capacity_bps);
 
-/* Starts a flow. Its function is called exactly once, from the event queue and never from here, unless it is
- * cancelled; flows that end at one time are called in the order in which they started. The function may start,
- * cancel and change what it likes. *id may be NULL. 0; -EINVAL for a bad rate, link number or link named twice;
- * -ENOMEM; in both cases nothing was started. */
+/* Starts a flow. Its function is called exactly once, from the event queue and never from here,
+ * unless it is cancelled; flows that end at one time are called in the order in which they
+ * started. The function may start, cancel and change what it likes. *id may be NULL. 0; -EINVAL
+ * for a bad rate, link number or link named twice; -ENOMEM; in both cases nothing was started. */
 KVT_MUST_CHECK int sim_links_start(struct sim_links *l, kvt_ns now, const struct sim_flow *flow,
                                    sim_flow_id *id);
 
-/* Ends a flow before its time: its function will not be called. True if it was under way (or had ended at this very
- * instant, with its function still to be called); false when the id is void. See error. */
+/* Ends a flow before its time: its function will not be called. True if it was under way (or had
+ * ended at this very instant, with its function still to be called); false when the id is void.
+ * See error. */
 bool sim_links_cancel(struct sim_links *l, kvt_ns now, sim_flow_id id);
 
 /* The rate of a flow after all changes so far; 0 when the id is void. */

@@ -2,21 +2,23 @@
  *
  * link_fill.c - max-min fair rates by filling, for the flows that a change can touch.
  *
- * Filling (Bertsekas and Gallager, Data Networks, 2nd ed., 1992, section 6.5.2): all flows grow at one pace; when a
- * link is full, its flows stay as they are and the rest grows on. Here from link to link instead of bit by bit: the
- * link with the least share, that is what is left of its capacity over its flows without a rate, is the next to be
- * full, and those flows get that share. Shares of the other links do not shrink by that, so a heap whose keys may be
- * out of date on the low side finds the next one.
+ * Filling (Bertsekas and Gallager, Data Networks, 2nd ed., 1992, section 6.5.2): all flows grow
+ * at one pace; when a link is full, its flows stay as they are and the rest grows on. Here from
+ * link to link instead of bit by bit: the link with the least share, that is what is left of its
+ * capacity over its flows without a rate, is the next to be full, and those flows get that
+ * share. Shares of the other links do not shrink by that, so a heap whose keys may be out of
+ * date on the low side finds the next one.
  *
  *      share of link k = (capacity - rates of its flows that have one) / flows that have none, rounded down
  *
- * A flow whose bound is not above the share at hand gets its bound first, as if it had a link of its own. Among equal
- * shares the link with the lower number goes first. So the rates are a function of capacities, bounds and who is on
- * which link, and of nothing else; what a change cannot touch keeps its rates to the last bit.
+ * A flow whose bound is not above the share at hand gets its bound first, as if it had a link of
+ * its own. Among equal shares the link with the lower number goes first. So the rates are a
+ * function of capacities, bounds and who is on which link, and of nothing else; what a change
+ * cannot touch keeps its rates to the last bit.
  *
- * What a change can touch: the flows on links that changed and are or were tight; from a flow its tight links; from a
- * tight link its flows; and so on. A loose link never has the least share: the least of its flows' bounds is not above
- * it. So leaving it out changes nothing.
+ * What a change can touch: the flows on links that changed and are or were tight; from a flow
+ * its tight links; from a tight link its flows; and so on. A loose link never has the least
+ * share: the least of its flows' bounds is not above it. So leaving it out changes nothing.
  *
  * Cost: the flows' tight links twice, and a heap of tight links.
  */

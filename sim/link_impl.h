@@ -2,11 +2,12 @@
  *
  * link_impl.h - what link.c (flows come and go) and link_fill.c (what rates they get) share.
  *
- * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does in one nanosecond, so
- * a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
+ * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does
+ * in one nanosecond, so a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
  *
- * A flow's bound is the least of its own cap and its links' capacities. A link whose flows' bounds add up to no more
- * than its capacity can hold nobody back: it is loose. The others are tight, and only they tie flows together.
+ * A flow's bound is the least of its own cap and its links' capacities. A link whose flows'
+ * bounds add up to no more than its capacity can hold nobody back: it is loose. The others are
+ * tight, and only they tie flows together.
  *
  * Invariants, after link_settle:
  *

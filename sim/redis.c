@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * redis.c - approximated LRU, TTL and the memory limit of one Redis node; see redis.h for the model.
+ * redis.c - approximated LRU, TTL and the memory limit of one Redis node; see redis.h for the
+ * model.
  *
- * The eviction pool is an array sorted by idle time, so the best candidate is the last one. A candidate is
- * kept by key, not by record number: records move. A candidate that was deleted in between is a ghost and
- * is skipped, which costs nothing but the look.
+ * The eviction pool is an array sorted by idle time, so the best candidate is the last one. A
+ * candidate is kept by key, not by record number: records move. A candidate that was deleted in
+ * between is a ghost and is skipped, which costs nothing but the look.
  */
 #include "redis.h"
 
@@ -59,8 +60,8 @@ static uint32_t idle_of(const struct sim_key *k, kvt_ns now)
     return (clock_of(now) - (uint32_t)k->clock) & CLOCK_MASK;
 }
 
-/* Uniform in [0, n), n > 0: splitmix64, then the upper half of a product (Lemire 2019, whose correction
- * of a bias below n / 2^64 is left out). */
+/* Uniform in [0, n), n > 0: splitmix64, then the upper half of a product (Lemire 2019, whose
+ * correction of a bias below n / 2^64 is left out). */
 static uint32_t draw(struct sim_redis_node *node, uint32_t n)
 {
     node->random += UINT64_C(0x9e3779b97f4a7c15);
@@ -232,8 +233,9 @@ bool sim_redis_node_exists(struct sim_redis_node *node, kvt_ns now, kvt_key key)
     return look_up(node, now, key) != KVT_NONE;
 }
 
-/* Makes room for a value of `cost` bytes, overhead included, under `key`. Returns false when that cannot
- * be. *number is the record of the key's present value, or KVT_NONE: eviction may take that, too. */
+/* Makes room for a value of `cost` bytes, overhead included, under `key`. Returns false when
+ * that cannot be. *number is the record of the key's present value, or KVT_NONE: eviction may
+ * take that, too. */
 static bool make_room(struct sim_redis_node *node, kvt_ns now, kvt_key key, uint64_t cost,
                       uint32_t *number)
 {

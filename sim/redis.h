@@ -2,10 +2,10 @@
  *
  * redis.h - what one Redis node remembers: keys, sizes, life times, and whom it evicts.
  *
- * No time is modelled here: the world (world.h) queues commands and moves bytes, and asks this file what
- * the answer is. Values are only sizes. The node follows Redis 7 with `maxmemory` set, after the
- * descriptions in redis.conf, the key eviction page of redis.io and the comments of src/evict.c and
- * src/expire.c (github.com/redis/redis):
+ * No time is modelled here: the world (world.h) queues commands and moves bytes, and asks this
+ * file what the answer is. Values are only sizes. The node follows Redis 7 with `maxmemory` set,
+ * after the descriptions in redis.conf, the key eviction page of redis.io and the comments of
+ * src/evict.c and src/expire.c (github.com/redis/redis):
  *
  *   LRU clock  24 bits of seconds per key; idle time is the distance on that clock, so keys touched in
  *              the same second are equally old.
@@ -27,8 +27,8 @@
  *   (R3) keys set = keys there + evicted + expired + deleted + replaced; the same for value bytes.
  *   (R4) The pool is sorted by idle time, idlest last.
  *
- * Random draws come from a stream of their own per node. The same commands at the same times give the
- * same answers. One key costs 38 to 45 bytes, see keytab.h.
+ * Random draws come from a stream of their own per node. The same commands at the same times
+ * give the same answers. One key costs 38 to 45 bytes, see keytab.h.
  */
 #ifndef SIM_REDIS_H
 #define SIM_REDIS_H
@@ -41,8 +41,8 @@ struct sim_redis_node;
 /* Why a key went away. */
 enum sim_redis_gone { SIM_REDIS_EVICTED, SIM_REDIS_EXPIRED, SIM_REDIS_DELETED, SIM_REDIS_REPLACED };
 
-/* Counters grow only; keys and memory_b are of this moment. Bytes are value bytes, without overhead_b,
- * in all but memory. */
+/* Counters grow only; keys and memory_b are of this moment. Bytes are value bytes, without
+ * overhead_b, in all but memory. */
 struct sim_redis_stats {
     uint64_t gets, hits;    /* GET, and those that found the key */
     uint64_t exists;        /* EXISTS; does not touch the key */
@@ -52,8 +52,8 @@ struct sim_redis_stats {
     uint64_t keys, memory_b, peak_memory_b;
 };
 
-/* An empty node with the limits of *config (copied). alloc is borrowed until free. `id` names its random
- * stream under seed. NULL when memory is out. */
+/* An empty node with the limits of *config (copied). alloc is borrowed until free. `id` names
+ * its random stream under seed. NULL when memory is out. */
 KVT_MUST_CHECK struct sim_redis_node *sim_redis_node_new(const struct sim_redis *config,
                                                          const struct kvt_alloc *alloc,
                                                          uint64_t seed, uint32_t id);
@@ -75,9 +75,9 @@ bool sim_redis_node_getex(struct sim_redis_node *node, kvt_ns now, kvt_key key, 
 /* EXISTS: the same without touching the key. */
 bool sim_redis_node_exists(struct sim_redis_node *node, kvt_ns now, kvt_key key);
 
-/* SET key to a value of value_b bytes (less than 2^40) that lives until expire_ns (KVT_NEVER: for good).
- * Returns 0; -ENOSPC when there is no room and none can be made (what was there stays, less what was
- * evicted in trying); -ENOMEM when the simulator's own memory is out. */
+/* SET key to a value of value_b bytes (less than 2^40) that lives until expire_ns (KVT_NEVER:
+ * for good). Returns 0; -ENOSPC when there is no room and none can be made (what was there
+ * stays, less what was evicted in trying); -ENOMEM when the simulator's own memory is out. */
 KVT_MUST_CHECK int sim_redis_node_set(struct sim_redis_node *node, kvt_ns now, kvt_key key,
                                       uint64_t value_b, kvt_ns expire_ns);
 
@@ -90,8 +90,8 @@ void sim_redis_node_flush(struct sim_redis_node *node);
 /* Looking. */
 void sim_redis_node_stats(const struct sim_redis_node *node, struct sim_redis_stats *stats);
 
-/* Idle time of a key on the LRU clock, in seconds; false when it is not in the table. An expired key that
- * no command has met yet is still in the table. Changes nothing. */
+/* Idle time of a key on the LRU clock, in seconds; false when it is not in the table. An expired
+ * key that no command has met yet is still in the table. Changes nothing. */
 bool sim_redis_node_idle(const struct sim_redis_node *node, kvt_ns now, kvt_key key,
                          uint32_t *idle_s);
 

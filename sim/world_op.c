@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * world_op.c - the life of a probe, load, store or drop, from the port to its completion; see world_impl.h
- * for the states.
+ * world_op.c - the life of a probe, load, store or drop, from the port to its completion; see
+ * world_impl.h for the states.
  *
- * Redis is asked in the order in which requests reach it: every one travels half a round trip, so that is the
- * order of issue. What it answers is what its nodes hold at that time; that it may first have to work off
- * other commands delays the answer, but does not change it.
+ * Redis is asked in the order in which requests reach it: every one travels half a round trip,
+ * so that is the order of issue. What it answers is what its nodes hold at that time; that it
+ * may first have to work off other commands delays the answer, but does not change it.
  */
 #include "world_impl.h"
 

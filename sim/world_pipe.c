@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * world_pipe.c - the stages of a transfer: what they take up, and when the last piece leaves the last one.
+ * world_pipe.c - the stages of a transfer: what they take up, and when the last piece leaves the
+ * last one.
  *
- * The formula, and why, is in world.h. Here each stage is written down once, in the order in which a piece
- * passes, for each tier and direction. A stage of servers (command, copy, codec) knows its end at once, since
- * its queue is first come first served; a stage of links learns it when its flows end.
+ * The formula, and why, is in world.h. Here each stage is written down once, in the order in
+ * which a piece passes, for each tier and direction. A stage of servers (command, copy, codec)
+ * knows its end at once, since its queue is first come first served; a stage of links learns it
+ * when its flows end.
  *
- * All pieces of an operation enter a station at once, as one job: what the station makes of that is exact for
- * the operation alone, and serves operations that overlap in turn rather than piece by piece.
+ * All pieces of an operation enter a station at once, as one job: what the station makes of that
+ * is exact for the operation alone, and serves operations that overlap in turn rather than piece
+ * by piece.
  */
 #include "world_impl.h"
 

@@ -2,8 +2,8 @@
  *
  * world_stats.c - looking at the simulated world: how busy each part of the cluster was.
  *
- * Utilisation is reported for every part, because a part near saturation is where a model is most wrong: a
- * small error in its capacity becomes a large one in waiting time.
+ * Utilisation is reported for every part, because a part near saturation is where a model is
+ * most wrong: a small error in its capacity becomes a large one in waiting time.
  */
 #include "world_impl.h"
 

@@ -2,8 +2,8 @@
  *
  * bench.h - what the benchmarks share: two clocks, and a heap that costs nothing beside malloc.
  *
- * Processor time for what runs in one thread of this program, so that other work on the machine disturbs least; wall time
- * for whole processes.
+ * Processor time for what runs in one thread of this program, so that other work on the machine
+ * disturbs least; wall time for whole processes.
  */
 #ifndef BENCH_H
 #define BENCH_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_codec.c - codec chains on synthetic KV: ratio, rates of one thread, and how far two threads get.
+ * bench_codec.c - codec chains on synthetic KV: ratio, rates of one thread, and how far two
+ * threads get.
  *
- * Two threads should do 1.8 times the work of one. What they can do on this machine at this moment is measured just before
- * by arithmetic that needs no memory: "machine_scaling". Below 1.9 other work is using the processors, and the
- * chains' scaling says little: "busy".
+ * Two threads should do 1.8 times the work of one. What they can do on this machine at this
+ * moment is measured just before by arithmetic that needs no memory: "machine_scaling". Below
+ * 1.9 other work is using the processors, and the chains' scaling says little: "busy".
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_disk.c - what the disk tier costs beside plain files: rates of write and read by value size, with and
- * without fdatasync and O_DIRECT, each beside open, write, (fdatasync,) close and open, read, close of
- * the same bytes in the same folder.
+ * bench_disk.c - what the disk tier costs beside plain files: rates of write and read by value
+ * size, with and without fdatasync and O_DIRECT, each beside open, write, (fdatasync,) close and
+ * open, read, close of the same bytes in the same folder.
  *
- * Both take turns, round by round, and each keeps its best round: other work on the machine hits both. Reads without
- * O_DIRECT come from the page cache, so they show the tier's own cost and not the disk's. The folder is in TMPDIR.
+ * Both take turns, round by round, and each keeps its best round: other work on the machine hits
+ * both. Reads without O_DIRECT come from the page cache, so they show the tier's own cost and
+ * not the disk's. The folder is in TMPDIR.
  */
 #include <fcntl.h>
 #include <stdio.h>

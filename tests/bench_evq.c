@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_evq.c - the event queue under the hold model (Jones, CACM 29 (4), 1986): n events are pending, each of which
- * pushes its successor when it is called, an exponentially distributed time later.
+ * bench_evq.c - the event queue under the hold model (Jones, CACM 29 (4), 1986): n events are
+ * pending, each of which pushes its successor when it is called, an exponentially distributed
+ * time later.
  *
  *   bench_evq [HOLDS]        holds per size and repeat; 2,000,000 unless told
  *
- * Two ways: `run`, where the queue calls the events; and `pop, push`, where the caller takes them out. Increments are
- * drawn beforehand, so that drawing is not what is measured. Processor time, best of nine; the checksum depends on
- * the order of all events.
+ * Two ways: `run`, where the queue calls the events; and `pop, push`, where the caller takes
+ * them out. Increments are drawn beforehand, so that drawing is not what is measured. Processor
+ * time, best of nine; the checksum depends on the order of all events.
  */
 #include "bench.h"
 

@@ -4,16 +4,18 @@
  *
  *   bench_kernels [MIB]        bytes of each working set, 128 unless told
  *
- * Each figure is a ratio within one run: the kernel and its yardstick take turns, REPEATS times, and the best of
- * each counts, so that what disturbs the machine disturbs both. Yardsticks, over the same bytes:
+ * Each figure is a ratio within one run: the kernel and its yardstick take turns, REPEATS times,
+ * and the best of each counts, so that what disturbs the machine disturbs both. Yardsticks, over
+ * the same bytes:
  *
  *      gather, scatter   memcpy from one buffer to another, in one call
  *      cast              the same, of half the bytes that the cast reads and writes together: memcpy reads and
  *                        writes alike, so both move the same number of bytes through memory
  *      checksum          the sum of all words, fetched ahead as there: what reading costs
  *
- * Pages are drawn without order. Processor time of one thread. From about 192 MiB on glibc's memcpy writes past the caches,
- * which nearly doubles it; gather and scatter do so from 32 MiB on, the casts never.
+ * Pages are drawn without order. Processor time of one thread. From about 192 MiB on glibc's
+ * memcpy writes past the caches, which nearly doubles it; gather and scatter do so from 32 MiB
+ * on, the casts never.
  */
 #include "bench.h"
 

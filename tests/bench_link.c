@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_link.c - flows that start and end per second, at a steady number of flows under way: each flow that ends
- * starts the next one. Every one crosses three links, so most of them are tied together.
+ * bench_link.c - flows that start and end per second, at a steady number of flows under way:
+ * each flow that ends starts the next one. Every one crosses three links, so most of them are
+ * tied together.
  *
  *   bench_link [ENDS]        flows per case; 200,000 unless told
  *
- * Two shapes: `mesh` takes three links at random out of all; `cluster` takes an engine's NIC, a node's NIC and that
- * node's process, with a cap per connection, as loads from Redis do. Processor time.
+ * Two shapes: `mesh` takes three links at random out of all; `cluster` takes an engine's NIC, a
+ * node's NIC and that node's process, with a cap per connection, as loads from Redis do.
+ * Processor time.
  */
 #include "bench.h"
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_real_world.c - how fast the real world moves blocks: each tier alone, through core's own operations.
+ * bench_real_world.c - how fast the real world moves blocks: each tier alone, through core's own
+ * operations.
  *
- * A GPU of 64 blocks and chains that never fit together: every request brings eight blocks back from the tier below and
- * computes nothing but its tail. Beside each rate stands what one memcpy of the same bytes reaches in the same
- * run, since machines differ. Redis is spawned; redis-benchmark beside our client is tests/bench_redis.sh.
+ * A GPU of 64 blocks and chains that never fit together: every request brings eight blocks back
+ * from the tier below and computes nothing but its tail. Beside each rate stands what one memcpy
+ * of the same bytes reaches in the same run, since machines differ. Redis is spawned;
+ * redis-benchmark beside our client is tests/bench_redis.sh.
  */
 #include "bench.h"
 #include "real_fixture.h"

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_redis_client.c - our Redis client beside redis-benchmark: SET and GET of large values, the same server, sizes,
- * connections and pipeline, one after the other in the same run, several rounds, medians compared.
+ * bench_redis_client.c - our Redis client beside redis-benchmark: SET and GET of large values,
+ * the same server, sizes, connections and pipeline, one after the other in the same run, several
+ * rounds, medians compared.
  *
  *   bench_redis_client [COMMANDS [VALUE_B [ROUNDS]]]         2000, 1 MiB, 5
  *
- * The yardstick is redis-benchmark without a pipeline. With one, its SET of large values falls far behind by
- * itself: it copies all that is still to be written each time the socket takes a part.
+ * The yardstick is redis-benchmark without a pipeline. With one, its SET of large values falls
+ * far behind by itself: it copies all that is still to be written each time the socket takes a
+ * part.
  *
- * Wall time, over a unix socket. What the caller does with a value is not part of it, neither here nor there;
- * the last column adds what a cache does: one copy of each value into memory of its own.
+ * Wall time, over a unix socket. What the caller does with a value is not part of it, neither
+ * here nor there; the last column adds what a cache does: one copy of each value into memory of
+ * its own.
  */
 #include "bench.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * bench_world.c - what an operation costs in the simulated world, without a core: CPU time and events per store, load
- * and probe for each tier, and per interrupted step, in a cluster of 4 engines and N Redis nodes.
+ * bench_world.c - what an operation costs in the simulated world, without a core: CPU time and
+ * events per store, load and probe for each tier, and per interrupted step, in a cluster of 4
+ * engines and N Redis nodes.
  *
  *   bench_world [OPERATIONS]       per line; 20,000 unless told
  *
- * As in a replayed conversation: 24 blocks of 512 tokens an operation, at a rate that keeps the Redis processes busy
- * 60 % of the time (one node: one operation every 3.5 s; ten: every 0.35 s, with up to ten flows each).
+ * As in a replayed conversation: 24 blocks of 512 tokens an operation, at a rate that keeps the
+ * Redis processes busy 60 % of the time (one node: one operation every 3.5 s; ten: every 0.35 s,
+ * with up to ten flows each).
  */
 #include "bench.h"
 

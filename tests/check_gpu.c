@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * check_gpu.c - kernels and device on hardware: `make check-gpu`. Without a GPU it says "skipped: no GPU" and passes.
+ * check_gpu.c - kernels and device on hardware: `make check-gpu`. Without a GPU it says
+ * "skipped: no GPU" and passes.
  *
- * First the bytes: every kernel on random shapes against its twin, and the device's calls, from one thread
- * and from several. Then the rates, best of nine by wall clock, which are printed and not judged: kernels in bytes read and
- * written per second, copies in bytes moved. Nothing forks here: a GPU's context does not survive it.
+ * First the bytes: every kernel on random shapes against its twin, and the device's calls, from
+ * one thread and from several. Then the rates, best of nine by wall clock, which are printed and
+ * not judged: kernels in bytes read and written per second, copies in bytes moved. Nothing forks
+ * here: a GPU's context does not survive it.
  */
 #include "bench.h"
 #include "kernels_help.h"
@@ -274,8 +276,8 @@ static void rate(struct bench *k, const char *name, void (*way)(struct bench *k)
     printf("%-24s %8.1f GB/s\n", name, moved_b / best_s / 1e9);
 }
 
-/* 512 MiB in one part of shuffled pages, a layer of the per-GPU shape of a 70B model at tp 8 among them: rows of
- * 256 bytes. */
+/* 512 MiB in one part of shuffled pages, a layer of the per-GPU shape of a 70B model at tp 8
+ * among them: rows of 256 bytes. */
 START_TEST(rates_are_printed)
 {
     enum { PAGES = 1024 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * codec_help.h - what the tests of codecs and values share: KV to code, and memory that ends where it says.
+ * codec_help.h - what the tests of codecs and values share: KV to code, and memory that ends
+ * where it says.
  */
 #ifndef CODEC_HELP_H
 #define CODEC_HELP_H

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cuda_on_cpu.h - runs the text of kernels/kernels_device.h and kernels_launch.h as C, so that a sanitizer can
- * look at what a GPU would execute.
+ * cuda_on_cpu.h - runs the text of kernels/kernels_device.h and kernels_launch.h as C, so that a
+ * sanitizer can look at what a GPU would execute.
  *
- * A launch starts one POSIX thread per thread of a block. The blocks are run one after another, as their order must
- * not matter; within a block the threads run at once, K_BARRIER holds them until all have come, and shared memory is
- * one static variable per kernel: what one thread writes and another reads without a barrier between
- * is a data race here as it is there, and TSan says so. Kernels that the hardware's rules forbid are
- * found too: a barrier that some threads of a block do not reach, or reach at another line, ends the launch with an error.
+ * A launch starts one POSIX thread per thread of a block. The blocks are run one after another,
+ * as their order must not matter; within a block the threads run at once, K_BARRIER holds them
+ * until all have come, and shared memory is one static variable per kernel: what one thread
+ * writes and another reads without a barrier between is a data race here as it is there, and
+ * TSan says so. Kernels that the hardware's rules forbid are found too: a barrier that some
+ * threads of a block do not reach, or reach at another line, ends the launch with an error.
  *
- * `cuda_on_cpu` shrinks grids, so that kernels have to stride, and blocks, so that a launch is cheap.
- * Include in one place per program; it defines the functions of cuda.h.
+ * `cuda_on_cpu` shrinks grids, so that kernels have to stride, and blocks, so that a launch is
+ * cheap. Include in one place per program; it defines the functions of cuda.h.
  */
 #ifndef CUDA_ON_CPU_H
 #define CUDA_ON_CPU_H
@@ -58,8 +59,8 @@ typedef struct {
 #define K_BARRIER() cuda_on_cpu_barrier(__LINE__)
 #define K_ADD(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 
-/* Launches run at once, or go where CUDA_ON_CPU_LAUNCH leads them: (entry, args, bytes of args, grid_x, grid_y,
- * block, stream) -> int. */
+/* Launches run at once, or go where CUDA_ON_CPU_LAUNCH leads them: (entry, args, bytes of args,
+ * grid_x, grid_y, block, stream) -> int. */
 #ifndef CUDA_ON_CPU_LAUNCH
 #define CUDA_ON_CPU_LAUNCH(entry, args, args_b, grid_x, grid_y, block, stream)                     \
     ((void)(args_b), (void)(stream), cuda_on_cpu_run(entry, args, grid_x, grid_y, block))
@@ -115,8 +116,8 @@ static void cuda_on_cpu_barrier(int line)
     pthread_mutex_unlock(&cuda_on_cpu.lock);
 }
 
-/* The end of the kernel, for one block: the last to come opens the next block. No barrier of the kernel's: who waits
- * at one of those now does so in vain. */
+/* The end of the kernel, for one block: the last to come opens the next block. No barrier of the
+ * kernel's: who waits at one of those now does so in vain. */
 static void cuda_on_cpu_leave(void)
 {
     pthread_mutex_lock(&cuda_on_cpu.lock);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * disk_fixture.h - what the disk tier's tests share: a folder of their own, values that prove that they are
- * whole, and a look at the folder that does not go through the tier.
+ * disk_fixture.h - what the disk tier's tests share: a folder of their own, values that prove
+ * that they are whole, and a look at the folder that does not go through the tier.
  *
- * A value is its length (8 bytes), a version (8 bytes) and words that follow from both and from the name: a
- * torn, mixed or foreign one is found by value_check.
+ * A value is its length (8 bytes), a version (8 bytes) and words that follow from both and from
+ * the name: a torn, mixed or foreign one is found by value_check.
  */
 #ifndef DISK_FIXTURE_H
 #define DISK_FIXTURE_H

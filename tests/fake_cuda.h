@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * fake_cuda.h - as much of CUDA's runtime as backend/device_cuda.c uses, made of main memory, so that its order of
- * copies, kernels and events can be tested without a GPU. Included through BE_CUDA_RUNTIME.
+ * fake_cuda.h - as much of CUDA's runtime as backend/device_cuda.c uses, made of main memory, so
+ * that its order of copies, kernels and events can be tested without a GPU. Included through
+ * BE_CUDA_RUNTIME.
  *
- * A stream is lazy: work put on it is kept, and done only when someone waits for it, as late as the runtime's rules
- * allow; or it is eager (fake.eager) and does it at once. Who forgets to wait, or lets two streams share a buffer
- * without an event between, finds wrong bytes. What the rules promise early is early: pageable memory is read when a
- * copy from it is put on a stream, and a copy to pageable memory is done when the call returns. Kernels run on
- * cuda_on_cpu.h.
+ * A stream is lazy: work put on it is kept, and done only when someone waits for it, as late as
+ * the runtime's rules allow; or it is eager (fake.eager) and does it at once. Who forgets to
+ * wait, or lets two streams share a buffer without an event between, finds wrong bytes. What the
+ * rules promise early is early: pageable memory is read when a copy from it is put on a stream,
+ * and a copy to pageable memory is done when the call returns. Kernels run on cuda_on_cpu.h.
  *
- * "Devices" are two, and memory knows whose it is: copies beyond its end or between devices, and launches on
- * another device's stream abort. fake.fail_at makes the n-th call of the runtime fail.
+ * "Devices" are two, and memory knows whose it is: copies beyond its end or between devices, and
+ * launches on another device's stream abort. fake.fail_at makes the n-th call of the runtime
+ * fail.
  */
 #ifndef FAKE_CUDA_H
 #define FAKE_CUDA_H

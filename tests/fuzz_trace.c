@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * fuzz_trace.c - any bytes as a trace: refused with one line, or read as requests that keep the contract.
+ * fuzz_trace.c - any bytes as a trace: refused with one line, or read as requests that keep the
+ * contract.
  *
- * The format is found out, as for a user; what opens is read twice, cut to the trace's own blocks and to
- * small ones. Required of each request: at least one token, arrivals and ids that do not go back, no more keys
- * than blocks, and the same requests on the second pass.
+ * The format is found out, as for a user; what opens is read twice, cut to the trace's own
+ * blocks and to small ones. Required of each request: at least one token, arrivals and ids that
+ * do not go back, no more keys than blocks, and the same requests on the second pass.
  */
 #include "workload/workload.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * fuzz_value.c - stored values are not trusted: heads, meta values, and coded bytes of any chain and shape.
+ * fuzz_value.c - stored values are not trusted: heads, meta values, and coded bytes of any chain
+ * and shape.
  *
- * The first byte picks one of three readers and, for values, whether the checksum is put right first (a fuzzer would
- * never guess it). Room is exactly what the reader may use, so that a sanitizer sees more. What is read as good
- * must be what the reader asked for.
+ * The first byte picks one of three readers and, for values, whether the checksum is put right
+ * first (a fuzzer would never guess it). Room is exactly what the reader may use, so that a
+ * sanitizer sees more. What is read as good must be what the reader asked for.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * kernels_help.h - random pools and parts, and where an element lies by the drawing of kernels.h, without its code.
+ * kernels_help.h - random pools and parts, and where an element lies by the drawing of
+ * kernels.h, without its code.
  */
 #ifndef KERNELS_HELP_H
 #define KERNELS_HELP_H

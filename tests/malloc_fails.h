@@ -2,8 +2,9 @@
  *
  * malloc_fails.h - malloc, calloc and realloc that fail on demand, libraries' calls included.
  *
- * For code that allocates through libraries (libcyaml, jansson, GSL) and so cannot be handed an allocator. While
- * `armed`, `left` more requests are served and all later ones refused. Replaces the program's allocator, so it is left out
+ * For code that allocates through libraries (libcyaml, jansson, GSL) and so cannot be handed an
+ * allocator. While `armed`, `left` more requests are served and all later ones refused. Replaces
+ * the program's allocator, so it is left out
  * (OWN_ALLOCATOR 0) where a sanitizer brings its own, and outside glibc.
  */
 #ifndef MALLOC_FAILS_H

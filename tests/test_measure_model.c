@@ -201,7 +201,7 @@ static void add(struct calibrate *c, const struct calibrate_model *model, enum b
 static const struct calibrate_model truth = {
     .h2d_bps = 6e9,
     .d2h_bps = 4e9,
-    .copy_latency_ns = 120000,
+    .copy_latency_ns = 120000, /* as long as a large piece's copy, or noise of 2 % would hide it */
     .engine_nic_bps = 2.4e9,
     .rtt_ns = 40000,
     .connection_bps = INFINITY,
