@@ -79,6 +79,9 @@ struct kvt_evict_ops {
     /* state is state_b zeroed bytes. 0, or -ENOMEM with nothing to release. */
     int (*init)(void *state, const struct kvt_evict_config *config);
     void (*release)(void *state); /* (optional) */
+    /* (optional) Room for what is kept outside rows (heaps, ghosts) of up to that many residents; the
+     * owner calls it, by kvt_evict_reserve, before it has so many. 0, or -ENOMEM (unchanged). */
+    int (*reserve)(void *state, uint64_t residents);
     /* (optional) `item` was looked up and is not here. An insert of it may follow at once, after
      * others, or never. */
     void (*miss)(void *state, const struct kvt_evict_item *item);
@@ -120,6 +123,16 @@ KVT_MUST_CHECK int kvt_evict_init(struct kvt_evict *e, const struct kvt_evict_op
                                   const struct kvt_evict_config *config);
 void kvt_evict_release(struct kvt_evict *e); /* a zeroed one is fine */
 size_t kvt_evict_memory_b(const struct kvt_evict *e);
+
+/* Before the owner lets the policy hold `residents` slots: makes room for what the policy keeps of
+ * them outside rows, now and of as many that have left. Cheap when there is room. 0 or -ENOMEM. */
+KVT_MUST_CHECK static inline int kvt_evict_reserve(struct kvt_evict *e, uint64_t residents)
+{
+    return e->ops->reserve ? e->ops->reserve(e->state, residents) : 0;
+}
+
+/* For check: writes which part of a policy is wrong, as a sentence; returns false. */
+bool kvt_evict_wrong(const char *part, char *why, size_t size);
 
 /* ---- Rows ------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * queue.h - residents in line: a doubly linked list over rows.
+ *
+ *      oldest <-> ... <-> newest          leaves at the oldest end, joins at the newest
+ *
+ * A row that is in line begins with its two links; they are slots, 8 bytes together. A row belongs
+ * to one queue at a time. Whoever is parked is in no queue and says so in its first link, so that
+ * parking takes no memory of its own.
+ *
+ * row_b is the size of the policy's row and known where this is compiled, hence functions in a
+ * header: finding a row then takes a shift, a mask and one load.
+ */
+#ifndef KVT_QUEUE_H
+#define KVT_QUEUE_H
+
+#include "evict.h"
+
+/* First in the row. */
+struct kvt_queue_link {
+    uint32_t newer, older; /* KVT_NONE at the ends; newer is KVT_QUEUE_OUT while in no queue */
+};
+
+#define KVT_QUEUE_OUT (KVT_NONE - 1)
+
+struct kvt_queue {
+    uint32_t newest, oldest; /* KVT_NONE when empty */
+    uint32_t length;
+};
+
+static inline struct kvt_queue_link *kvt_queue_at(const struct kvt_pool *rows, size_t row_b,
+                                                  uint32_t slot)
+{
+    return (struct kvt_queue_link *)kvt_pool_at_known(rows, slot, KVT_ROWS_SHIFT, row_b);
+}
+
+static inline void kvt_queue_init(struct kvt_queue *q)
+{
+    q->newest = q->oldest = KVT_NONE;
+    q->length = 0;
+}
+
+static inline void kvt_queue_push(struct kvt_queue *q, const struct kvt_pool *rows, size_t row_b,
+                                  uint32_t slot)
+{
+    *kvt_queue_at(rows, row_b, slot) = (struct kvt_queue_link){KVT_NONE, q->newest};
+    if (q->newest != KVT_NONE)
+        kvt_queue_at(rows, row_b, q->newest)->newer = slot;
+    else
+        q->oldest = slot;
+    q->newest = slot;
+    q->length++;
+}
+
+/* As the next to leave. */
+static inline void kvt_queue_push_oldest(struct kvt_queue *q, const struct kvt_pool *rows,
+                                         size_t row_b, uint32_t slot)
+{
+    *kvt_queue_at(rows, row_b, slot) = (struct kvt_queue_link){q->oldest, KVT_NONE};
+    if (q->oldest != KVT_NONE)
+        kvt_queue_at(rows, row_b, q->oldest)->older = slot;
+    else
+        q->newest = slot;
+    q->oldest = slot;
+    q->length++;
+}
+
+/* slot leaves the line; it is out, until it is pushed again. */
+static inline void kvt_queue_remove(struct kvt_queue *q, const struct kvt_pool *rows, size_t row_b,
+                                    uint32_t slot)
+{
+    struct kvt_queue_link *link = kvt_queue_at(rows, row_b, slot);
+    if (link->newer != KVT_NONE)
+        kvt_queue_at(rows, row_b, link->newer)->older = link->older;
+    else
+        q->newest = link->older;
+    if (link->older != KVT_NONE)
+        kvt_queue_at(rows, row_b, link->older)->newer = link->newer;
+    else
+        q->oldest = link->newer;
+    link->newer = KVT_QUEUE_OUT;
+    q->length--;
+}
+
+static inline bool kvt_queue_is_out(const struct kvt_pool *rows, size_t row_b, uint32_t slot)
+{
+    return kvt_queue_at(rows, row_b, slot)->newer == KVT_QUEUE_OUT;
+}
+
+/* Walks the queue both ways. */
+static inline bool kvt_queue_check(const struct kvt_queue *q, const struct kvt_pool *rows,
+                                   size_t row_b)
+{
+    uint32_t n = 0, newer = KVT_NONE;
+    for (uint32_t at = q->newest; at != KVT_NONE; at = kvt_queue_at(rows, row_b, at)->older) {
+        if (kvt_queue_at(rows, row_b, at)->newer != newer || n++ == q->length)
+            return false;
+        newer = at;
+    }
+    return q->oldest == newer && n == q->length;
+}
+
+#endif
