@@ -53,6 +53,9 @@ KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
                                  const struct catalog *catalog, const struct catalog_gpu *gpu,
                                  char *error);
 
+/* Policies of all tiers, and quotas; after resolve_tiers, which says who manages them. */
+KVT_MUST_CHECK int resolve_evict(struct resolved *r, const struct scenario *s, char *error);
+
 /* Adds a note; silently drops what does not fit. */
 __attribute__((format(printf, 3, 4))) void resolve_add_note(struct resolved *r, const char *path,
                                                             const char *format, ...);

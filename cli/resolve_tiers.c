@@ -263,7 +263,7 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         .memory_b = room_b == UINT64_MAX ? UINT64_MAX : room_b / primaries,
         .overhead_b = tier->stored_b_per_block,
         .samples = (uint32_t)server->samples.number,
-        .evicts = wanted->server_evicts,
+        .evicts = wanted->server_evicts && wanted->manager == KVT_MANAGED_BY_SERVER,
         .timeout_ns = wanted->timeout_ns,
     };
     double per_node = fmin(fmin(node->nic_bps.number, server->process_bps.number),
@@ -274,7 +274,7 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         slowest(tier->stored_b_per_token * 1e9 / wire_bps, ingest_ns_per_token(r, KVT_REDIS));
     /* The simulated server evicts by itself, and core's directory of it is a hint. In the null
      * world there is no server: core keeps the tier as its own. */
-    if (s->world != WORLD_NULL) {
+    if (s->world != WORLD_NULL && wanted->manager == KVT_MANAGED_BY_SERVER) {
         tier->manager = KVT_MANAGED_BY_SERVER;
         tier->capacity_b = tier->capacity_blocks = UINT64_MAX;
     }

@@ -75,15 +75,20 @@ struct scenario_tier {
     struct units_capacity capacity;
     kvt_ns ttl_ns; /* KVT_NEVER: none */
     bool ttl_refresh;
-    uint64_t evict;    /* 0: lru */
-    uint64_t write;    /* enum scenario_write */
-    const char *codec; /* comma separated: "fp16,zlib-3"; "none" */
+    uint64_t evict; /* index into kvt_evict_all */
+    bool prefix_closed;
+    uint64_t evict_warm_up;                           /* 1: main */
+    double evict_small, evict_ghost, evict_protected; /* 0: as the policy has it */
+    uint64_t evict_threshold;                         /* likewise */
+    uint64_t write;                                   /* enum scenario_write */
+    const char *codec;                                /* comma separated: "fp16,zlib-3"; "none" */
     uint64_t codec_cores;
     bool probe;
     uint64_t touch;     /* enum kvt_touch_order; gpu only */
     const char *node;   /* redis: catalogue name of a node type */
     const char *server; /* redis: catalogue name of the server software */
     uint64_t nodes, replicas, connections;
+    uint64_t manager;   /* redis: enum kvt_manager */
     bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
     kvt_ns timeout_ns;  /* redis: per operation; KVT_NEVER: none */
     const char *device; /* disk: catalogue name */
@@ -107,6 +112,7 @@ struct scenario_cache {
     bool single_flight, partial_blocks, recompute_last_token;
     const char *model_epoch;
     uint64_t history_blocks; /* UINT64_MAX: all */
+    const char *quotas;      /* comma separated shares, by tenant; "none" */
     struct scenario_tier tiers[KVT_TIERS];
 };
 
@@ -119,7 +125,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 40 };
+enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 56 };
 
 struct scenario {
     char *path; /* owned */

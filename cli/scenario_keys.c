@@ -36,7 +36,9 @@ static const char *const formats[] = {"auto",  "mooncake", "qwen",   "prompts",
 static const char *const routers[] = {"round-robin", "least-loaded", "hash-affinity",
                                       "prefix-aware", NULL};
 static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
-static const char *const evictions[] = {"lru", NULL};
+static const char *evictions[32]; /* names of kvt_evict_all */
+static const char *const warm_ups[] = {"small", "main", NULL};
+static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
 static const char *const writes[] = {"through", "none", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
@@ -164,6 +166,8 @@ static const struct scenario_key plain_keys[] = {
     {.path = "cache.history", .type = KEY_COUNT, .fallback = "all",
      .offset = AT(cache.history_blocks), .most = u53, .word = "all", .word_value = UINT64_MAX,
      .help = "forgotten blocks remembered, to tell evicted from cold"},
+    {.path = "cache.quotas", .type = KEY_TEXT, .fallback = "none", .offset = AT(cache.quotas),
+     .help = "share of each tier that tenant 0, 1, ... keeps under pressure, such as 60%,40%"},
     {.path = "faults", .type = KEY_LATER, .help = "what breaks, and when"},
     {.path = "slo", .type = KEY_LATER, .help = "latency that must be met"},
     {.path = "prices", .type = KEY_LATER, .help = "what the hardware costs"},
@@ -180,6 +184,24 @@ static const struct scenario_key tier_keys[] = {
      .kinds = EACH, .help = "a hit starts the life anew"},
     {.path = "evict", .type = KEY_CHOICE, .fallback = "lru", .offset = TIER_AT(evict),
      .kinds = EACH, .names = evictions, .help = "which block leaves when room is short"},
+    {.path = "prefix_closed", .type = KEY_BOOL, .fallback = "false",
+     .offset = TIER_AT(prefix_closed), .kinds = EACH,
+     .help = "leaves first: no block leaves before those that follow it"},
+    {.path = "evict_small", .type = KEY_RATIO, .fallback = "auto", .offset = TIER_AT(evict_small),
+     .least = 1e-6, .most = 1, .word = "auto", .kinds = EACH,
+     .help = "s3-fifo: small queue; w-tinylfu: window; share of the room"},
+    {.path = "evict_ghost", .type = KEY_RATIO, .fallback = "auto", .offset = TIER_AT(evict_ghost),
+     .least = 1e-6, .most = 100, .word = "auto", .kinds = EACH,
+     .help = "s3-fifo: ghosts remembered; share of the room"},
+    {.path = "evict_protected", .type = KEY_RATIO, .fallback = "auto",
+     .offset = TIER_AT(evict_protected), .least = 1e-6, .most = 1, .word = "auto", .kinds = EACH,
+     .help = "w-tinylfu: protected share of the main space"},
+    {.path = "evict_threshold", .type = KEY_COUNT, .fallback = "auto",
+     .offset = TIER_AT(evict_threshold), .least = 1, .most = 255, .word = "auto", .kinds = EACH,
+     .help = "s3-fifo: uses that lead from the small queue to the main one"},
+    {.path = "evict_warm_up", .type = KEY_CHOICE, .fallback = "small",
+     .offset = TIER_AT(evict_warm_up), .names = warm_ups, .kinds = EACH,
+     .help = "s3-fifo: main: until the first eviction, what the small queue has no room for"},
     {.path = "touch", .type = KEY_CHOICE, .fallback = "leaf", .offset = TIER_AT(touch),
      .kinds = GPU, .names = touches, .help = "which end of a prompt is touched first"},
     {.path = "write", .type = KEY_CHOICE, .fallback = "through", .offset = TIER_AT(write),
@@ -200,6 +222,9 @@ static const struct scenario_key tier_keys[] = {
      .kinds = REDIS, .help = "1: half of the nodes hold copies, which halves the room"},
     {.path = "connections", .type = KEY_COUNT, .fallback = "8", .offset = TIER_AT(connections),
      .least = 1, .most = 1024, .kinds = REDIS, .help = "from one engine to one node"},
+    {.path = "manager", .type = KEY_CHOICE, .fallback = "server", .offset = TIER_AT(manager),
+     .kinds = REDIS, .names = managers,
+     .help = "who decides what leaves: the server (lru), or core, by deleting"},
     {.path = "server_evicts", .type = KEY_BOOL, .fallback = "true",
      .offset = TIER_AT(server_evicts), .kinds = REDIS,
      .help = "allkeys-lru; false: a full node refuses"},
@@ -224,7 +249,6 @@ static const struct scenario_key tier_keys[] = {
      .kinds = DISK, .help = "real world: past the page cache, where the file system can"},
     {.path = "keep", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(keep), .kinds = DISK,
      .help = "real world: files stay when the run is over"},
-    {.path = "prefix_closed", .type = KEY_LATER, .kinds = EACH, .help = "evict leaves first"},
 };
 
 /* clang-format on */
@@ -272,6 +296,8 @@ const struct scenario_key *scenario_keys(size_t *n)
 
 const struct scenario_key *scenario_tier_keys(size_t *n)
 {
+    for (size_t i = 0; !evictions[i] && kvt_evict_all[i]; i++)
+        evictions[i] = kvt_evict_all[i]->name;
     *n = sizeof tier_keys / sizeof tier_keys[0];
     return tier_keys;
 }

@@ -61,7 +61,7 @@ static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i
         const uint32_t place = kvt_room_place(&core->room, below_gpu[t], q->engine);
         if (place == KVT_NONE)
             continue;
-        const uint32_t copy = kvt_copy_find(&core->room, block, place, core->now);
+        const uint32_t copy = kvt_copy_find(&core->room, block, place);
         if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
             continue;
         if (core->room.places[place].up)
@@ -77,7 +77,7 @@ static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i
 /* A GPU copy that the request may use: READY, or being filled when it is willing to wait. */
 static uint32_t look_gpu(struct kvt_core *core, const struct req *q, uint32_t i)
 {
-    const uint32_t copy = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+    const uint32_t copy = kvt_copy_find(&core->room, q->blocks[i], q->engine);
     if (copy == KVT_NONE || copy_at(core, copy)->state == KVT_COPY_READY)
         return copy;
     return core->config.single_flight ? copy : KVT_NONE;
@@ -181,7 +181,7 @@ bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint
     const uint64_t capacity = place->config->capacity_blocks;
     while (kvt_pager_free(&place->pager) < pages ||
            (capacity != UINT64_MAX && capacity - place->copies < blocks))
-        if (!kvt_place_evict(&core->room, engine, core->now))
+        if (!kvt_place_evict(&core->room, engine))
             return false;
     return true;
 }
@@ -208,11 +208,17 @@ static struct need count_need(const struct kvt_core *core, const struct req *q)
 /* Takes what count_need counted. False when it cannot be had: then nothing is held. */
 static bool take_memory(struct kvt_core *core, struct req *q, const struct need *need)
 {
-    if (kvt_pool_reserve(&core->room.copies, q->n_held))
+    if (kvt_room_reserve(&core->room, q->n_held))
         return false;
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)
             kvt_copy_use(&core->room, q->copies[i]);
+    for (uint32_t i = 0; i < q->n_held; i++) {
+        if (q->copies[i] != KVT_NONE)
+            continue;
+        const struct kvt_use use = use_of(q, i);
+        kvt_order_miss(&core->room, q->engine, q->blocks[i], q->tenant, &use);
+    }
     const bool made = kvt_make_room(core, q->engine, need->blocks, need->pages);
     assert(made); /* the caller counted */
     (void)made;
@@ -220,10 +226,9 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
     for (uint32_t i = 0; i < q->n_held; i++) {
         if (q->copies[i] != KVT_NONE)
             continue;
-        const bool taken =
-            kvt_copy_peek(&core->room, q->blocks[i], q->engine, core->now) != KVT_NONE;
+        const bool taken = kvt_copy_peek(&core->room, q->blocks[i], q->engine) != KVT_NONE;
         q->copies[i] = kvt_copy_new(&core->room, q->blocks[i], q->engine,
-                                    taken ? KVT_COPY_PRIVATE : KVT_COPY_FILLING, NULL);
+                                    taken ? KVT_COPY_PRIVATE : KVT_COPY_FILLING, q->tenant, NULL);
         assert(q->copies[i] != KVT_NONE);
     }
     bool got = kvt_pager_take(pager, core->config.pages_per_request, &q->fixed);
@@ -251,8 +256,9 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
             (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i)))
             kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
         else if (c->state == KVT_COPY_READY)
-            kvt_copy_refresh(&core->room, q->copies[i], core->now);
-        kvt_copy_unuse(&core->room, q->copies[i]);
+            kvt_copy_refresh(&core->room, q->copies[i]);
+        const struct kvt_use use = use_of(q, i);
+        kvt_copy_used(&core->room, q->copies[i], &use);
         q->copies[i] = KVT_NONE;
     }
     if (q->tail.n)

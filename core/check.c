@@ -56,20 +56,7 @@ static const char *check_block(const struct kvt_core *core, uint32_t number, str
 static const char *check_place(const struct kvt_core *core, uint32_t p, struct census *sum)
 {
     const struct kvt_place *place = &core->room.places[p];
-    uint64_t n = 0;
-    uint32_t newer = KVT_NONE;
-    for (uint32_t copy = place->newest; copy != KVT_NONE; copy = copy_at(core, copy)->older) {
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->newer != newer || c->place != p)
-            return "(L2) an LRU list is broken";
-        if (c->state != KVT_COPY_READY || c->users)
-            return "(L2) a copy on the LRU list is in use or not ready";
-        newer = copy;
-        n++;
-    }
-    if (place->oldest != newer)
-        return "(L2) an LRU list does not end at its oldest";
-    sum->unused += n;
+    sum->unused += place->cached;
     sum->copies += place->held_blocks;
     if (place->held_b != place->held_blocks * core->room.stored_b[place->tier])
         return "(C6) held bytes are not held blocks times their size";
@@ -77,11 +64,49 @@ static const char *check_place(const struct kvt_core *core, uint32_t p, struct c
     if (place->tier != KVT_GPU && c->manager == KVT_MANAGED_BY_CORE &&
         (place->held_blocks > c->capacity_blocks || place->held_b > c->capacity_b))
         return "(C6) a place holds more than its capacity";
-    if (place->cached != n)
-        return "(L2) an LRU list is miscounted";
     if (place->tier == KVT_GPU && c->capacity_blocks < place->copies)
         return "(C6) a gpu holds more blocks than its capacity";
     return NULL;
+}
+
+/* (O1) to (O3), as far as they can be seen without scratch memory. */
+static const char *check_order(const struct kvt_core *core, char *text, size_t size)
+{
+    uint64_t children = 0, listed = 0, known = 0;
+    for (uint32_t i = 0; i < core->room.copies.fresh; i++) {
+        const struct kvt_copy *c = copy_at(core, i);
+        if (c->state != KVT_COPY_READY && c->state != KVT_COPY_FILLING)
+            continue;
+        const struct kvt_place *place = &core->room.places[c->place];
+        listed++;
+        children += c->children;
+        known += c->known;
+        if (c->known && c->state != KVT_COPY_READY)
+            return "(O1) a policy knows a copy that is not ready";
+        if (!c->known && c->state == KVT_COPY_READY && !c->users && place->ordered)
+            return "(O1) an unused copy is unknown to its place's policy";
+        if (c->parked && !c->users && !(place->closed && c->children))
+            return "(O2) a copy is parked for no reason";
+        if (c->children && !place->closed)
+            return "(O3) children are counted where nobody asks";
+    }
+    if (children > listed)
+        return "(O3) there are more children than copies";
+    uint64_t in_parts = 0, held = 0, quota_held = 0;
+    for (uint32_t p = 0; p < core->room.n_places; p++) {
+        const struct kvt_place *place = &core->room.places[p];
+        held += place->held_blocks;
+        for (uint32_t i = 0; i < place->n_parts; i++) {
+            const struct kvt_evict *e = &place->parts[i].evict;
+            if (e->ops->check && !e->ops->check(e->state, text, size))
+                return text;
+            in_parts += place->parts[i].known;
+            quota_held += place->parts[i].held_blocks;
+        }
+    }
+    if (core->room.n_quotas && quota_held != held)
+        return "tenants' blocks do not add up to those held";
+    return in_parts == known ? NULL : "(O1) policies and copies disagree about who is known";
 }
 
 /* (C4): pages in copies are those of copies that some request or list knows; the pager counts
@@ -148,6 +173,7 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
 {
     struct census blocks = {0}, places = {0};
     uint64_t live = 0;
+    char order[128];
     const char *text = check_requests(core);
     for (uint32_t i = 0; !text && i < kvt_blocks_end(&core->blocks); i++) {
         if (!kvt_block_live(&core->blocks, i))
@@ -165,6 +191,8 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
         text = "(L1) copies listed by blocks and held by places disagree";
     if (!text && blocks.unused != places.unused)
         text = "(L2) unused copies and LRU lists disagree";
+    if (!text)
+        text = check_order(core, order, sizeof order);
     if (!text)
         text = check_pages(core);
     return text ? complain(why, size, text) : true;

@@ -45,7 +45,22 @@ static const char *check_tier(const struct kvt_tier_config *tier)
         return "predicted load times must not be negative";
     if (!tier->ttl_ns)
         return "a TTL must be longer than nothing";
+    if (tier->evict && tier->evict->needs_ttl && tier->ttl_ns == KVT_NEVER)
+        return "this eviction policy goes by the TTL, and the tier has none";
     return NULL;
+}
+
+static const char *check_quotas(const struct kvt_core_config *c)
+{
+    double sum = 0;
+    if (c->n_quotas > KVT_QUOTAS_MOST)
+        return "there can be at most 64 quotas";
+    for (uint32_t i = 0; i < c->n_quotas; i++) {
+        if (!(c->quotas[i] > 0))
+            return "a quota must be positive";
+        sum += c->quotas[i];
+    }
+    return sum > 1 + 1e-9 ? "quotas must not add up to more than the whole" : NULL;
 }
 
 const char *kvt_core_config_check(const struct kvt_core_config *c)
@@ -72,6 +87,12 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
         return "the gpu tier cannot be left out";
     if (c->tiers[KVT_PEER].present)
         return "the peer tier is not supported";
+    if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)
+        return "this eviction policy refuses to evict, and running requests need the gpu tier's "
+               "room";
+    const char *quotas = check_quotas(c);
+    if (quotas)
+        return quotas;
     for (int t = 0; t < KVT_TIERS; t++) {
         const char *why = c->tiers[t].present ? check_tier(&c->tiers[t]) : NULL;
         if (why)

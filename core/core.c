@@ -71,6 +71,8 @@ static int build(struct kvt_core *core)
     kvt_pool_init(&core->requests, alloc, sizeof(struct req), REQUESTS_SHIFT);
     kvt_pool_init(&core->ops, alloc, sizeof(struct op), OPS_SHIFT);
     kvt_slab_init(&core->slab, alloc);
+    for (int t = 0; t < KVT_TIERS; t++)
+        core->future |= core->config.tiers[t].present && core->config.tiers[t].evict->needs_future;
     if (kvt_blocks_init(&core->blocks, alloc, core->config.expected_blocks,
                         core->config.history_blocks) ||
         kvt_room_init(&core->room, &core->config, alloc, &core->blocks, &core->stats))
@@ -123,6 +125,9 @@ struct kvt_core *kvt_core_new(const struct kvt_core_config *config, const struct
     core->self_memory = memory;
     core->self_b = size_b;
     core->config = *config;
+    for (int t = 0; t < KVT_TIERS; t++)
+        if (!core->config.tiers[t].evict)
+            core->config.tiers[t].evict = kvt_evict_named("lru");
     core->port = *port;
     core->alloc = alloc;
     if (build(core)) {
@@ -206,7 +211,7 @@ static void enter(struct kvt_core *core, kvt_ns now)
 {
     assert(now >= core->now); /* (P3) */
     if (now > core->now)
-        core->now = now;
+        core->now = core->room.now = now;
 }
 
 static bool grow_refs(struct kvt_core *core, uint32_t n)
@@ -237,14 +242,20 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
     q->blocks = kvt_slab_take(&core->slab, n_keys);
     q->copies = kvt_slab_take(&core->slab, n_keys);
     q->src = (void *)kvt_slab_take(&core->slab, (n_keys + 3) / 4);
-    if (!q->blocks || !q->copies || !q->src ||
+    const bool future = core->future && in->next_use;
+    if (future)
+        q->next_use = (void *)kvt_slab_take(&core->slab, 2 * n_keys);
+    if (!q->blocks || !q->copies || !q->src || (future && !q->next_use) ||
         kvt_blocks_intern(&core->blocks, in->keys, n_keys, q->blocks)) {
+        kvt_slab_give(&core->slab, (void *)q->next_use, 2 * n_keys);
         kvt_slab_give(&core->slab, q->blocks, n_keys);
         kvt_slab_give(&core->slab, q->copies, n_keys);
         kvt_slab_give(&core->slab, (void *)q->src, (n_keys + 3) / 4);
         kvt_pool_give(&core->requests, r);
         return KVT_NONE;
     }
+    if (future)
+        memcpy(q->next_use, in->next_use, n_keys * sizeof *q->next_use);
     renew(core, q);
     q->id = in->id;
     q->tenant = in->tenant;
@@ -379,7 +390,7 @@ static void lose_pages_in_use(struct kvt_core *core, uint32_t engine)
         const struct op *op = op_at(core, o);
         if (!op->live || op->engine != engine || (op->kind != OP_LOAD && op->kind != OP_STORE))
             continue;
-        const uint32_t n = op->kind == OP_STORE ? op->index[0] : op->n;
+        const uint32_t n = op->kind == OP_STORE ? op->used : op->n;
         for (uint32_t k = 0; k < n; k++)
             kvt_copy_void(&core->room, op->gpu[k],
                           op->kind == OP_STORE ? KVT_FATE_EVICTED : KVT_FATE_NONE);
@@ -401,7 +412,7 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
             kvt_send_back(core, r);
         }
     }
-    while (kvt_place_evict(&core->room, engine, core->now)) {
+    while (kvt_place_evict(&core->room, engine)) {
     }
     lose_pages_in_use(core, engine);
     uint32_t r;

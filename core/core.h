@@ -20,6 +20,7 @@
 #define KVT_CORE_H
 
 #include "alloc.h"
+#include "evict.h"
 #include "port.h"
 
 enum kvt_router_kind {
@@ -48,6 +49,8 @@ enum kvt_touch_order { KVT_TOUCH_HEAD, KVT_TOUCH_LEAF };
  * core keeps a directory of what it stored there, as a hint, and learns by probe what is left. */
 enum kvt_manager { KVT_MANAGED_BY_CORE, KVT_MANAGED_BY_SERVER };
 
+enum { KVT_QUOTAS_MOST = 64 };
+
 struct kvt_tier_config {
     bool present;
 
@@ -58,6 +61,13 @@ struct kvt_tier_config {
     uint64_t capacity_b;
     double stored_b_per_token;   /* after coding */
     uint32_t stored_b_per_block; /* header and key on top */
+
+    /* Who leaves when room is short, where core decides (evict.h; NULL: LRU); capacity, rows and alloc of the
+     * parameters are filled in by core. prefix_closed: blocks leave only after those that follow them
+     * in their chains. */
+    const struct kvt_evict_ops *evict;
+    struct kvt_evict_config evict_config;
+    bool prefix_closed;
 
     kvt_ns ttl_ns;      /* KVT_NEVER: none */
     bool ttl_refresh;   /* a hit starts the TTL anew */
@@ -110,6 +120,12 @@ struct kvt_core_config {
     /* Stores to one tier may hold at most this share of an engine's pages at one time; what is
      * beyond is not stored. 0: no bound. */
     double store_pages_ratio;
+
+    /* Share of every tier that a tenant keeps when others want room, by tenant number; the last one is
+     * for all further tenants together. 0: no quotas, first come first served. What others leave
+     * unused a tenant may use beyond it. */
+    uint32_t n_quotas;
+    double quotas[KVT_QUOTAS_MOST];
 
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER must not (yet) */

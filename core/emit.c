@@ -36,7 +36,9 @@ uint32_t kvt_op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
         op->index = kvt_slab_take(&core->slab, n);
         op->gpu = kvt_slab_take(&core->slab, n);
         op->lower = kvt_slab_take(&core->slab, n);
-        if (!op->index || !op->gpu || !op->lower) {
+        if (core->future)
+            op->next = (void *)kvt_slab_take(&core->slab, 2 * n);
+        if (!op->index || !op->gpu || !op->lower || (core->future && !op->next)) {
             kvt_op_free(core, o);
             return KVT_NONE;
         }
@@ -51,6 +53,7 @@ void kvt_op_free(struct kvt_core *core, uint32_t o)
     kvt_slab_give(&core->slab, op->index, op->n);
     kvt_slab_give(&core->slab, op->gpu, op->n);
     kvt_slab_give(&core->slab, op->lower, op->n);
+    kvt_slab_give(&core->slab, (void *)op->next, 2 * op->n);
     kvt_pool_give(&core->ops, o);
 }
 

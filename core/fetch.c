@@ -74,7 +74,9 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
         core->refs[k] = ref_of(core, q, i);
         tokens += core->refs[k].tokens;
         op->gpu[k] = q->copies[i];
-        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place, core->now);
+        if (op->next)
+            op->next[k] = use_of(q, i).next;
+        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place);
         if (op->lower[k] != KVT_NONE)
             kvt_copy_use(&core->room, op->lower[k]);
         if (op->kind == OP_LOAD)
@@ -177,7 +179,7 @@ static void forget_lower(struct kvt_core *core, uint32_t copy, enum kvt_status s
         return;
     const struct kvt_copy *c = copy_at(core, copy);
     if (c->state == KVT_COPY_READY && !c->users) {
-        const bool past = c->expiry && (core->now >> KVT_TICK_SHIFT) >= c->expiry;
+        const bool past = kvt_copy_past(&core->room, copy);
         kvt_copy_drop(&core->room, copy, past ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
     }
 }
@@ -190,10 +192,12 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
     for (uint32_t k = 0; k < op->n; k++) {
         const bool good = k < done->blocks_ok;
         const uint32_t lower = op->lower[k];
-        if (lower != KVT_NONE) {
-            if (good && op->kind == OP_LOAD)
-                kvt_copy_refresh(&core->room, lower, core->now);
-            kvt_copy_unuse(&core->room, lower);
+        const struct kvt_use use = use_of_op(op, k);
+        if (lower != KVT_NONE && good && op->kind == OP_LOAD) {
+            kvt_copy_refresh(&core->room, lower);
+            kvt_copy_used(&core->room, lower, &use);
+        } else if (lower != KVT_NONE) {
+            kvt_copy_unuse(&core->room, lower, &use);
         }
         if (k == done->blocks_ok)
             forget_lower(core, lower, done->status);
@@ -201,12 +205,12 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
             continue;
         struct kvt_copy *gpu = copy_at(core, op->gpu[k]);
         if (good && gpu->state == KVT_COPY_FILLING)
-            kvt_copy_ready(&core->room, op->gpu[k], core->now);
+            kvt_copy_ready(&core->room, op->gpu[k]);
         else if (good && gpu->state == KVT_COPY_PRIVATE)
-            kvt_copy_publish(&core->room, op->gpu[k], core->now);
+            kvt_copy_publish(&core->room, op->gpu[k]);
         else if (!good && !wanted && gpu->state == KVT_COPY_FILLING)
             kvt_copy_void(&core->room, op->gpu[k], KVT_FATE_NONE);
-        kvt_copy_unuse(&core->room, op->gpu[k]);
+        kvt_copy_unuse(&core->room, op->gpu[k], &use);
     }
 }
 
@@ -223,7 +227,7 @@ static uint32_t fall_back(struct kvt_core *core, uint32_t r, const struct op *op
         return first;
     uint32_t k = good;
     for (; k < op->n && op->index[k] < q->usable; k++) {
-        const uint32_t copy = kvt_copy_find(&core->room, q->blocks[op->index[k]], place, core->now);
+        const uint32_t copy = kvt_copy_find(&core->room, q->blocks[op->index[k]], place);
         if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
             break;
     }
@@ -270,8 +274,7 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
         core->stats.loaded_blocks[op->tier] += good;
     }
     const uint32_t first_bad_lower = good < op->n ? op->lower[good] : KVT_NONE;
-    const bool past = first_bad_lower != KVT_NONE && copy_at(core, first_bad_lower)->expiry &&
-                      (core->now >> KVT_TICK_SHIFT) >= copy_at(core, first_bad_lower)->expiry;
+    const bool past = first_bad_lower != KVT_NONE && kvt_copy_past(&core->room, first_bad_lower);
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
@@ -299,11 +302,13 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
 /* Whoever fills the copy is left to it; the request goes on in pages of its own. */
 static void swap(struct kvt_core *core, struct req *q, uint32_t i)
 {
-    const uint32_t own = kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, NULL);
+    const uint32_t own =
+        kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, q->tenant, NULL);
+    const struct kvt_use use = use_of(q, i);
     assert(own != KVT_NONE);
     if (copy_at(core, q->copies[i])->state == KVT_COPY_PRIVATE)
         kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE); /* of use to nobody else */
-    kvt_copy_unuse(&core->room, q->copies[i]); /* whoever fills it still is a user */
+    kvt_copy_unuse(&core->room, q->copies[i], &use); /* whoever fills it still is a user */
     q->copies[i] = own;
 }
 
@@ -344,7 +349,7 @@ void kvt_fetch_timer(struct kvt_core *core, uint32_t r)
     if (q->state != REQ_GATHERING || !q->ops)
         return;
     const uint64_t n = on_the_way(core, r, false);
-    if (kvt_pool_reserve(&core->room.copies, n) ||
+    if (kvt_room_reserve(&core->room, n) ||
         !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
         return;
     uint32_t first = q->gathered;

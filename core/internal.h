@@ -25,6 +25,7 @@
 #define KVT_INTERNAL_H
 
 #include "contig.h"
+#include "order.h"
 #include "place.h"
 #include "tap.h"
 
@@ -53,6 +54,7 @@ struct req {
     uint32_t *blocks;    /* slab, n_keys */
     uint32_t *copies;    /* slab, n_keys: GPU copy used by this request, while admitted */
     uint8_t *src;        /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
+    uint64_t *next_use;  /* slab, n_keys: next request that looks the block up; NULL: not known */
     uint32_t gathered;   /* blocks [0, gathered) have arrived */
     uint32_t usable;     /* blocks [0, usable) need not be computed, as far as is known */
     uint32_t ops;        /* probes and loads of its own under way */
@@ -79,9 +81,11 @@ struct op {
     bool live; /* false once completed: a second completion is ignored */
     enum kvt_tier_kind tier;
     uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
-    uint32_t n;
-    uint32_t *index; /* probe, load: positions in the request's chain. store: GPU copies */
-    uint32_t *gpu;   /* load: GPU copies, each used by this op. store: unused */
+    uint32_t n;                       /* room in the arrays below */
+    uint32_t used;                    /* store: how many are in it */
+    uint32_t *index;                  /* positions in the request's chain */
+    uint64_t *next;  /* as struct req's next_use, where core knows the future; else NULL */
+    uint32_t *gpu;   /* load, store: GPU copies, each used by this op */
     uint32_t *lower; /* load: copies read. store: copies written. Each used by this op */
     kvt_ns begin_ns;
     uint64_t predicted_ns; /* load: booked with the engine */
@@ -131,6 +135,7 @@ struct kvt_core {
     uint64_t next_engine;        /* round robin */
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
+    bool future; /* some policy wants to know when blocks will be looked up again */
     kvt_ns now;
     struct {
         uint32_t place, n;
@@ -192,6 +197,17 @@ static inline bool filled_elsewhere(const struct kvt_core *core, const struct re
 {
     const bool probing = q->probing >> (q->src[i] - KVT_HIT_GPU) & 1u;
     return is_hit(q->src[i]) && !probing && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING;
+}
+
+/* What a policy is told of the request's use of block i. */
+static inline struct kvt_use use_of(const struct req *q, uint32_t i)
+{
+    return (struct kvt_use){.next = q->next_use ? q->next_use[i] : KVT_NEVER, .depth = i};
+}
+/* What it is told of an operation's use of its kth block. */
+static inline struct kvt_use use_of_op(const struct op *op, uint32_t k)
+{
+    return (struct kvt_use){.next = op->next ? op->next[k] : KVT_NEVER, .depth = op->index[k]};
 }
 
 /* A predicted time that is too long to write down is never over. */

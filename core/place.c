@@ -8,6 +8,8 @@
  */
 #include "place.h"
 
+#include "order.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 /* A copy that ever has so many users at one time is never freed again: its count is no longer known. */
 #define MOST_USERS UINT16_MAX
 
-_Static_assert(sizeof(struct kvt_copy) == 28, "the figure in BENCHMARKS.md counts on it");
+_Static_assert(sizeof(struct kvt_copy) == 20, "the figure in BENCHMARKS.md counts on it");
 
 static void init_place(struct kvt_place *place, const struct kvt_core_config *config,
                        enum kvt_tier_kind tier, uint32_t engine)
@@ -25,7 +27,8 @@ static void init_place(struct kvt_place *place, const struct kvt_core_config *co
     place->tier = tier;
     place->engine.v = engine;
     place->up = true;
-    place->newest = place->oldest = KVT_NONE;
+    place->closed = place->config->prefix_closed;
+    place->ordered = tier == KVT_GPU || place->config->manager == KVT_MANAGED_BY_CORE;
 }
 
 static uint64_t stored_b(const struct kvt_core_config *config, const struct kvt_tier_config *tier)
@@ -34,37 +37,44 @@ static uint64_t stored_b(const struct kvt_core_config *config, const struct kvt_
            tier->stored_b_per_block;
 }
 
-int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *config,
-                  const struct kvt_alloc *alloc, struct kvt_blocks *blocks,
-                  struct kvt_core_stats *stats)
+/* Tiers whose policies have rows of one size share them: a copy belongs to one place at a time. */
+static void init_rows(struct kvt_store_room *room, enum kvt_tier_kind tier, uint32_t row_b)
 {
-    memset(room, 0, sizeof *room);
-    room->blocks = blocks;
-    room->stats = stats;
-    room->alloc = alloc;
-    room->engines = config->engines;
-    room->block_tokens = config->block_tokens;
-    room->page_tokens = config->page_tokens;
-    room->pages_per_block = config->block_tokens / config->page_tokens;
-    kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
-    const uint32_t most = config->engines * 3 + 1;
-    room->places = alloc->get(alloc->self, most * sizeof *room->places);
-    if (!room->places)
-        return -ENOMEM;
+    for (uint32_t i = 0; i < room->n_rows; i++) {
+        if (room->rows[i].record_b == row_b) {
+            room->rows_of[tier] = (uint8_t)i;
+            return;
+        }
+    }
+    room->rows_of[tier] = (uint8_t)room->n_rows;
+    kvt_pool_init(&room->rows[room->n_rows++], room->alloc, row_b, KVT_ROWS_SHIFT);
+}
+
+static void init_tiers(struct kvt_store_room *room, const struct kvt_core_config *config)
+{
     static const enum kvt_tier_kind order[] = {KVT_GPU, KVT_HOST, KVT_DISK, KVT_REDIS};
+    room->has_more = config->n_quotas > 0;
     for (int t = 0; t < KVT_TIERS; t++)
         room->base[t] = KVT_NONE;
     for (size_t t = 0; t < sizeof order / sizeof *order; t++) {
         const enum kvt_tier_kind tier = order[t];
-        if (!config->tiers[tier].present)
+        const struct kvt_tier_config *c = &config->tiers[tier];
+        if (!c->present)
             continue;
         room->base[tier] = room->n_places;
-        room->stored_b[tier] = stored_b(config, &config->tiers[tier]);
+        room->stored_b[tier] = stored_b(config, c);
+        room->has_more |= c->ttl_ns != KVT_NEVER;
+        init_rows(room, tier, c->evict->row_b);
         const uint32_t n = tier == KVT_REDIS ? 1 : config->engines;
         for (uint32_t e = 0; e < n; e++)
             init_place(&room->places[room->n_places++], config, tier,
                        tier == KVT_REDIS ? KVT_NONE : e);
     }
+}
+
+static int init_pagers(struct kvt_store_room *room, const struct kvt_core_config *config,
+                       const struct kvt_alloc *alloc)
+{
     for (uint32_t e = 0; e < config->engines; e++) {
         struct kvt_pager *pager = &room->places[e].pager;
         if (!config->page_numbers) {
@@ -79,22 +89,90 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     return 0;
 }
 
+int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *config,
+                  const struct kvt_alloc *alloc, struct kvt_blocks *blocks,
+                  struct kvt_core_stats *stats)
+{
+    memset(room, 0, sizeof *room);
+    room->blocks = blocks;
+    room->stats = stats;
+    room->alloc = alloc;
+    room->engines = config->engines;
+    room->block_tokens = config->block_tokens;
+    room->page_tokens = config->page_tokens;
+    room->pages_per_block = config->block_tokens / config->page_tokens;
+    room->prefill = config->prefill;
+    room->quotas = config->quotas;
+    room->n_quotas = config->n_quotas;
+    room->search = 1;
+    kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
+    kvt_pool_init(&room->more, alloc, sizeof(struct kvt_copy_more), KVT_COPIES_SHIFT);
+    const uint32_t most = config->engines * 3 + 1;
+    room->places = alloc->get(alloc->self, most * sizeof *room->places);
+    if (!room->places)
+        return -ENOMEM;
+    init_tiers(room, config);
+    if (init_pagers(room, config, alloc))
+        return -ENOMEM;
+    for (uint32_t p = 0; p < room->n_places; p++) {
+        struct kvt_place *place = &room->places[p];
+        /* what equal blocks take weighs the same, whatever it is; nothing weighs nothing */
+        const uint64_t b = room->stored_b[place->tier];
+        place->item_b = b > UINT32_MAX ? UINT32_MAX : b ? (uint32_t)b : 1;
+        if (kvt_order_init(room, place))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 void kvt_room_release(struct kvt_store_room *room)
 {
     if (room->places) {
-        for (uint32_t p = 0; p < room->n_places; p++)
+        for (uint32_t p = 0; p < room->n_places; p++) {
+            kvt_order_release(room, &room->places[p]);
             if (room->places[p].tier == KVT_GPU)
                 kvt_pager_release(&room->places[p].pager);
+        }
         room->alloc->put(room->alloc->self, room->places,
                          (room->engines * 3 + 1) * sizeof *room->places);
     }
     room->places = NULL;
+    for (uint32_t i = 0; i < room->n_rows; i++)
+        kvt_pool_release(&room->rows[i]);
+    kvt_pool_release(&room->more);
     kvt_pool_release(&room->copies);
 }
 
 size_t kvt_room_memory_b(const struct kvt_store_room *room)
 {
-    return kvt_pool_memory_b(&room->copies) + room->n_places * sizeof *room->places;
+    size_t sum = kvt_pool_memory_b(&room->copies) + kvt_pool_memory_b(&room->more) +
+                 room->n_places * sizeof *room->places;
+    for (uint32_t i = 0; i < room->n_rows; i++)
+        sum += kvt_pool_memory_b(&room->rows[i]);
+    for (uint32_t p = 0; p < room->n_places; p++)
+        sum += kvt_order_memory_b(room, &room->places[p]);
+    return sum;
+}
+
+/* Every record of the pool has its rows. */
+static int cover(struct kvt_store_room *room)
+{
+    const uint32_t segments = room->copies.n_segments;
+    if (segments == room->covered)
+        return 0;
+    const uint32_t last = (segments << KVT_COPIES_SHIFT) - 1;
+    int error = room->has_more ? kvt_rows_cover(&room->more, last) : 0;
+    for (uint32_t i = 0; !error && i < room->n_rows; i++)
+        error = kvt_rows_cover(&room->rows[i], last);
+    if (!error)
+        room->covered = segments;
+    return error;
+}
+
+int kvt_room_reserve(struct kvt_store_room *room, uint64_t spare)
+{
+    const int error = kvt_pool_reserve(&room->copies, spare);
+    return error ? error : cover(room);
 }
 
 uint64_t kvt_place_available(const struct kvt_place *place)
@@ -116,37 +194,26 @@ bool kvt_place_fits(const struct kvt_store_room *room, const struct kvt_place *p
             place->held_b + room->stored_b[place->tier] <= c->capacity_b);
 }
 
-/* ---- LRU list -------------------------------------------------------------------------------- */
-
-static void lru_push(struct kvt_store_room *room, struct kvt_place *place, uint32_t copy)
-{
-    struct kvt_copy *c = kvt_copy_at(room, copy);
-    c->newer = KVT_NONE;
-    c->older = place->newest;
-    if (place->newest != KVT_NONE)
-        kvt_copy_at(room, place->newest)->newer = copy;
-    else
-        place->oldest = copy;
-    place->newest = copy;
-    place->cached++;
-}
-
-static void lru_remove(struct kvt_store_room *room, struct kvt_place *place, uint32_t copy)
-{
-    const struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (c->newer != KVT_NONE)
-        kvt_copy_at(room, c->newer)->older = c->older;
-    else
-        place->newest = c->older;
-    if (c->older != KVT_NONE)
-        kvt_copy_at(room, c->older)->newer = c->newer;
-    else
-        place->oldest = c->newer;
-    place->cached--;
-}
-
 /* ---- The block's list of copies
  * --------------------------------------------------------------- */
+
+static uint32_t copy_in(const struct kvt_store_room *room, uint32_t block, uint32_t place)
+{
+    uint32_t copy = kvt_block_at(room->blocks, block)->copies;
+    while (copy != KVT_NONE && kvt_copy_at(room, copy)->place != place)
+        copy = kvt_copy_at(room, copy)->next;
+    return copy;
+}
+
+/* The copy, in the same place, of the block before; KVT_NONE when there is none. */
+static uint32_t parent_of(const struct kvt_store_room *room, const struct kvt_copy *c)
+{
+    const uint32_t parent = kvt_block_at(room->blocks, c->block)->parent;
+    /* a number that was forgotten may be used again, or free (block.h) */
+    return parent == KVT_NONE || !kvt_block_live(room->blocks, parent)
+               ? KVT_NONE
+               : copy_in(room, parent, c->place);
+}
 
 static void link_copy(struct kvt_store_room *room, uint32_t copy)
 {
@@ -158,6 +225,11 @@ static void link_copy(struct kvt_store_room *room, uint32_t copy)
     struct kvt_place *place = &room->places[c->place];
     place->held_blocks++;
     place->held_b += room->stored_b[place->tier];
+    if (room->n_quotas)
+        kvt_order_held(room, copy, true);
+    const uint32_t parent = place->closed ? parent_of(room, c) : KVT_NONE;
+    if (parent != KVT_NONE && kvt_copy_at(room, parent)->children < KVT_CHILDREN_MOST)
+        kvt_copy_at(room, parent)->children++;
 }
 
 static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
@@ -175,121 +247,147 @@ static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fat
     struct kvt_place *place = &room->places[c->place];
     place->held_blocks--;
     place->held_b -= room->stored_b[place->tier];
+    if (room->n_quotas)
+        kvt_order_held(room, copy, false);
+    const uint32_t parent = place->closed ? parent_of(room, c) : KVT_NONE;
+    if (parent != KVT_NONE && kvt_copy_at(room, parent)->children) {
+        kvt_copy_at(room, parent)->children--;
+        kvt_order_idle(room, parent);
+    }
     kvt_blocks_lost(room->blocks, c->block, fate);
 }
 
 static void free_copy(struct kvt_store_room *room, uint32_t copy)
 {
-    const struct kvt_copy *c = kvt_copy_at(room, copy);
+    struct kvt_copy *c = kvt_copy_at(room, copy);
     struct kvt_place *place = &room->places[c->place];
+    c->state = KVT_COPY_VOID; /* whoever walks the pool passes it by */
     place->copies--;
     if (place->tier == KVT_GPU)
         kvt_pager_give(&place->pager, c->page, room->pages_per_block);
     kvt_pool_give(&room->copies, copy);
 }
 
+/* ---- Time to live ------------------------------------------------------------------------------- */
+
+kvt_ns kvt_copy_expiry_ns(const struct kvt_store_room *room, uint32_t copy)
+{
+    const uint32_t tick = room->has_more ? kvt_copy_more(room, copy)->expiry : 0;
+    return tick ? (kvt_ns)tick << KVT_TICK_SHIFT : KVT_NEVER;
+}
+
+bool kvt_copy_past(const struct kvt_store_room *room, uint32_t copy)
+{
+    const uint32_t tick = room->has_more ? kvt_copy_more(room, copy)->expiry : 0;
+    return tick && (room->now >> KVT_TICK_SHIFT) >= tick;
+}
+
 /* What is in use does not expire under its users. */
-static bool expired(const struct kvt_copy *c, kvt_ns now)
+static bool expired(const struct kvt_store_room *room, uint32_t copy)
 {
-    return c->expiry && !c->users && (now >> KVT_TICK_SHIFT) >= c->expiry;
-}
-
-uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place,
-                       kvt_ns now)
-{
-    uint32_t copy = kvt_block_at(room->blocks, block)->copies;
-    while (copy != KVT_NONE) {
-        const struct kvt_copy *c = kvt_copy_at(room, copy);
-        if (c->place == place)
-            return c->state == KVT_COPY_READY && expired(c, now) ? KVT_NONE : copy;
-        copy = c->next;
-    }
-    return KVT_NONE;
-}
-
-uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place, kvt_ns now)
-{
-    uint32_t copy = kvt_block_at(room->blocks, block)->copies;
-    while (copy != KVT_NONE) {
-        const struct kvt_copy *c = kvt_copy_at(room, copy);
-        if (c->place == place)
-            break;
-        copy = c->next;
-    }
-    if (copy == KVT_NONE)
-        return KVT_NONE;
     const struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (c->state != KVT_COPY_READY || !expired(c, now))
+    return room->has_more && c->state == KVT_COPY_READY && !c->users && kvt_copy_past(room, copy);
+}
+
+static void start_life(const struct kvt_store_room *room, uint32_t copy)
+{
+    const kvt_ns ttl = kvt_place_of(room, copy)->config->ttl_ns;
+    if (ttl == KVT_NEVER)
+        return;
+    const kvt_ns end = kvt_ns_add(room->now, ttl) >> KVT_TICK_SHIFT;
+    /* +1: rounds up, and 0 stays free for "never" */
+    kvt_copy_more(room, copy)->expiry = end >= UINT32_MAX ? 0 : (uint32_t)end + 1;
+}
+
+void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy)
+{
+    if (kvt_place_of(room, copy)->config->ttl_refresh &&
+        kvt_copy_at(room, copy)->state == KVT_COPY_READY)
+        start_life(room, copy);
+}
+
+/* ---- Life of a copy ----------------------------------------------------------------------------- */
+
+uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place)
+{
+    const uint32_t copy = copy_in(room, block, place);
+    return copy != KVT_NONE && expired(room, copy) ? KVT_NONE : copy;
+}
+
+uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place)
+{
+    const uint32_t copy = copy_in(room, block, place);
+    if (copy == KVT_NONE || !expired(room, copy))
         return copy;
     kvt_copy_drop(room, copy, KVT_FATE_EXPIRED);
     return KVT_NONE;
 }
 
 uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t place_index,
-                      enum kvt_copy_state state, const struct kvt_page_run *pages)
+                      enum kvt_copy_state state, uint32_t tenant, const struct kvt_page_run *pages)
 {
     struct kvt_place *place = &room->places[place_index];
     struct kvt_page_run run = {.first = KVT_NONE};
     const uint32_t copy = kvt_pool_take(&room->copies);
     if (copy == KVT_NONE)
         return KVT_NONE;
-    if (pages) {
+    if (pages)
         run = *pages;
-    } else if (place->tier == KVT_GPU &&
-               !kvt_pager_take(&place->pager, room->pages_per_block, &run)) {
+    if (cover(room) || (!pages && place->tier == KVT_GPU &&
+                        !kvt_pager_take(&place->pager, room->pages_per_block, &run))) {
+        kvt_copy_at(room, copy)->state = KVT_COPY_VOID;
         kvt_pool_give(&room->copies, copy);
         return KVT_NONE;
     }
     place->copies++;
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    c->block = block;
-    c->newer = c->older = c->next = KVT_NONE;
-    c->page = run.first;
-    c->expiry = 0;
-    c->users = 1;
-    c->place = place_index & 0x1fff;
-    c->state = state & 7u;
+    *c = (struct kvt_copy){.block = block,
+                           .next = KVT_NONE,
+                           .page = run.first,
+                           .users = 1,
+                           .place = place_index & 0x1fff,
+                           .state = state & 7u};
+    if (room->has_more)
+        *kvt_copy_more(room, copy) = (struct kvt_copy_more){.tenant = tenant};
     if (state == KVT_COPY_FILLING)
         link_copy(room, copy);
     return copy;
 }
 
-static void start_life(const struct kvt_store_room *room, struct kvt_copy *c, kvt_ns now)
-{
-    const kvt_ns ttl = room->places[c->place].config->ttl_ns;
-    if (ttl == KVT_NEVER)
-        return;
-    const kvt_ns end = kvt_ns_add(now, ttl) >> KVT_TICK_SHIFT;
-    /* +1: rounds up, and 0 stays free for "never" */
-    c->expiry = end >= UINT32_MAX ? 0 : (uint32_t)end + 1;
-}
-
-void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy, kvt_ns now)
+void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->state == KVT_COPY_FILLING && c->users > 0);
     c->state = KVT_COPY_READY;
-    start_life(room, c, now);
+    start_life(room, copy);
 }
 
-void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now)
+void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->state == KVT_COPY_PRIVATE && c->users > 0);
-    if (kvt_copy_find(room, c->block, c->place, now) != KVT_NONE) {
+    if (kvt_copy_find(room, c->block, c->place) != KVT_NONE) {
         c->state = KVT_COPY_ALONE;
         return;
     }
     c->state = KVT_COPY_READY;
     link_copy(room, copy);
-    start_life(room, c, now);
+    start_life(room, copy);
+}
+
+void kvt_copy_keep_alone(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    assert(c->state == KVT_COPY_PRIVATE && c->users > 0);
+    c->state = KVT_COPY_ALONE;
 }
 
 void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    assert(c->users > 0); /* hence not on the LRU list */
+    assert(c->users > 0); /* hence does not count as cached */
     const bool listed = c->state == KVT_COPY_FILLING || c->state == KVT_COPY_READY;
+    kvt_order_gone(room, copy, false);
     c->state = KVT_COPY_VOID;
     if (listed)
         unlink_copy(room, copy, fate);
@@ -299,34 +397,56 @@ void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     if (c->users == 0 && c->state == KVT_COPY_READY)
-        lru_remove(room, &room->places[c->place], copy);
+        room->places[c->place].cached--;
     if (c->users < MOST_USERS)
         c->users++;
 }
 
-void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy)
+/* True when the copy is still there. */
+static bool leave(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->users > 0);
     if (c->users == MOST_USERS || --c->users)
-        return;
+        return true;
     assert(c->state != KVT_COPY_FILLING); /* its filler is a user and publishes or voids it first */
-    if (c->state == KVT_COPY_READY)
-        lru_push(room, &room->places[c->place], copy);
-    else
+    if (c->state != KVT_COPY_READY) {
         free_copy(room, copy);
+        return false;
+    }
+    room->places[c->place].cached++;
+    return true;
 }
 
-void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy, kvt_ns now)
+void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
 {
+    if (!leave(room, copy))
+        return;
+    const struct kvt_copy *c = kvt_copy_at(room, copy);
+    if (c->users || c->state != KVT_COPY_READY || !room->places[c->place].ordered)
+        return;
+    if (!c->known)
+        kvt_order_used(room, copy, use);
+    else
+        kvt_order_idle(room, copy);
+}
+
+void kvt_copy_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
+{
+    if (!leave(room, copy))
+        return;
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (room->places[c->place].config->ttl_refresh && c->state == KVT_COPY_READY)
-        start_life(room, c, now);
+    if (c->state != KVT_COPY_READY)
+        return;
+    if (c->uses < KVT_USES_MOST)
+        c->uses++;
+    if (room->places[c->place].ordered)
+        kvt_order_used(room, copy, use);
 }
 
 void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
 {
-    struct kvt_copy *c = kvt_copy_at(room, copy);
+    const struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->state == KVT_COPY_READY && !c->users);
     struct kvt_place *place = &room->places[c->place];
     if (fate == KVT_FATE_EVICTED)
@@ -336,17 +456,19 @@ void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
     if (place->tier != KVT_GPU && place->config->manager == KVT_MANAGED_BY_CORE)
         room->gone(room->gone_self, c->place, c->block,
                    kvt_block_key(kvt_block_at(room->blocks, c->block)));
-    lru_remove(room, place, copy);
+    place->cached--;
+    kvt_order_gone(room, copy, fate == KVT_FATE_EVICTED);
     unlink_copy(room, copy, fate);
     free_copy(room, copy);
 }
 
-bool kvt_place_evict(struct kvt_store_room *room, uint32_t place, kvt_ns now)
+bool kvt_place_evict(struct kvt_store_room *room, uint32_t place)
 {
-    const uint32_t copy = room->places[place].oldest;
+    if (!room->places[place].ordered)
+        return false;
+    const uint32_t copy = kvt_order_victim(room, place);
     if (copy == KVT_NONE)
         return false;
-    const struct kvt_copy *c = kvt_copy_at(room, copy);
-    kvt_copy_drop(room, copy, expired(c, now) ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
+    kvt_copy_drop(room, copy, expired(room, copy) ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
     return true;
 }

@@ -8,7 +8,7 @@
  * filled, then ALONE) and the remains of a copy that is still in use but lost (VOID). Users count in
  * `users`: the requests that hold it, and every operation that reads or writes it.
  *
- *              new             arrived             last user leaves: on the LRU list
+ *              new             arrived             last user leaves: may leave (order.h)
  *      nothing ----> FILLING ----> READY <--------------------------------------------+
  *                       |            |                                                |
  *                       | filler     +-- evict, expire, drop --> freed                +-- again used
@@ -19,7 +19,7 @@
  *      nothing ----> PRIVATE ----> READY if the block has no other copy here, else ALONE ---> freed
  *
  *   (L1) FILLING and READY copies are in their block's list and count as held by the place.
- *   (L2) A copy is on the place's LRU list exactly when it is READY and has no user.
+ *   (L2) A copy counts as cached exactly when it is READY and has no user.
  *   (L3) held_blocks <= capacity_blocks and held_b <= capacity_b, in a place that core manages.
  *   (L4) At most one copy of a block per place is in the block's list.
  *
@@ -32,6 +32,7 @@
 
 #include "block.h"
 #include "core.h"
+#include "evict.h"
 #include "pager.h"
 
 enum kvt_copy_state {
@@ -44,13 +45,32 @@ enum kvt_copy_state {
 
 struct kvt_copy {
     uint32_t block;
-    uint32_t newer, older; /* LRU neighbours */
-    uint32_t next;         /* next copy of the same block */
-    uint32_t page;         /* first GPU page */
-    uint32_t expiry;       /* tick after which it is no longer valid, 0: never */
+    uint32_t next;          /* next copy of the same block */
+    uint32_t page;          /* first GPU page */
+    uint32_t children : 22; /* copies in the same place of blocks that follow this one (order.h) */
+    uint32_t uses : 8;      /* times it was used here, up to KVT_USES_MOST */
+    uint32_t known : 1;     /* to the place's policy */
+    uint32_t parked : 1;
     uint16_t users;
     uint16_t place : 13; /* three per engine and one: 2048 engines fit */
     uint16_t state : 3;
+};
+
+enum { KVT_USES_MOST = 255, KVT_CHILDREN_MOST = (1 << 22) - 1 };
+
+/* Kept beside a copy where some tier has a TTL, or tenants have quotas. */
+struct kvt_copy_more {
+    uint32_t expiry; /* tick after which it is no longer valid, 0: never */
+    uint32_t tenant;
+};
+
+/* The copies of one tenant in a place, or of all where there are no quotas. */
+struct kvt_part {
+    struct kvt_evict evict;
+    double quota; /* share of the place */
+    uint64_t held_blocks;
+    uint64_t known;  /* to the policy */
+    uint64_t passed; /* by the search for a victim of this number */
 };
 
 struct kvt_place {
@@ -58,10 +78,14 @@ struct kvt_place {
     enum kvt_tier_kind tier;
     kvt_engine_id engine; /* KVT_NONE for the shared tier */
     bool up;
-    uint32_t newest, oldest; /* LRU list */
+    bool closed;     /* prefix-closed: leaves of chains go first */
+    bool ordered;    /* core decides who leaves; else the server does */
+    uint32_t item_b; /* bytes of a block, as its policy sees them */
+    uint32_t n_parts;
+    struct kvt_part *parts;
     uint64_t held_blocks, held_b;
     uint64_t copies;        /* in whatever state, the private and void ones too */
-    uint64_t cached;        /* copies on the LRU list */
+    uint64_t cached;        /* READY copies without users */
     struct kvt_pager pager; /* gpu only */
 };
 
@@ -70,11 +94,22 @@ struct kvt_store_room {
     /* private: */
     struct kvt_blocks *blocks;
     struct kvt_pool copies;
+    struct kvt_pool more; /* struct kvt_copy_more by copy; empty without TTLs and quotas */
+    struct kvt_pool rows[KVT_TIERS]; /* of policies, by copy; tiers with rows of one size share */
+    uint32_t n_rows, covered;        /* covered: segments of copies that have rows */
+    uint8_t rows_of[KVT_TIERS];
+    bool has_more;
     struct kvt_place *places;
     uint32_t n_places;
     uint32_t base[KVT_TIERS]; /* first place of a tier, KVT_NONE when absent */
     const struct kvt_alloc *alloc;
     uint32_t engines, block_tokens, page_tokens, pages_per_block;
+    struct kvt_prefill_cost prefill;
+    const double *quotas; /* by tenant, the last for all further ones */
+    uint32_t n_quotas;    /* 0: none */
+    kvt_ns now;
+    uint32_t hand;                /* where the last walk for an unused copy ended */
+    uint64_t search;              /* searches for a victim among parts so far */
     uint64_t stored_b[KVT_TIERS]; /* per copy */
     struct kvt_core_stats *stats; /* evictions and expiries are counted here; borrowed */
     /* Called when a copy leaves a host, disk or core-managed redis place, so that the world
@@ -91,6 +126,15 @@ enum { KVT_COPIES_SHIFT = 13 }; /* copies to a segment of their pool, as a power
 static inline struct kvt_copy *kvt_copy_at(const struct kvt_store_room *room, uint32_t copy)
 {
     return kvt_pool_at_known(&room->copies, copy, KVT_COPIES_SHIFT, sizeof(struct kvt_copy));
+}
+/* Only where room->has_more. */
+static inline struct kvt_copy_more *kvt_copy_more(const struct kvt_store_room *room, uint32_t copy)
+{
+    return kvt_pool_at_known(&room->more, copy, KVT_COPIES_SHIFT, sizeof(struct kvt_copy_more));
+}
+static inline struct kvt_pool *kvt_room_rows(struct kvt_store_room *room, enum kvt_tier_kind tier)
+{
+    return &room->rows[room->rows_of[tier]];
 }
 static inline struct kvt_place *kvt_place_of(const struct kvt_store_room *room, uint32_t copy)
 {
@@ -110,38 +154,57 @@ static inline uint32_t kvt_pages_for(const struct kvt_store_room *room, uint64_t
 
 /* The copy of a block in a place that is in the block's list (FILLING or READY), else KVT_NONE.
  * An expired READY copy without users is freed on the way and counted, and is not found. */
-uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place, kvt_ns now);
+uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place);
 
 /* The same without any change; expired copies are not found. */
-uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place,
-                       kvt_ns now);
+uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place);
+
+/* Memory for `spare` more copies. 0 or -ENOMEM. */
+KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint64_t spare);
 
 /* A new copy with one user in a place, FILLING (in the block's list) or PRIVATE. The caller made
  * room before. gpu: takes a block of pages, or the chain `pages` if that is not NULL. KVT_NONE
  * when pages or records lack. */
 uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t place,
-                      enum kvt_copy_state state, const struct kvt_page_run *pages);
+                      enum kvt_copy_state state, uint32_t tenant, const struct kvt_page_run *pages);
 
 /* A FILLING copy has arrived. With a TTL in its tier the life starts now. */
-void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
+void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy);
 
 /* A PRIVATE copy has arrived: READY for all if the block has no copy in its place, else ALONE. */
-void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
+void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy);
+
+/* A PRIVATE copy has arrived, and stays with who brought it. */
+void kvt_copy_keep_alone(struct kvt_store_room *room, uint32_t copy);
 
 /* A copy in use will not arrive, or was lost: leaves the block's list if it is there. The caller
  * still is a user. */
 void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);
 
+/* What is known of one use of a block. */
+struct kvt_use {
+    uint64_t next;  /* of this block, as in struct kvt_evict_item; KVT_NEVER: not known */
+    uint32_t depth; /* position in the chain */
+};
+
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy);
-/* The last user's leaving puts a READY copy at the newest end of the LRU list, and frees any
- * other. */
-void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy);
+/* A user leaves that did something for or with the copy, but did not look it up: a store, a load
+ * that filled it. A copy that is not READY and has no user is freed. `use` counts when the copy
+ * becomes known to its policy by this. */
+void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use);
+/* A user leaves that looked the copy up, or computed it: the policy hears of it. */
+void kvt_copy_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use);
 
 /* Renews the TTL where the tier says so. */
-void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy, kvt_ns now);
+void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy);
 
-/* Frees the oldest unused copy of the place. False when nothing can go. */
-bool kvt_place_evict(struct kvt_store_room *room, uint32_t place, kvt_ns now);
+/* When the copy will have expired; KVT_NEVER: does not. */
+kvt_ns kvt_copy_expiry_ns(const struct kvt_store_room *room, uint32_t copy);
+/* True when its time is over, in use or not. */
+bool kvt_copy_past(const struct kvt_store_room *room, uint32_t copy);
+
+/* Frees the unused copy that the place's policy wants gone. False when nothing can go. */
+bool kvt_place_evict(struct kvt_store_room *room, uint32_t place);
 
 /* Removes a READY copy without users, saying how it went. */
 void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);

@@ -47,6 +47,9 @@ struct kvt_request {
     uint32_t output_tokens; /* may be 0: prefill only */
     uint32_t n_keys;
     const kvt_key *keys; /* borrowed until kvt_core_request returns */
+    /* (optional) For eviction policies that are told the future: per key, which request (counted from
+     * the start of the stream) names it next; KVT_NEVER: none. Borrowed likewise. */
+    const uint64_t *next_use;
 };
 
 /* One block as an operation sees it. */

@@ -124,6 +124,7 @@ void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
     kvt_blocks_unref(&core->blocks, q->blocks, q->n_keys);
     kvt_slab_give(&core->slab, q->blocks, q->n_keys);
     kvt_slab_give(&core->slab, q->copies, q->n_keys);
+    kvt_slab_give(&core->slab, (void *)q->next_use, 2 * q->n_keys);
     kvt_slab_give(&core->slab, (void *)q->src, (q->n_keys + 3) / 4);
     renew(core, q);
     kvt_pool_give(&core->requests, r);

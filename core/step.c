@@ -140,12 +140,13 @@ static bool consult(struct kvt_core *core, uint32_t r)
         const uint32_t i = q->computed / block_tokens;
         if (i >= q->n_held)
             break;
-        const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+        const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine);
         if (found == KVT_NONE || copy_at(core, found)->state != KVT_COPY_READY)
             break;
         if (found != q->copies[i]) {
             kvt_copy_use(&core->room, found);
-            kvt_copy_unuse(&core->room, q->copies[i]);
+            const struct kvt_use use = use_of(q, i);
+            kvt_copy_unuse(&core->room, q->copies[i], &use);
             q->copies[i] = found;
         }
         const uint32_t len = block_len(core, q, i);
@@ -260,7 +261,7 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
 /* The load that q gave up has not arrived, and now need not: who waited for it finds q's block. */
 static void overtake_load(struct kvt_core *core, const struct req *q, uint32_t i)
 {
-    const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine, core->now);
+    const uint32_t found = kvt_copy_find(&core->room, q->blocks[i], q->engine);
     if (found != KVT_NONE && copy_at(core, found)->state == KVT_COPY_FILLING)
         kvt_copy_void(&core->room, found, KVT_FATE_NONE);
 }
@@ -277,9 +278,9 @@ static void blocks_complete(struct kvt_core *core, uint32_t r, uint32_t before)
         if (q->abandoned && c->state == KVT_COPY_PRIVATE)
             overtake_load(core, q, i);
         if (c->state == KVT_COPY_FILLING)
-            kvt_copy_ready(&core->room, q->copies[i], core->now);
+            kvt_copy_ready(&core->room, q->copies[i]);
         else if (c->state == KVT_COPY_PRIVATE)
-            kvt_copy_publish(&core->room, q->copies[i], core->now);
+            kvt_copy_publish(&core->room, q->copies[i]);
     }
 }
 

@@ -13,19 +13,23 @@
 #include "internal.h"
 
 /* A copy to be filled in the place, or KVT_NONE. */
-static uint32_t reserve(struct kvt_core *core, uint32_t block, uint32_t place_index)
+static uint32_t reserve(struct kvt_core *core, const struct req *q, uint32_t i,
+                        uint32_t place_index)
 {
+    const struct kvt_use use = use_of(q, i);
     const struct kvt_place *place = &core->room.places[place_index];
+    if (place->ordered)
+        kvt_order_miss(&core->room, place_index, q->blocks[i], q->tenant, &use);
     while (!kvt_place_fits(&core->room, place))
-        if (!kvt_place_evict(&core->room, place_index, core->now))
+        if (!kvt_place_evict(&core->room, place_index))
             return KVT_NONE;
-    return kvt_copy_new(&core->room, block, place_index, KVT_COPY_FILLING, NULL);
+    return kvt_copy_new(&core->room, q->blocks[i], place_index, KVT_COPY_FILLING, q->tenant, NULL);
 }
 
 static bool wants(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t place)
 {
     return !is_hit(q->src[i]) && kvt_copy_filled(copy_at(core, q->copies[i])) &&
-           kvt_copy_find(&core->room, q->blocks[i], place, core->now) == KVT_NONE;
+           kvt_copy_find(&core->room, q->blocks[i], place) == KVT_NONE;
 }
 
 static bool any_wanted(struct kvt_core *core, const struct req *q, uint32_t end, uint32_t place)
@@ -62,13 +66,16 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
             core->stats.store_shed_blocks[tier] += end - i;
             break;
         }
-        const uint32_t copy = reserve(core, q->blocks[i], place);
+        const uint32_t copy = reserve(core, q, i, place);
         if (copy == KVT_NONE) {
             core->stats.store_failures[tier]++;
             break;
         }
         op->gpu[n] = q->copies[i];
         op->lower[n] = copy;
+        op->index[n] = i;
+        if (op->next)
+            op->next[n] = use_of(q, i).next;
         kvt_copy_use(&core->room, op->gpu[n]);
         ++*storing;
         const struct kvt_block *b = kvt_block_at(&core->blocks, q->blocks[i]);
@@ -79,8 +86,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
                                                  .page = copy_at(core, q->copies[i])->page};
     }
     kvt_flush_gone(core);
-    /* op->n stays the slab's size; index[0] says how many are real */
-    op->index[0] = n;
+    op->used = n;
     if (n && kvt_emit_transfer(core, o, core->refs, n, core->config.tiers[tier].ttl_ns))
         return;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
@@ -108,7 +114,7 @@ void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end)
 void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
-    const uint32_t n = op->index[0];
+    const uint32_t n = op->used;
     const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
     core->engines[op->engine].storing_blocks[op->tier] -= n;
     core->stats.bytes_written[op->tier] += done->bytes;
@@ -117,11 +123,12 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     for (uint32_t j = 0; j < n; j++) {
         const uint32_t k = core->config.touch == KVT_TOUCH_LEAF ? n - 1 - j : j;
         if (k < good)
-            kvt_copy_ready(&core->room, op->lower[k], core->now);
+            kvt_copy_ready(&core->room, op->lower[k]);
         else
             kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
-        kvt_copy_unuse(&core->room, op->lower[k]);
-        kvt_copy_unuse(&core->room, op->gpu[k]);
+        const struct kvt_use use = use_of_op(op, k);
+        kvt_copy_unuse(&core->room, op->lower[k], &use);
+        kvt_copy_unuse(&core->room, op->gpu[k], &use);
     }
     kvt_op_free(core, o);
 }
@@ -140,12 +147,12 @@ void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r)
         struct kvt_page_run pages;
         kvt_pager_split(pager, &q->tail, core->room.pages_per_block, &pages);
         const uint32_t copy =
-            kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, &pages);
+            kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, q->tenant, &pages);
         if (copy == KVT_NONE) {
             kvt_pager_give(pager, pages.first, pages.n);
             return;
         }
-        kvt_copy_publish(&core->room, copy, core->now);
+        kvt_copy_publish(&core->room, copy);
         q->copies[i] = copy;
         q->src[i] = KVT_COMPUTED_COLD;
         q->n_held++;

@@ -29,6 +29,34 @@ static kvt_ns any_ttl(struct chaos *w)
     return chaos_draw(w, 5) ? (1 + chaos_draw(w, 20)) * 100 * KVT_MILLISECOND : 1;
 }
 
+/* Any policy that the tier may have, leaves first or not. */
+static void any_policy(struct chaos *w, struct kvt_tier_config *tier, bool gpu)
+{
+    size_t n = 0;
+    while (kvt_evict_all[n])
+        n++;
+    const struct kvt_evict_ops *ops;
+    do
+        ops = kvt_evict_all[chaos_draw(w, n)];
+    while ((gpu && ops->refuses) || (ops->needs_ttl && tier->ttl_ns == KVT_NEVER));
+    tier->evict = ops;
+    tier->prefix_closed = chaos_draw(w, 2);
+    if (chaos_draw(w, 3) == 0)
+        tier->evict_config = (struct kvt_evict_config){.small_ratio = 0.3,
+                                                       .ghost_ratio = 0.5,
+                                                       .protected_ratio = 0.5,
+                                                       .threshold = 1,
+                                                       .warm_up_main = true};
+}
+
+static void any_quotas(struct chaos *w, struct kvt_core_config *c)
+{
+    static const double shares[] = {0.5, 0.25, 0.2};
+    c->n_quotas = chaos_draw(w, 3) ? 0 : 1 + (uint32_t)chaos_draw(w, 3);
+    for (uint32_t i = 0; i < c->n_quotas; i++)
+        c->quotas[i] = shares[i];
+}
+
 static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool shared)
 {
     tier->present = chaos_draw(w, 2);
@@ -43,6 +71,7 @@ static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool shared)
     tier->capacity_b = chaos_draw(w, 3) ? UINT64_MAX : 200 + chaos_draw(w, 4000);
     tier->load_fixed_ns = (double)chaos_draw(w, 1000);
     tier->load_ns_per_token = (double)chaos_draw(w, 3000);
+    any_policy(w, tier, false);
 }
 
 static void any_config(struct chaos *w, struct kvt_core_config *c)
@@ -72,6 +101,8 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     c->store_pages_ratio = chaos_draw(w, 3) ? 0.125 : 0;
     c->prefill = (struct kvt_prefill_cost){1e6, (double)chaos_draw(w, 3000), 1};
     c->history_blocks = chaos_draw(w, 3) ? UINT64_MAX : chaos_draw(w, 20);
+    any_policy(w, &c->tiers[KVT_GPU], true);
+    any_quotas(w, c);
     any_tier(w, &c->tiers[KVT_HOST], false);
     any_tier(w, &c->tiers[KVT_REDIS], true);
     any_tier(w, &c->tiers[KVT_DISK], false);
@@ -85,6 +116,7 @@ static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64
 {
     const uint32_t most = c->block_tokens * 12;
     *r = (struct kvt_request){.id = id, .arrive_ns = w->now, .session = KVT_NONE, .keys = keys};
+    r->tenant = (uint32_t)chaos_draw(w, 4);
     r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, most);
     r->output_tokens = chaos_draw(w, 5) ? (uint32_t)chaos_draw(w, 30) : 0;
     const uint32_t tokens = r->prompt_tokens + r->output_tokens;

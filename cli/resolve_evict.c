@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * resolve_evict.c - who leaves a tier: its policy and parameters, leaves first or not, and what each
+ * tenant may keep.
+ *
+ * A tier whose server evicts by itself (redis, outside the null world) knows one policy, the
+ * server's. Others want `manager: core`: then core decides and deletes, and the server never does.
+ */
+#include "resolve.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int refuse(const struct scenario *s, int kind, const char *key, const char *expected,
+                  char *error)
+{
+    char path[64];
+    snprintf(path, sizeof path, "cache.tiers.%s.%s", kvt_tier_name((enum kvt_tier_kind)kind), key);
+    return resolve_refuse(s, path, expected, error);
+}
+
+static int resolve_policy(struct resolved *r, const struct scenario *s, int kind, char *error)
+{
+    const struct scenario_tier *wanted = &s->cache.tiers[kind];
+    struct kvt_tier_config *tier = &r->core.tiers[kind];
+    const struct kvt_evict_ops *ops = kvt_evict_all[wanted->evict];
+    char path[64];
+    tier->evict = ops;
+    tier->prefix_closed = wanted->prefix_closed;
+    tier->evict_config = (struct kvt_evict_config){
+        .small_ratio = wanted->evict_small,
+        .ghost_ratio = wanted->evict_ghost,
+        .protected_ratio = wanted->evict_protected,
+        .threshold = (uint32_t)wanted->evict_threshold,
+        .warm_up_main = wanted->evict_warm_up == 1,
+    };
+    snprintf(path, sizeof path, "cache.tiers.%s.evict", kvt_tier_name((enum kvt_tier_kind)kind));
+    resolve_add_note(r, path, "%s", ops->source);
+    if (ops->needs_ttl && wanted->ttl_ns == KVT_NEVER)
+        return refuse(s, kind, "evict",
+                      "expected a ttl beside it, such as 1h: this policy goes by nothing else",
+                      error);
+    if (ops->refuses && kind == KVT_GPU)
+        return refuse(s, kind, "evict",
+                      "expected a policy that evicts: running requests need the gpu's pages",
+                      error);
+    if (ops->needs_future && s->world == WORLD_REAL)
+        return refuse(s, kind, "evict",
+                      "expected a policy that knows the past: the real world has no future to ask",
+                      error);
+    if (tier->manager == KVT_MANAGED_BY_SERVER && (wanted->evict || wanted->prefix_closed))
+        return refuse(s, kind, wanted->evict ? "evict" : "prefix_closed",
+                      "expected lru, not prefix-closed, as the server does; or `manager: core`",
+                      error);
+    return 0;
+}
+
+/* "50%, 30%, 20%": by tenant number, the last for all further tenants together. */
+static int resolve_quotas(struct resolved *r, const struct scenario *s, char *error)
+{
+    const char *text = s->cache.quotas;
+    double sum = 0;
+    if (!text || strcmp(text, "none") == 0)
+        return 0;
+    while (*text) {
+        char word[48];
+        const size_t len = strcspn(text, ","), skip = strspn(text, " ");
+        snprintf(word, sizeof word, "%.*s", (int)(len > skip ? len - skip : 0), text + skip);
+        text += len + (text[len] == ',');
+        const char *why;
+        double share;
+        if (r->core.n_quotas == KVT_QUOTAS_MOST)
+            return resolve_refuse(s, "cache.quotas", "expected at most 64 shares", error);
+        if (units_ratio(word, &share, &why) != 0)
+            return resolve_refuse(s, "cache.quotas", why, error);
+        if (!(share > 0 && share <= 1))
+            return resolve_refuse(s, "cache.quotas",
+                                  "expected shares above 0 and at most 100 %, such as 60%,40%",
+                                  error);
+        r->core.quotas[r->core.n_quotas++] = share;
+        sum += share;
+    }
+    if (sum > 1 + 1e-9) {
+        char want[96];
+        snprintf(want, sizeof want, "expected shares of at most 100 %% together, not %.4g %%",
+                 100 * sum);
+        return resolve_refuse(s, "cache.quotas", want, error);
+    }
+    return 0;
+}
+
+int resolve_evict(struct resolved *r, const struct scenario *s, char *error)
+{
+    int rc = resolve_quotas(r, s, error);
+    for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++)
+        if (s->cache.tiers[kind].enabled)
+            rc = resolve_policy(r, s, kind, error);
+    return rc;
+}
