@@ -181,7 +181,7 @@ bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint
     const uint64_t capacity = place->config->capacity_blocks;
     while (kvt_pager_free(&place->pager) < pages ||
            (capacity != UINT64_MAX && capacity - place->copies < blocks))
-        if (!kvt_place_evict(&core->room, engine))
+        if (!kvt_gpu_evict(core, engine))
             return false;
     return true;
 }
@@ -205,6 +205,22 @@ static struct need count_need(const struct kvt_core *core, const struct req *q)
     return n;
 }
 
+/* Used from pages of the request's own, and not kept. */
+static bool passes_through(const struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    return is_hit(q->src[i]) && core->config.tiers[q->src[i] - KVT_HIT_GPU].no_promote;
+}
+
+/* What was found is not used after all. */
+static void put_back(struct kvt_core *core, struct req *q)
+{
+    for (uint32_t i = 0; i < q->n_held; i++) {
+        const struct kvt_use use = use_of(q, i);
+        if (q->copies[i] != KVT_NONE)
+            kvt_copy_unuse(&core->room, q->copies[i], &use);
+    }
+}
+
 /* Takes what count_need counted. False when it cannot be had: then nothing is held. */
 static bool take_memory(struct kvt_core *core, struct req *q, const struct need *need)
 {
@@ -219,14 +235,17 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
         const struct kvt_use use = use_of(q, i);
         kvt_order_miss(&core->room, q->engine, q->blocks[i], q->tenant, &use);
     }
-    const bool made = kvt_make_room(core, q->engine, need->blocks, need->pages);
-    assert(made); /* the caller counted */
-    (void)made;
+    if (!kvt_clear_room(core, q->engine, need->blocks, need->pages)) {
+        assert(core->back != KVT_TIERS); /* it is being written back; else, the caller counted */
+        put_back(core, q);
+        return false;
+    }
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
     for (uint32_t i = 0; i < q->n_held; i++) {
         if (q->copies[i] != KVT_NONE)
             continue;
-        const bool taken = kvt_copy_peek(&core->room, q->blocks[i], q->engine) != KVT_NONE;
+        const bool taken = kvt_copy_peek(&core->room, q->blocks[i], q->engine) != KVT_NONE ||
+                           passes_through(core, q, i);
         q->copies[i] = kvt_copy_new(&core->room, q->blocks[i], q->engine,
                                     taken ? KVT_COPY_PRIVATE : KVT_COPY_FILLING, q->tenant, NULL);
         assert(q->copies[i] != KVT_NONE);
@@ -296,6 +315,12 @@ static uint64_t headroom(const struct kvt_core *core, const struct req *q, bool 
     return others && watermark > to_grow ? watermark : to_grow;
 }
 
+/* a + b, where a may be "no bound". */
+static uint64_t at_least(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 /* True when the request at the head got its memory. */
 static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
 {
@@ -316,8 +341,11 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
     const struct need need = count_need(core, q);
     const bool others = e->lists[REQ_RUNNING].n + e->lists[REQ_GATHERING].n > 0;
     const uint64_t pages = need.pages + need.own_blocks * core->room.pages_per_block;
-    if (pages_available(core, engine) < pages + headroom(core, q, others) ||
-        kvt_place_available(gpu_place(core, engine)) < need.blocks + need.own_blocks ||
+    const uint64_t coming = e->cleaning_blocks;
+    if (at_least(pages_available(core, engine), coming * core->room.pages_per_block) <
+            pages + headroom(core, q, others) ||
+        at_least(kvt_place_available(gpu_place(core, engine)), coming) <
+            need.blocks + need.own_blocks ||
         !take_memory(core, q, &need)) {
         q->n_held = 0;
         e->blocked = true;

@@ -50,6 +50,26 @@ static const char *check_tier(const struct kvt_tier_config *tier)
     return NULL;
 }
 
+static const char *check_writing(const struct kvt_core_config *c)
+{
+    uint32_t back = 0;
+    for (int t = KVT_HOST; t < KVT_TIERS; t++) {
+        const struct kvt_tier_config *tier = &c->tiers[t];
+        if (!tier->present)
+            continue;
+        back += tier->write_back;
+        if (tier->write_back && tier->write_through)
+            return "a tier is written through or back, not both";
+        if (tier->exclusive && (!tier->write_back || tier->manager != KVT_MANAGED_BY_CORE))
+            return "an exclusive tier must be written back, and managed by core";
+        if (tier->exclusive && tier->no_promote)
+            return "what is moved to the GPU is kept there";
+        if (tier->write_back && c->partial_blocks)
+            return "partial blocks cannot be written back";
+    }
+    return back > 1 ? "at most one tier can be written back" : NULL;
+}
+
 static const char *check_quotas(const struct kvt_core_config *c)
 {
     double sum = 0;
@@ -90,9 +110,9 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)
         return "this eviction policy refuses to evict, and running requests need the gpu tier's "
                "room";
-    const char *quotas = check_quotas(c);
-    if (quotas)
-        return quotas;
+    const char *quotas = check_quotas(c), *writing = check_writing(c);
+    if (quotas || writing)
+        return quotas ? quotas : writing;
     for (int t = 0; t < KVT_TIERS; t++) {
         const char *why = c->tiers[t].present ? check_tier(&c->tiers[t]) : NULL;
         if (why)

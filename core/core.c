@@ -71,6 +71,10 @@ static int build(struct kvt_core *core)
     kvt_pool_init(&core->requests, alloc, sizeof(struct req), REQUESTS_SHIFT);
     kvt_pool_init(&core->ops, alloc, sizeof(struct op), OPS_SHIFT);
     kvt_slab_init(&core->slab, alloc);
+    core->back = KVT_TIERS;
+    for (int t = KVT_HOST; t < KVT_TIERS; t++)
+        if (core->config.tiers[t].present && core->config.tiers[t].write_back)
+            core->back = (enum kvt_tier_kind)t;
     for (int t = 0; t < KVT_TIERS; t++)
         core->future |= core->config.tiers[t].present && core->config.tiers[t].evict->needs_future;
     if (kvt_blocks_init(&core->blocks, alloc, core->config.expected_blocks,
@@ -201,6 +205,7 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
         e->interrupted = true;
         kvt_emit_interrupt(core, engine);
     }
+    kvt_clear_ahead(core, engine);
     kvt_flush_gone(core);
 }
 

@@ -4,6 +4,7 @@
  *
  *      core.c    inputs, construction             route.c   which engine
  *      admit.c   match, decide, take pages        fetch.c   probes and loads, abandoning, gathering
+ *      back.c    write-back: what leaves the GPU is stored first
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
@@ -78,6 +79,7 @@ enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP };
 
 struct op {
     enum op_kind kind;
+    bool cleans; /* store: writes back what shall leave the GPU */
     bool live; /* false once completed: a second completion is ignored */
     enum kvt_tier_kind tier;
     uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
@@ -108,6 +110,7 @@ struct engine {
     uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
     uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
     uint32_t storing_blocks[KVT_TIERS];     /* held by stores under way */
+    uint64_t cleaning_blocks;               /* of these, blocks that leave the GPU afterwards */
     uint64_t pending_prefill_tokens; /* of unfinished requests, as the router predicts them */
     uint64_t load_tokens;            /* prompt tokens of unfinished requests */
 };
@@ -135,6 +138,7 @@ struct kvt_core {
     uint64_t next_engine;        /* round robin */
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
+    enum kvt_tier_kind back; /* the write-back tier; KVT_TIERS: none */
     bool future; /* some policy wants to know when blocks will be looked up again */
     kvt_ns now;
     struct {
@@ -231,6 +235,17 @@ void kvt_release_memory(struct kvt_core *core, struct req *q);
  * included). False, and nothing freed, when that cannot be reached. */
 bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
 
+/* back.c */
+/* Frees the unused copy that leaves the GPU next, written back or not. False when none can go. */
+bool kvt_gpu_evict(struct kvt_core *core, uint32_t engine);
+/* kvt_make_room for somebody who can wait: what is dirty is stored first. False while the memory is not
+ * there; it may be coming, and then the end of a store will tell. */
+bool kvt_clear_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
+/* Keeps a little free for decoding. */
+void kvt_clear_ahead(struct kvt_core *core, uint32_t engine);
+/* A cleaning store is done with its kth block. */
+void kvt_clean_done(struct kvt_core *core, const struct op *op, uint32_t k, bool good);
+
 /* fetch.c */
 void kvt_fetch_start(struct kvt_core *core, uint32_t r);
 void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
@@ -249,6 +264,9 @@ void kvt_step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *don
 bool kvt_prefill_complete(struct kvt_core *core, uint32_t r);
 
 /* write.c */
+/* A copy of the block to be filled in a place, for which others are evicted; or KVT_NONE. */
+uint32_t kvt_write_reserve(struct kvt_core *core, uint32_t block, uint32_t place, uint32_t tenant,
+                           const struct kvt_use *use);
 void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end);
 void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
 void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r);

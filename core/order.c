@@ -173,6 +173,16 @@ void kvt_order_idle(struct kvt_store_room *room, uint32_t copy)
     e->ops->unpark(e->state, copy);
 }
 
+void kvt_order_park(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    if (c->parked)
+        return;
+    const struct kvt_evict *e = &part_at(room, kvt_place_of(room, copy), copy)->evict;
+    c->parked = 1;
+    e->ops->park(e->state, copy);
+}
+
 void kvt_order_gone(struct kvt_store_room *room, uint32_t copy, bool evicted)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
@@ -198,11 +208,10 @@ static uint32_t victim_of_part(struct kvt_store_room *room, struct kvt_place *pl
         const uint32_t copy = e->ops->victim(e->state, &wanted);
         if (copy == KVT_NONE)
             return KVT_NONE;
-        struct kvt_copy *c = kvt_copy_at(room, copy);
+        const struct kvt_copy *c = kvt_copy_at(room, copy);
         if (!c->users && !(place->closed && c->children))
             return copy;
-        c->parked = 1;
-        e->ops->park(e->state, copy);
+        kvt_order_park(room, copy);
     }
 }
 

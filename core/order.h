@@ -42,6 +42,10 @@ void kvt_order_used(struct kvt_store_room *room, uint32_t copy, const struct kvt
 /* The reason for which a copy may have been parked has gone: it has no users, or one child less. */
 void kvt_order_idle(struct kvt_store_room *room, uint32_t copy);
 
+/* An unused copy that its policy knows, named by kvt_order_victim, is kept all the same: until its next
+ * use, or until it is idle again. */
+void kvt_order_park(struct kvt_store_room *room, uint32_t copy);
+
 /* The copy leaves the place. */
 void kvt_order_gone(struct kvt_store_room *room, uint32_t copy, bool evicted);
 

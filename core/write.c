@@ -1,34 +1,45 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * write.c - blocks on their way down: write-through, and blocks made by decoding.
+ * write.c - blocks on their way down: write-through, and blocks made by decoding. (Write-back: back.c.)
  *
  * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in
  * one operation a tier; blocks of the output when the request ends or is preempted. None is offered
  * where it already is or is on its way. Room in a tier that core manages is made by evicting its
  * oldest unused blocks first; if none can go, this block and those after it are not stored, because
- * what lies behind a hole cannot be used. The same goes for a tier that cannot keep up: stores hold
+ * what lies behind a hole cannot be used. A selective tier takes what was used so many times, wherever
+ * it was found; one that fills from below takes what was loaded from farther away, too. The same goes for a tier that cannot keep up: stores hold
  * the pages they read, so a slow tier would take the GPU's memory away; beyond its quota nothing is
  * offered to it. A copy counts as present only after the store ended well: the commit comes last.
  */
 #include "internal.h"
 
-/* A copy to be filled in the place, or KVT_NONE. */
-static uint32_t reserve(struct kvt_core *core, const struct req *q, uint32_t i,
-                        uint32_t place_index)
+uint32_t kvt_write_reserve(struct kvt_core *core, uint32_t block, uint32_t place_index,
+                           uint32_t tenant, const struct kvt_use *use)
 {
-    const struct kvt_use use = use_of(q, i);
     const struct kvt_place *place = &core->room.places[place_index];
     if (place->ordered)
-        kvt_order_miss(&core->room, place_index, q->blocks[i], q->tenant, &use);
+        kvt_order_miss(&core->room, place_index, block, tenant, use);
     while (!kvt_place_fits(&core->room, place))
         if (!kvt_place_evict(&core->room, place_index))
             return KVT_NONE;
-    return kvt_copy_new(&core->room, q->blocks[i], place_index, KVT_COPY_FILLING, q->tenant, NULL);
+    return kvt_copy_new(&core->room, block, place_index, KVT_COPY_FILLING, tenant, NULL);
+}
+
+/* Whether block i, as it was found or made, is to be written to the tier. */
+static bool qualifies(const struct kvt_core *core, const struct req *q, uint32_t i,
+                      enum kvt_tier_kind tier)
+{
+    const struct kvt_tier_config *c = &core->config.tiers[tier];
+    const uint8_t src = q->src[i];
+    if (c->write_after > 1)
+        return copy_at(core, q->copies[i])->uses + 1u >= c->write_after; /* 1: the use at hand */
+    return !is_hit(src) || (c->fill_loaded && src > KVT_HIT_GPU + (int)tier);
 }
 
 static bool wants(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t place)
 {
-    return !is_hit(q->src[i]) && kvt_copy_filled(copy_at(core, q->copies[i])) &&
+    return kvt_copy_filled(copy_at(core, q->copies[i])) &&
+           qualifies(core, q, i, core->room.places[place].tier) &&
            kvt_copy_find(&core->room, q->blocks[i], place) == KVT_NONE;
 }
 
@@ -66,7 +77,8 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
             core->stats.store_shed_blocks[tier] += end - i;
             break;
         }
-        const uint32_t copy = reserve(core, q, i, place);
+        const struct kvt_use use = use_of(q, i);
+        const uint32_t copy = kvt_write_reserve(core, q->blocks[i], place, q->tenant, &use);
         if (copy == KVT_NONE) {
             core->stats.store_failures[tier]++;
             break;
@@ -75,7 +87,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
         op->lower[n] = copy;
         op->index[n] = i;
         if (op->next)
-            op->next[n] = use_of(q, i).next;
+            op->next[n] = use.next;
         kvt_copy_use(&core->room, op->gpu[n]);
         ++*storing;
         const struct kvt_block *b = kvt_block_at(&core->blocks, q->blocks[i]);
@@ -128,7 +140,10 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
             kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
         const struct kvt_use use = use_of_op(op, k);
         kvt_copy_unuse(&core->room, op->lower[k], &use);
-        kvt_copy_unuse(&core->room, op->gpu[k], &use);
+        if (op->cleans)
+            kvt_clean_done(core, op, k, k < good);
+        else
+            kvt_copy_unuse(&core->room, op->gpu[k], &use);
     }
     kvt_op_free(core, o);
 }

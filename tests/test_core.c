@@ -49,6 +49,25 @@ static void any_policy(struct chaos *w, struct kvt_tier_config *tier, bool gpu)
                                                        .warm_up_main = true};
 }
 
+/* At most one tier is written back, and of those only one that core manages may be exclusive. */
+static void any_writing(struct chaos *w, struct kvt_core_config *c)
+{
+    static const enum kvt_tier_kind below[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
+    for (int t = 0; t < 3; t++) {
+        struct kvt_tier_config *tier = &c->tiers[below[t]];
+        tier->write_after = chaos_draw(w, 4) ? 0 : 1 + (uint32_t)chaos_draw(w, 3);
+        tier->fill_loaded = chaos_draw(w, 3) == 0;
+        tier->no_promote = chaos_draw(w, 6) == 0;
+    }
+    struct kvt_tier_config *back = &c->tiers[below[chaos_draw(w, 3)]];
+    if (c->partial_blocks || chaos_draw(w, 2))
+        return;
+    back->write_back = true;
+    back->write_through = false;
+    back->exclusive = back->manager == KVT_MANAGED_BY_CORE && chaos_draw(w, 2);
+    back->no_promote &= !back->exclusive;
+}
+
 static void any_quotas(struct chaos *w, struct kvt_core_config *c)
 {
     static const double shares[] = {0.5, 0.25, 0.2};
@@ -106,6 +125,7 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     any_tier(w, &c->tiers[KVT_HOST], false);
     any_tier(w, &c->tiers[KVT_REDIS], true);
     any_tier(w, &c->tiers[KVT_DISK], false);
+    any_writing(w, c);
 }
 
 /* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key
