@@ -7,14 +7,26 @@
 #include <errno.h>
 #include <string.h>
 
-extern const struct kvt_evict_ops kvt_evict_lru, kvt_evict_fifo;
+/* One line for each file core/evict_<name>.c, in the order in which they are listed to people. */
+#define POLICIES(POLICY)                                                                           \
+    POLICY(lru)                                                                                    \
+    POLICY(lfu)                                                                                    \
+    POLICY(fifo)                                                                                   \
+    POLICY(clock)                                                                                  \
+    POLICY(s3fifo)                                                                                 \
+    POLICY(sieve)                                                                                  \
+    POLICY(arc)                                                                                    \
+    POLICY(wtinylfu)                                                                               \
+    POLICY(gdsf)                                                                                   \
+    POLICY(ttl)                                                                                    \
+    POLICY(belady)
 
-/* One line for each file core/evict_<name>.c. */
-const struct kvt_evict_ops *const kvt_evict_all[] = {
-    &kvt_evict_lru,
-    &kvt_evict_fifo,
-    NULL,
-};
+#define DECLARE(name) extern const struct kvt_evict_ops kvt_evict_##name;
+#define LIST(name)    &kvt_evict_##name,
+
+POLICIES(DECLARE)
+
+const struct kvt_evict_ops *const kvt_evict_all[] = {POLICIES(LIST) NULL};
 
 const struct kvt_evict_ops *kvt_evict_named(const char *name)
 {

@@ -79,7 +79,8 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
 static bool check(const void *self, char *why, size_t size)
 {
     const struct state *s = self;
-    return kvt_queue_check(&s->queue, s->rows, ROW_B) || kvt_evict_wrong("queue", why, size);
+    return kvt_queue_walk(&s->queue, s->rows, ROW_B, KVT_NONE) != UINT64_MAX ||
+           kvt_evict_wrong("queue", why, size);
 }
 
 const struct kvt_evict_ops kvt_evict_lru = {

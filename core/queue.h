@@ -25,7 +25,6 @@ struct kvt_queue_link {
 
 struct kvt_queue {
     uint32_t newest, oldest; /* KVT_NONE when empty */
-    uint32_t length;
 };
 
 static inline struct kvt_queue_link *kvt_queue_at(const struct kvt_pool *rows, size_t row_b,
@@ -37,7 +36,6 @@ static inline struct kvt_queue_link *kvt_queue_at(const struct kvt_pool *rows, s
 static inline void kvt_queue_init(struct kvt_queue *q)
 {
     q->newest = q->oldest = KVT_NONE;
-    q->length = 0;
 }
 
 static inline void kvt_queue_push(struct kvt_queue *q, const struct kvt_pool *rows, size_t row_b,
@@ -49,7 +47,6 @@ static inline void kvt_queue_push(struct kvt_queue *q, const struct kvt_pool *ro
     else
         q->oldest = slot;
     q->newest = slot;
-    q->length++;
 }
 
 /* As the next to leave. */
@@ -62,7 +59,6 @@ static inline void kvt_queue_push_oldest(struct kvt_queue *q, const struct kvt_p
     else
         q->newest = slot;
     q->oldest = slot;
-    q->length++;
 }
 
 /* slot leaves the line; it is out, until it is pushed again. */
@@ -79,7 +75,6 @@ static inline void kvt_queue_remove(struct kvt_queue *q, const struct kvt_pool *
     else
         q->oldest = link->newer;
     link->newer = KVT_QUEUE_OUT;
-    q->length--;
 }
 
 static inline bool kvt_queue_is_out(const struct kvt_pool *rows, size_t row_b, uint32_t slot)
@@ -87,17 +82,34 @@ static inline bool kvt_queue_is_out(const struct kvt_pool *rows, size_t row_b, u
     return kvt_queue_at(rows, row_b, slot)->newer == KVT_QUEUE_OUT;
 }
 
-/* Walks the queue both ways. */
-static inline bool kvt_queue_check(const struct kvt_queue *q, const struct kvt_pool *rows,
-                                   size_t row_b)
+/* slot, which is out, gets in line behind `before`: it leaves next after it. KVT_NONE: as the oldest. */
+static inline void kvt_queue_push_behind(struct kvt_queue *q, const struct kvt_pool *rows,
+                                         size_t row_b, uint32_t slot, uint32_t before)
 {
-    uint32_t n = 0, newer = KVT_NONE;
+    struct kvt_queue_link *link = kvt_queue_at(rows, row_b, slot);
+    link->older = before;
+    uint32_t *newer = before == KVT_NONE ? &q->oldest : &kvt_queue_at(rows, row_b, before)->newer;
+    link->newer = *newer;
+    if (*newer != KVT_NONE)
+        kvt_queue_at(rows, row_b, *newer)->older = slot;
+    else
+        q->newest = slot;
+    *newer = slot;
+}
+
+/* Walks the queue both ways. How many are in line, at most `most`; UINT64_MAX when its links do not
+ * agree. */
+static inline uint64_t kvt_queue_walk(const struct kvt_queue *q, const struct kvt_pool *rows,
+                                      size_t row_b, uint64_t most)
+{
+    uint64_t n = 0;
+    uint32_t newer = KVT_NONE;
     for (uint32_t at = q->newest; at != KVT_NONE; at = kvt_queue_at(rows, row_b, at)->older) {
-        if (kvt_queue_at(rows, row_b, at)->newer != newer || n++ == q->length)
-            return false;
+        if (kvt_queue_at(rows, row_b, at)->newer != newer || n++ == most)
+            return UINT64_MAX;
         newer = at;
     }
-    return q->oldest == newer && n == q->length;
+    return q->oldest == newer ? n : UINT64_MAX;
 }
 
 #endif
