@@ -73,6 +73,8 @@ struct kvt_evict_ops {
     uint32_t state_b;   /* bytes per cache */
     bool needs_future;  /* next_use must be right: no live streams */
     bool needs_ttl;     /* expiry must be set: the tier has a TTL */
+    bool competes;      /* defined with the incoming block among those judged: an owner that can
+                           inserts it first, and then asks for a victim, which may be itself */
     bool refuses; /* victim may refuse though slots are there (ttl): not for memory that running
                            requests need */
 

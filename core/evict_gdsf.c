@@ -11,7 +11,8 @@
  * as of its last use, where L is the priority of the last block evicted: so whatever is not used
  * falls behind all that is. Cost is the time to compute the block, where it is known, else 1; with
  * equal costs and sizes it is an order by frequency and age. Of equals, who was used longer ago
- * leaves.
+ * leaves. The paper judges an incoming block with the others, before L has risen; so does an owner
+ * that heeds `competes`, and what it would have to push out for the block may be worth more.
  *
  * Priorities only ever grow, by (G1). So a use writes the new one into the row and leaves the heap
  * alone; victim brings the heap up to date from the top until the top is. A block used a thousand
@@ -173,6 +174,7 @@ const struct kvt_evict_ops kvt_evict_gdsf = {
     .source = "Cherkasova, HP Laboratories 98-69R1 (1998)",
     .row_b = ROW_B,
     .state_b = sizeof(struct state),
+    .competes = true,
     .init = init,
     .release = release,
     .reserve = reserve,

@@ -28,6 +28,8 @@ struct kvt_flat {
     struct kvt_idmap map;
     uint64_t *ids; /* by slot */
     uint32_t capacity, resident;
+    uint32_t
+        spare; /* slot of the block that comes in above capacity, for a policy where it competes */
     uint64_t now; /* look-ups so far */
 };
 
@@ -36,10 +38,11 @@ static int allocate(struct kvt_flat *f, const struct kvt_evict_ops *ops,
 {
     struct kvt_evict_config config = *evict;
     config.rows = &f->rows;
-    f->ids = f->alloc->get(f->alloc->self, f->capacity * sizeof *f->ids);
-    if (!f->ids || kvt_rows_cover(&f->rows, f->capacity - 1) ||
-        kvt_idmap_reserve(&f->map, f->capacity) || kvt_evict_init(&f->evict, ops, &config) ||
-        kvt_evict_reserve(&f->evict, f->capacity))
+    const uint64_t slots = f->capacity + UINT64_C(1);
+    f->spare = f->capacity;
+    f->ids = f->alloc->get(f->alloc->self, slots * sizeof *f->ids);
+    if (!f->ids || kvt_rows_cover(&f->rows, f->spare) || kvt_idmap_reserve(&f->map, slots) ||
+        kvt_evict_init(&f->evict, ops, &config) || kvt_evict_reserve(&f->evict, slots))
         return -ENOMEM;
     return 0;
 }
@@ -73,15 +76,20 @@ void kvt_flat_free(struct kvt_flat *f)
     kvt_idmap_release(&f->map);
     kvt_pool_release(&f->rows);
     if (f->ids)
-        f->alloc->put(f->alloc->self, f->ids, f->capacity * sizeof *f->ids);
+        f->alloc->put(f->alloc->self, f->ids, (f->capacity + UINT64_C(1)) * sizeof *f->ids);
     f->alloc->put(f->alloc->self, f, sizeof *f);
 }
 
-/* A slot for a new block, or KVT_NONE when the policy lets nothing go. */
-static uint32_t make_room(struct kvt_flat *f, const struct kvt_evict_item *item)
+static void take(struct kvt_flat *f, uint32_t slot, const struct kvt_evict_item *item)
 {
-    if (f->resident < f->capacity)
-        return f->resident++;
+    f->ids[slot] = item->id;
+    kvt_idmap_add(&f->map, item->id, slot);
+    f->evict.ops->insert(f->evict.state, slot, item);
+}
+
+/* The slot of a block that has left, or KVT_NONE when the policy lets nothing go. */
+static uint32_t evict(struct kvt_flat *f, const struct kvt_evict_item *item)
+{
     const struct kvt_evict_ops *ops = f->evict.ops;
     const uint32_t slot = ops->victim(f->evict.state, item);
     if (slot == KVT_NONE)
@@ -98,12 +106,16 @@ static void miss(struct kvt_flat *f, const struct kvt_evict_item *item)
     const struct kvt_evict_ops *ops = f->evict.ops;
     if (ops->miss)
         ops->miss(f->evict.state, item);
-    const uint32_t slot = make_room(f, item);
-    if (slot == KVT_NONE)
-        return;
-    f->ids[slot] = item->id;
-    kvt_idmap_add(&f->map, item->id, slot);
-    ops->insert(f->evict.state, slot, item);
+    if (f->resident < f->capacity) {
+        take(f, f->resident++, item);
+    } else if (ops->competes) {
+        take(f, f->spare, item);
+        f->spare = evict(f, item);
+    } else {
+        const uint32_t slot = evict(f, item);
+        if (slot != KVT_NONE)
+            take(f, slot, item);
+    }
 }
 
 static void fetch_ahead(const struct kvt_flat *f, uint64_t id)
@@ -152,7 +164,7 @@ uint64_t kvt_flat_resident(const struct kvt_flat *f)
 size_t kvt_flat_memory_b(const struct kvt_flat *f)
 {
     return sizeof *f + f->map.memory_b + kvt_pool_memory_b(&f->rows) +
-           f->capacity * sizeof *f->ids + kvt_evict_memory_b(&f->evict);
+           (f->capacity + UINT64_C(1)) * sizeof *f->ids + kvt_evict_memory_b(&f->evict);
 }
 
 int kvt_flat_next_use(const uint64_t *ids, uint64_t n, const struct kvt_alloc *alloc,

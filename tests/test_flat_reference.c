@@ -87,6 +87,7 @@ START_TEST(equal_to_every_printed_digit)
             continue;
         printf("%s, %llu blocks, %s (%s): %s, reference %s\n", name, row.capacity, ops->name,
                row.commit, own, theirs);
+        fflush(stdout);
         wrong++;
     }
     ck_assert_uint_ge(compared, 40);
