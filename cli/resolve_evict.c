@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * resolve_evict.c - who leaves a tier: its policy and parameters, leaves first or not, and what each
- * tenant may keep.
+ * resolve_evict.c - who leaves a tier and what enters it: its policy and parameters, leaves first or not,
+ * when it is written, and what each tenant may keep.
  *
  * A tier whose server evicts by itself (redis, outside the null world) knows one policy, the
  * server's. Others want `manager: core`: then core decides and deletes, and the server never does.
@@ -55,6 +55,39 @@ static int resolve_policy(struct resolved *r, const struct scenario *s, int kind
     return 0;
 }
 
+/* What a tier below the GPU is given, and what a hit there does. */
+static int check_writing(const struct resolved *r, const struct scenario *s, int kind, int *back,
+                         char *error)
+{
+    const struct scenario_tier *wanted = &s->cache.tiers[kind];
+    if (wanted->write == WRITE_BACK && *back >= 0) {
+        char want[96];
+        snprintf(want, sizeof want,
+                 "expected through, selective or none: %s is written back already",
+                 kvt_tier_name((enum kvt_tier_kind) * back));
+        return refuse(s, kind, "write", want, error);
+    }
+    if (wanted->write == WRITE_BACK) {
+        *back = kind;
+        if (s->cache.partial_blocks)
+            return refuse(s, kind, "write", "expected through: partial blocks are not written back",
+                          error);
+        if (kvt_evict_all[wanted->evict]->needs_future)
+            return refuse(s, kind, "write",
+                          "expected through: when a block leaves the GPU its future is not known",
+                          error);
+    }
+    if (wanted->exclusive && wanted->write != WRITE_BACK)
+        return refuse(s, kind, "exclusive",
+                      "expected write: back beside it, or blocks would be lost", error);
+    if (wanted->exclusive && r->core.tiers[kind].manager == KVT_MANAGED_BY_SERVER)
+        return refuse(s, kind, "exclusive", "expected manager: core beside it", error);
+    if (wanted->exclusive && !wanted->promote)
+        return refuse(s, kind, "promote", "expected true: what is moved to the GPU is kept there",
+                      error);
+    return 0;
+}
+
 /* "50%, 30%, 20%": by tenant number, the last for all further tenants together. */
 static int resolve_quotas(struct resolved *r, const struct scenario *s, char *error)
 {
@@ -92,8 +125,13 @@ static int resolve_quotas(struct resolved *r, const struct scenario *s, char *er
 int resolve_evict(struct resolved *r, const struct scenario *s, char *error)
 {
     int rc = resolve_quotas(r, s, error);
-    for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++)
-        if (s->cache.tiers[kind].enabled)
-            rc = resolve_policy(r, s, kind, error);
+    int back = -1;
+    for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
+        if (!s->cache.tiers[kind].enabled)
+            continue;
+        rc = resolve_policy(r, s, kind, error);
+        if (rc == 0 && kind != KVT_GPU)
+            rc = check_writing(r, s, kind, &back, error);
+    }
     return rc;
 }

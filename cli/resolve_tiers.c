@@ -322,7 +322,12 @@ int resolve_tiers(struct resolved *r, const struct scenario *s, const struct cat
         tier->stored_b_per_token = r->kv_b_per_token;
         if (kind == KVT_GPU)
             continue;
-        tier->write_through = wanted->write == WRITE_THROUGH;
+        tier->write_through = wanted->write == WRITE_THROUGH || wanted->write == WRITE_SELECTIVE;
+        tier->write_back = wanted->write == WRITE_BACK;
+        tier->write_after = wanted->write == WRITE_SELECTIVE ? (uint32_t)wanted->write_after : 0;
+        tier->fill_loaded = wanted->fill_loaded;
+        tier->no_promote = !wanted->promote;
+        tier->exclusive = wanted->exclusive;
         tier->probe = wanted->probe;
         rc = resolve_codec(r, s, catalog, (enum kvt_tier_kind)kind, staged, error);
         tier->stored_b_per_token = stored_b_per_token(r, (enum kvt_tier_kind)kind);

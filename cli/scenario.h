@@ -33,7 +33,7 @@ enum scenario_dtype { DTYPE_AUTO, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32 };
 enum scenario_device { DEVICE_AUTO, DEVICE_HOST, DEVICE_CUDA };
 enum scenario_layout { LAYOUT_PACKED, LAYOUT_PER_LAYER };
 enum scenario_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
-enum scenario_write { WRITE_THROUGH, WRITE_NONE };
+enum scenario_write { WRITE_THROUGH, WRITE_BACK, WRITE_SELECTIVE, WRITE_NONE };
 enum scenario_world { WORLD_NULL, WORLD_SIM, WORLD_REAL };
 
 struct scenario_workload {
@@ -81,7 +81,9 @@ struct scenario_tier {
     double evict_small, evict_ghost, evict_protected; /* 0: as the policy has it */
     uint64_t evict_threshold;                         /* likewise */
     uint64_t write;                                   /* enum scenario_write */
-    const char *codec;                                /* comma separated: "fp16,zlib-3"; "none" */
+    uint64_t write_after;                             /* WRITE_SELECTIVE: uses */
+    bool exclusive, promote, fill_loaded;
+    const char *codec; /* comma separated: "fp16,zlib-3"; "none" */
     uint64_t codec_cores;
     bool probe;
     uint64_t touch;     /* enum kvt_touch_order; gpu only */

@@ -39,7 +39,7 @@ static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
 static const char *evictions[32]; /* names of kvt_evict_all */
 static const char *const warm_ups[] = {"small", "main", NULL};
 static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
-static const char *const writes[] = {"through", "none", NULL};
+static const char *const writes[] = {"through", "back", "selective", "none", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
 static const char *const devices[] = {"auto", "host", "cuda", NULL};
@@ -205,7 +205,16 @@ static const struct scenario_key tier_keys[] = {
     {.path = "touch", .type = KEY_CHOICE, .fallback = "leaf", .offset = TIER_AT(touch),
      .kinds = GPU, .names = touches, .help = "which end of a prompt is touched first"},
     {.path = "write", .type = KEY_CHOICE, .fallback = "through", .offset = TIER_AT(write),
-     .kinds = BELOW, .names = writes, .help = "through: stored as soon as computed"},
+     .kinds = BELOW, .names = writes, .help = "through: as soon as computed; back: when it leaves the GPU; selective: once used often"},
+    {.path = "write_after", .type = KEY_COUNT, .fallback = "2", .offset = TIER_AT(write_after),
+     .least = 1, .most = 200, .kinds = BELOW,
+     .help = "write: selective: stored from so many uses on, the first one counted"},
+    {.path = "fill_loaded", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(fill_loaded),
+     .kinds = BELOW, .help = "what was loaded from a tier farther away is stored here too"},
+    {.path = "promote", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(promote),
+     .kinds = BELOW, .help = "a hit here is kept on the GPU; false: used once"},
+    {.path = "exclusive", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(exclusive),
+     .kinds = BELOW, .help = "a hit here moves to the GPU; needs write: back"},
     {.path = "codec", .type = KEY_LIST, .fallback = "none", .offset = TIER_AT(codec),
      .kinds = BELOW, .help = "chain of codecs; see `kvtwin catalog`"},
     {.path = "codec_cores", .type = KEY_COUNT, .fallback = "16", .offset = TIER_AT(codec_cores),

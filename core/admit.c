@@ -224,7 +224,7 @@ static void put_back(struct kvt_core *core, struct req *q)
 /* Takes what count_need counted. False when it cannot be had: then nothing is held. */
 static bool take_memory(struct kvt_core *core, struct req *q, const struct need *need)
 {
-    if (kvt_room_reserve(&core->room, q->n_held))
+    if (kvt_room_reserve(&core->room, q->engine, q->n_held))
         return false;
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)

@@ -84,12 +84,11 @@ static void add(struct kvt_core *core, struct op *op, uint32_t copy, uint32_t pl
     op->index[k] = use.depth;
     if (op->next)
         op->next[k] = use.next;
-    core->refs[k] =
-        (struct kvt_block_ref){.key = kvt_block_key(kvt_block_at(&core->blocks, block)),
-                               .block = {block},
-                               .index = use.depth,
-                               .tokens = core->config.block_tokens,
-                               .page = copy_at(core, copy)->page};
+    core->refs[k] = (struct kvt_block_ref){.key = kvt_block_key(kvt_block_at(&core->blocks, block)),
+                                           .block = {block},
+                                           .index = use.depth,
+                                           .tokens = core->config.block_tokens,
+                                           .page = copy_at(core, copy)->page};
 }
 
 static void send(struct kvt_core *core, uint32_t o)
@@ -121,10 +120,12 @@ void kvt_clean_done(struct kvt_core *core, const struct op *op, uint32_t k, bool
 
 /* Blocks still to be cleared for so many to be allowed and so many pages to be free, beyond what is
  * being cleaned. */
-static uint64_t missing(const struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages)
+static uint64_t missing(const struct kvt_core *core, uint32_t engine, uint64_t blocks,
+                        uint64_t pages)
 {
     const struct kvt_place *place = gpu_place(core, engine);
-    const uint64_t capacity = place->config->capacity_blocks, per_block = core->room.pages_per_block;
+    const uint64_t capacity = place->config->capacity_blocks,
+                   per_block = core->room.pages_per_block;
     const uint64_t coming = core->engines[engine].cleaning_blocks;
     const uint64_t free = kvt_pager_free(&place->pager);
     uint64_t short_of = free < pages ? (pages - free + per_block - 1) / per_block : 0;

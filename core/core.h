@@ -69,18 +69,19 @@ struct kvt_tier_config {
     struct kvt_evict_config evict_config;
     bool prefix_closed;
 
-    kvt_ns ttl_ns;      /* KVT_NEVER: none */
-    bool ttl_refresh;   /* a hit starts the TTL anew */
+    kvt_ns ttl_ns;    /* KVT_NEVER: none */
+    bool ttl_refresh; /* a hit starts the TTL anew */
     /* What is written here, and when. All may be off: then the tier is only read. */
-    bool write_through;   /* computed blocks, when their prompt is complete */
-    uint32_t write_after; /* with write_through: from so many uses on, the first one counted; 0, 1: at once */
-    bool write_back;      /* blocks that leave the GPU, before they do; of one tier at most */
-    bool fill_loaded;     /* with write_through: also what was loaded from a tier farther away */
+    bool write_through; /* computed blocks, when their prompt is complete */
+    uint32_t
+        write_after; /* with write_through: from so many uses on, the first one counted; 0, 1: at once */
+    bool write_back;  /* blocks that leave the GPU, before they do; of one tier at most */
+    bool fill_loaded; /* with write_through: also what was loaded from a tier farther away */
 
     /* What a hit here does. exclusive: the block moves to the GPU and is no longer held here (with
      * write_back, core-managed). no_promote: it is used once and not kept on the GPU. */
     bool exclusive, no_promote;
-    bool probe;         /* ask before loading */
+    bool probe; /* ask before loading */
     enum kvt_manager manager;
 
     /* Predicted cost of a load, for load-or-compute: fixed + tokens * per_token. */

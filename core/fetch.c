@@ -363,7 +363,7 @@ void kvt_fetch_timer(struct kvt_core *core, uint32_t r)
     if (q->state != REQ_GATHERING || !q->ops)
         return;
     const uint64_t n = on_the_way(core, r, false);
-    if (kvt_room_reserve(&core->room, n) ||
+    if (kvt_room_reserve(&core->room, q->engine, n) ||
         !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
         return;
     uint32_t first = q->gathered;

@@ -80,7 +80,7 @@ enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP };
 struct op {
     enum op_kind kind;
     bool cleans; /* store: writes back what shall leave the GPU */
-    bool live; /* false once completed: a second completion is ignored */
+    bool live;   /* false once completed: a second completion is ignored */
     enum kvt_tier_kind tier;
     uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
     uint32_t n;                       /* room in the arrays below */
@@ -139,7 +139,7 @@ struct kvt_core {
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
     enum kvt_tier_kind back; /* the write-back tier; KVT_TIERS: none */
-    bool future; /* some policy wants to know when blocks will be looked up again */
+    bool future;             /* some policy wants to know when blocks will be looked up again */
     kvt_ns now;
     struct {
         uint32_t place, n;

@@ -108,6 +108,14 @@ size_t kvt_order_memory_b(const struct kvt_store_room *room, const struct kvt_pl
     return sum;
 }
 
+int kvt_order_reserve(struct kvt_place *place, uint64_t copies)
+{
+    int error = 0;
+    for (uint32_t i = 0; !error && i < place->n_parts; i++)
+        error = kvt_evict_reserve(&place->parts[i].evict, copies);
+    return error;
+}
+
 /* ---- Events ----------------------------------------------------------------------------------- */
 
 static struct kvt_evict_item item_of(const struct kvt_store_room *room,

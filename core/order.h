@@ -32,6 +32,10 @@ KVT_MUST_CHECK int kvt_order_init(struct kvt_store_room *room, struct kvt_place 
 void kvt_order_release(struct kvt_store_room *room, struct kvt_place *place);
 size_t kvt_order_memory_b(const struct kvt_store_room *room, const struct kvt_place *place);
 
+/* Before the place holds `copies` copies in all: memory for what its policies keep of them. 0 or
+ * -ENOMEM. */
+KVT_MUST_CHECK int kvt_order_reserve(struct kvt_place *place, uint64_t copies);
+
 /* The block was looked for in the place and is about to be written there. */
 void kvt_order_miss(struct kvt_store_room *room, uint32_t place, uint32_t block, uint32_t tenant,
                     const struct kvt_use *use);

@@ -169,10 +169,12 @@ static int cover(struct kvt_store_room *room)
     return error;
 }
 
-int kvt_room_reserve(struct kvt_store_room *room, uint64_t spare)
+int kvt_room_reserve(struct kvt_store_room *room, uint32_t place_index, uint64_t spare)
 {
-    const int error = kvt_pool_reserve(&room->copies, spare);
-    return error ? error : cover(room);
+    struct kvt_place *place = &room->places[place_index];
+    if (kvt_pool_reserve(&room->copies, spare) || cover(room))
+        return -ENOMEM;
+    return place->ordered ? kvt_order_reserve(place, place->copies + spare) : 0;
 }
 
 uint64_t kvt_place_available(const struct kvt_place *place)
@@ -333,8 +335,9 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
         return KVT_NONE;
     if (pages)
         run = *pages;
-    if (cover(room) || (!pages && place->tier == KVT_GPU &&
-                        !kvt_pager_take(&place->pager, room->pages_per_block, &run))) {
+    if (cover(room) || (place->ordered && kvt_order_reserve(place, place->copies + 1)) ||
+        (!pages && place->tier == KVT_GPU &&
+         !kvt_pager_take(&place->pager, room->pages_per_block, &run))) {
         kvt_copy_at(room, copy)->state = KVT_COPY_VOID;
         kvt_pool_give(&room->copies, copy);
         return KVT_NONE;

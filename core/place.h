@@ -159,8 +159,8 @@ uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t pla
 /* The same without any change; expired copies are not found. */
 uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place);
 
-/* Memory for `spare` more copies. 0 or -ENOMEM. */
-KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint64_t spare);
+/* Memory for `spare` more copies in a place. 0 or -ENOMEM. */
+KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint32_t place, uint64_t spare);
 
 /* A new copy with one user in a place, FILLING (in the block's list) or PRIVATE. The caller made
  * room before. gpu: takes a block of pages, or the chain `pages` if that is not NULL. KVT_NONE
