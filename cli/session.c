@@ -127,12 +127,34 @@ int session_workload(struct session *session)
     return 0;
 }
 
+static bool wants_future(const struct session *session)
+{
+    bool any = false;
+    for (int kind = 0; kind < KVT_TIERS; kind++) {
+        const struct kvt_tier_config *tier = &session->resolved.core.tiers[kind];
+        any |= tier->present && tier->evict->needs_future;
+    }
+    return any;
+}
+
+static int read_future(struct session *session)
+{
+    const int rc = wl_future_new(&session->future, session->source);
+    if (rc != 0)
+        snprintf(session->error, sizeof session->error, "%s",
+                 rc == -ENOMEM ? "the workload's future does not fit into memory"
+                               : wl_source_error(session->source));
+    return rc;
+}
+
 int session_resolve(struct session *session)
 {
     uint32_t block = session->source ? session->info.block_tokens : WL_BLOCK_TOKENS;
     int rc =
         resolve(&session->resolved, &session->scenario, session->catalog, block, session->error);
     session->resolved.core.expected_blocks = session->source ? session->info.distinct_keys : 0;
+    if (rc == 0 && session->source && wants_future(session))
+        rc = read_future(session);
     if (rc == 0 && session->scenario.world == WORLD_REAL)
         rc = real_plan_init(&session->plan, &session->resolved, &session->scenario,
                             session->catalog, session->error);
@@ -142,6 +164,7 @@ int session_resolve(struct session *session)
 void session_close(struct session *s)
 {
     real_plan_release(&s->plan);
+    wl_future_free(s->future);
     wl_close(s->source);
     catalog_free(s->catalog);
     scenario_release(&s->scenario);
@@ -171,16 +194,19 @@ char *session_name(const struct session *s, char *name, size_t size)
 
 static int next_request(void *self, struct kvt_request *request, char *error, size_t error_size)
 {
-    struct wl_source *source = self;
-    int got = wl_next(source, request);
+    const struct session *s = self;
+    int got = wl_next(s->source, request);
     if (got < 0)
-        snprintf(error, error_size, "%s", wl_source_error(source));
+        snprintf(error, error_size, "%s", wl_source_error(s->source));
+    if (got > 0 && s->future)
+        wl_future_tell(s->future, request);
     return got;
 }
 
 struct drive_source session_source(struct session *s)
 {
     wl_rewind(s->source);
-    return (
-        struct drive_source){.next = next_request, .self = s->source, .expected = s->info.requests};
+    if (s->future)
+        wl_future_rewind(s->future);
+    return (struct drive_source){.next = next_request, .self = s, .expected = s->info.requests};
 }

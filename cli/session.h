@@ -15,6 +15,7 @@
 
 #include <limits.h>
 
+#include "../workload/future.h"
 #include "../workload/workload.h"
 #include "catalog.h"
 #include "drive.h"
@@ -35,6 +36,7 @@ struct session {
     struct scenario scenario;
     struct catalog *catalog;
     struct wl_source *source;
+    struct wl_future *future; /* NULL: no policy asks for it */
     struct wl_info info;
     struct resolved resolved;
     struct real_plan plan; /* the real world only */
