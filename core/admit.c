@@ -221,6 +221,17 @@ static void put_back(struct kvt_core *core, struct req *q)
     }
 }
 
+static void tell_misses(struct kvt_core *core, const struct req *q)
+{
+    if (!kvt_order_hears_misses(gpu_place(core, q->engine)))
+        return;
+    for (uint32_t i = 0; i < q->n_held; i++) {
+        const struct kvt_use use = use_of(q, i);
+        if (q->copies[i] == KVT_NONE)
+            kvt_order_miss(&core->room, q->engine, q->blocks[i], q->tenant, &use);
+    }
+}
+
 /* Takes what count_need counted. False when it cannot be had: then nothing is held. */
 static bool take_memory(struct kvt_core *core, struct req *q, const struct need *need)
 {
@@ -229,12 +240,7 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)
             kvt_copy_use(&core->room, q->copies[i]);
-    for (uint32_t i = 0; i < q->n_held; i++) {
-        if (q->copies[i] != KVT_NONE)
-            continue;
-        const struct kvt_use use = use_of(q, i);
-        kvt_order_miss(&core->room, q->engine, q->blocks[i], q->tenant, &use);
-    }
+    tell_misses(core, q);
     if (!kvt_clear_room(core, q->engine, need->blocks, need->pages)) {
         assert(core->back != KVT_TIERS); /* it is being written back; else, the caller counted */
         put_back(core, q);

@@ -71,6 +71,7 @@ struct kvt_evict_ops {
     const char *source; /* paper or system that defines it, in one line */
     uint32_t row_b;     /* bytes per slot, a multiple of 4, at least 4 */
     uint32_t state_b;   /* bytes per cache */
+    bool by_slot;       /* looks at slots only: no item, no id need be filled in */
     bool needs_future;  /* next_use must be right: no live streams */
     bool needs_ttl;     /* expiry must be set: the tier has a TTL */
     bool competes;      /* defined with the incoming block among those judged: an owner that can

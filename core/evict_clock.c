@@ -96,6 +96,7 @@ const struct kvt_evict_ops kvt_evict_clock = {
     .name = "clock",
     .source = "Corbato, A paging experiment with the Multics system (1968)",
     .row_b = sizeof(struct row),
+    .by_slot = true,
     .state_b = sizeof(struct state),
     .init = init,
     .insert = insert,

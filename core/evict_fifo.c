@@ -80,6 +80,7 @@ const struct kvt_evict_ops kvt_evict_fifo = {
     .name = "fifo",
     .source = "Belady, IBM Systems Journal 5 (1966)",
     .row_b = ROW_B,
+    .by_slot = true,
     .state_b = sizeof(struct state),
     .init = init,
     .insert = insert,

@@ -110,6 +110,7 @@ const struct kvt_evict_ops kvt_evict_lfu = {
     .name = "lfu",
     .source = "Shah, Mitra, Matani, An O(1) algorithm for implementing LFU (2010)",
     .row_b = sizeof(struct row),
+    .by_slot = true,
     .state_b = sizeof(struct state),
     .init = init,
     .release = release,

@@ -87,6 +87,7 @@ const struct kvt_evict_ops kvt_evict_lru = {
     .name = "lru",
     .source = "Mattson, Gecsei, Slutz, Traiger, IBM Systems Journal 9 (1970)",
     .row_b = ROW_B,
+    .by_slot = true,
     .state_b = sizeof(struct state),
     .init = init,
     .insert = insert,

@@ -121,6 +121,7 @@ const struct kvt_evict_ops kvt_evict_sieve = {
     .name = "sieve",
     .source = "Zhang, Yang, Yue, Vigfusson, Rashmi, NSDI 2024",
     .row_b = sizeof(struct row),
+    .by_slot = true,
     .state_b = sizeof(struct state),
     .init = init,
     .insert = insert,

@@ -119,7 +119,7 @@ int kvt_order_reserve(struct kvt_place *place, uint64_t copies)
 /* ---- Events ----------------------------------------------------------------------------------- */
 
 static struct kvt_evict_item item_of(const struct kvt_store_room *room,
-                                     const struct kvt_place *place, uint32_t block,
+                                     const struct kvt_place *place, uint32_t copy, uint32_t block,
                                      const struct kvt_use *use)
 {
     uint64_t id;
@@ -127,14 +127,14 @@ static struct kvt_evict_item item_of(const struct kvt_store_room *room,
     const double b = room->block_tokens;
     const struct kvt_prefill_cost *c = &room->prefill;
     const double past = (double)use->depth * b;
-    return (struct kvt_evict_item){.id = id,
-                                   .next_use = use->next,
-                                   .now = room->now,
-                                   .expiry = KVT_NEVER,
-                                   .depth = use->depth,
-                                   .cost_ns = (float)(b * (c->ns_per_token +
-                                                           c->ns_per_token2 * (past + b / 2))),
-                                   .size_b = place->item_b};
+    return (struct kvt_evict_item){
+        .id = id,
+        .next_use = use->next,
+        .now = room->now,
+        .expiry = copy == KVT_NONE ? KVT_NEVER : kvt_copy_expiry_ns(room, copy),
+        .depth = use->depth,
+        .cost_ns = (float)(b * (c->ns_per_token + c->ns_per_token2 * (past + b / 2))),
+        .size_b = place->item_b};
 }
 
 void kvt_order_miss(struct kvt_store_room *room, uint32_t place_index, uint32_t block,
@@ -144,7 +144,7 @@ void kvt_order_miss(struct kvt_store_room *room, uint32_t place_index, uint32_t 
     struct kvt_evict *e = &place->parts[part_of_tenant(place, tenant)].evict;
     if (!e->ops->miss)
         return;
-    const struct kvt_evict_item item = item_of(room, place, block, use);
+    const struct kvt_evict_item item = item_of(room, place, KVT_NONE, block, use);
     e->ops->miss(e->state, &item);
 }
 
@@ -154,9 +154,9 @@ void kvt_order_used(struct kvt_store_room *room, uint32_t copy, const struct kvt
     struct kvt_place *place = &room->places[c->place];
     struct kvt_part *part = part_at(room, place, copy);
     const struct kvt_evict *e = &part->evict;
-    struct kvt_evict_item item = item_of(room, place, c->block, use);
-    if (place->config->ttl_ns != KVT_NEVER)
-        item.expiry = kvt_copy_expiry_ns(room, copy);
+    struct kvt_evict_item item;
+    if (!e->ops->by_slot)
+        item = item_of(room, place, copy, c->block, use);
     if (!c->known) {
         c->known = 1;
         part->known++;
@@ -198,8 +198,9 @@ void kvt_order_gone(struct kvt_store_room *room, uint32_t copy, bool evicted)
         return;
     struct kvt_place *place = &room->places[c->place];
     struct kvt_part *part = part_at(room, place, copy);
-    uint64_t id;
-    memcpy(&id, kvt_block_at(room->blocks, c->block)->key + 2, sizeof id);
+    uint64_t id = 0;
+    if (!part->evict.ops->by_slot)
+        memcpy(&id, kvt_block_at(room->blocks, c->block)->key + 2, sizeof id);
     part->evict.ops->remove(part->evict.state, copy, id, evicted);
     part->known--;
     c->known = c->parked = 0;

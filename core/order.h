@@ -39,6 +39,11 @@ KVT_MUST_CHECK int kvt_order_reserve(struct kvt_place *place, uint64_t copies);
 /* The block was looked for in the place and is about to be written there. */
 void kvt_order_miss(struct kvt_store_room *room, uint32_t place, uint32_t block, uint32_t tenant,
                     const struct kvt_use *use);
+/* False: the place's policy does not care, and need not be told. */
+static inline bool kvt_order_hears_misses(const struct kvt_place *place)
+{
+    return place->ordered && place->config->evict->miss;
+}
 
 /* A READY copy was used, or came to be. */
 void kvt_order_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use);

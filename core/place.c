@@ -63,7 +63,8 @@ static void init_tiers(struct kvt_store_room *room, const struct kvt_core_config
             continue;
         room->base[tier] = room->n_places;
         room->stored_b[tier] = stored_b(config, c);
-        room->has_more |= c->ttl_ns != KVT_NEVER;
+        room->has_ttl |= c->ttl_ns != KVT_NEVER;
+        room->has_more |= room->has_ttl;
         init_rows(room, tier, c->evict->row_b);
         const uint32_t n = tier == KVT_REDIS ? 1 : config->engines;
         for (uint32_t e = 0; e < n; e++)
@@ -301,7 +302,7 @@ static void start_life(const struct kvt_store_room *room, uint32_t copy)
     kvt_copy_more(room, copy)->expiry = end >= UINT32_MAX ? 0 : (uint32_t)end + 1;
 }
 
-void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy)
+void kvt_copy_renew(struct kvt_store_room *room, uint32_t copy)
 {
     if (kvt_place_of(room, copy)->config->ttl_refresh &&
         kvt_copy_at(room, copy)->state == KVT_COPY_READY)
@@ -362,7 +363,8 @@ void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy)
     struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->state == KVT_COPY_FILLING && c->users > 0);
     c->state = KVT_COPY_READY;
-    start_life(room, copy);
+    if (room->has_ttl)
+        start_life(room, copy);
 }
 
 void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
@@ -375,7 +377,8 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
     }
     c->state = KVT_COPY_READY;
     link_copy(room, copy);
-    start_life(room, copy);
+    if (room->has_ttl)
+        start_life(room, copy);
 }
 
 void kvt_copy_keep_alone(struct kvt_store_room *room, uint32_t copy)

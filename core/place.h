@@ -98,7 +98,7 @@ struct kvt_store_room {
     struct kvt_pool rows[KVT_TIERS]; /* of policies, by copy; tiers with rows of one size share */
     uint32_t n_rows, covered;        /* covered: segments of copies that have rows */
     uint8_t rows_of[KVT_TIERS];
-    bool has_more;
+    bool has_more, has_ttl;
     struct kvt_place *places;
     uint32_t n_places;
     uint32_t base[KVT_TIERS]; /* first place of a tier, KVT_NONE when absent */
@@ -196,7 +196,12 @@ void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy, const struct kvt
 void kvt_copy_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use);
 
 /* Renews the TTL where the tier says so. */
-void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy);
+void kvt_copy_renew(struct kvt_store_room *room, uint32_t copy);
+static inline void kvt_copy_refresh(struct kvt_store_room *room, uint32_t copy)
+{
+    if (room->has_ttl)
+        kvt_copy_renew(room, copy);
+}
 
 /* When the copy will have expired; KVT_NEVER: does not. */
 kvt_ns kvt_copy_expiry_ns(const struct kvt_store_room *room, uint32_t copy);

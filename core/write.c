@@ -17,7 +17,7 @@ uint32_t kvt_write_reserve(struct kvt_core *core, uint32_t block, uint32_t place
                            uint32_t tenant, const struct kvt_use *use)
 {
     const struct kvt_place *place = &core->room.places[place_index];
-    if (place->ordered)
+    if (kvt_order_hears_misses(place))
         kvt_order_miss(&core->room, place_index, block, tenant, use);
     while (!kvt_place_fits(&core->room, place))
         if (!kvt_place_evict(&core->room, place_index))
