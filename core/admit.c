@@ -283,6 +283,9 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
         else if (c->state == KVT_COPY_READY)
             kvt_copy_refresh(&core->room, q->copies[i]);
         const struct kvt_use use = use_of(q, i);
+        if (core->back != KVT_TIERS && core->config.tiers[core->back].exclusive &&
+            c->state == KVT_COPY_READY)
+            kvt_moved_up(core, q->engine, q->blocks[i]);
         kvt_copy_used(&core->room, q->copies[i], &use);
         q->copies[i] = KVT_NONE;
     }

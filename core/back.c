@@ -41,6 +41,12 @@ static void shed(struct kvt_core *core, uint32_t copy)
     kvt_copy_drop(&core->room, copy, KVT_FATE_EVICTED);
 }
 
+static void drop(struct kvt_core *core, uint32_t copy)
+{
+    kvt_copy_drop(&core->room, copy,
+                  kvt_copy_past(&core->room, copy) ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
+}
+
 bool kvt_gpu_evict(struct kvt_core *core, uint32_t engine)
 {
     const uint32_t copy = kvt_order_victim(&core->room, engine);
@@ -48,9 +54,19 @@ bool kvt_gpu_evict(struct kvt_core *core, uint32_t engine)
         return false;
     if (core->back != KVT_TIERS && dirty(core, copy, engine))
         core->stats.store_shed_blocks[core->back]++;
-    kvt_copy_drop(&core->room, copy,
-                  kvt_copy_past(&core->room, copy) ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
+    drop(core, copy);
     return true;
+}
+
+void kvt_moved_up(struct kvt_core *core, uint32_t engine, uint32_t block)
+{
+    const uint32_t place = kvt_room_place(&core->room, core->back, engine);
+    const uint32_t copy = kvt_copy_find(&core->room, block, place);
+    if (copy == KVT_NONE)
+        return;
+    const struct kvt_copy *c = copy_at(core, copy);
+    if (c->state == KVT_COPY_READY && !c->users)
+        kvt_copy_drop(&core->room, copy, KVT_FATE_NONE);
 }
 
 /* Position in its chain. A chain whose beginning was forgotten counts from there. */
@@ -147,7 +163,7 @@ bool kvt_clear_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uin
         if (copy == KVT_NONE)
             break;
         if (!dirty(core, copy, engine)) {
-            kvt_gpu_evict(core, engine);
+            drop(core, copy);
             continue;
         }
         if (o == KVT_NONE) {

@@ -184,16 +184,6 @@ static void forget_lower(struct kvt_core *core, uint32_t copy, enum kvt_status s
     }
 }
 
-/* A block that came from an exclusive tier is no longer held there, unless somebody reads it still. */
-static void move_up(struct kvt_core *core, uint32_t lower, uint32_t gpu)
-{
-    if (copy_at(core, gpu)->state != KVT_COPY_READY || lower == KVT_NONE)
-        return;
-    const struct kvt_copy *c = copy_at(core, lower);
-    if (c->state == KVT_COPY_READY && !c->users)
-        kvt_copy_drop(&core->room, lower, KVT_FATE_NONE);
-}
-
 /* Ends the operation's use of what it read and wrote; good blocks become READY, failed ones stay
  * with the request that wants to compute them, or go. */
 static void settle(struct kvt_core *core, const struct op *op, const struct kvt_done *done,
@@ -222,8 +212,8 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
             kvt_copy_publish(&core->room, op->gpu[k]);
         else if (!good && !wanted && gpu->state == KVT_COPY_FILLING)
             kvt_copy_void(&core->room, op->gpu[k], KVT_FATE_NONE);
-        if (good && core->config.tiers[op->tier].exclusive)
-            move_up(core, lower, op->gpu[k]);
+        if (good && gpu->state == KVT_COPY_READY && core->config.tiers[op->tier].exclusive)
+            kvt_moved_up(core, op->engine, gpu->block);
         kvt_copy_unuse(&core->room, op->gpu[k], &use);
     }
 }

@@ -243,6 +243,9 @@ bool kvt_gpu_evict(struct kvt_core *core, uint32_t engine);
 bool kvt_clear_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
 /* Keeps a little free for decoding. */
 void kvt_clear_ahead(struct kvt_core *core, uint32_t engine);
+/* A block was used on the GPU, and the write-back tier is exclusive: what had been written there stays
+ * behind no longer. */
+void kvt_moved_up(struct kvt_core *core, uint32_t engine, uint32_t block);
 /* A cleaning store is done with its kth block. */
 void kvt_clean_done(struct kvt_core *core, const struct op *op, uint32_t k, bool good);
 

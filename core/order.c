@@ -230,8 +230,8 @@ static uint32_t any_unused(struct kvt_store_room *room, uint32_t place)
 {
     const uint32_t end = room->copies.fresh;
     for (uint32_t k = 0; k < end; k++) {
-        const uint32_t copy = room->hand >= end ? 0 : room->hand;
-        room->hand = copy + 1;
+        const uint32_t copy = (uint32_t)(((uint64_t)room->hand + (k > 0)) % end);
+        room->hand = copy; /* the same again, until it has gone */
         const struct kvt_copy *c = kvt_copy_at(room, copy);
         if (c->state == KVT_COPY_READY && c->place == place && c->parked && !c->users)
             return copy;
