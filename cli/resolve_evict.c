@@ -88,7 +88,7 @@ static int check_writing(const struct resolved *r, const struct scenario *s, int
     return 0;
 }
 
-/* "50%, 30%, 20%": by tenant number, the last for all further tenants together. */
+/* "50%, 30%, 20%", or "50%/30%/20%": by tenant number, the last for all further tenants together. */
 static int resolve_quotas(struct resolved *r, const struct scenario *s, char *error)
 {
     const char *text = s->cache.quotas;
@@ -97,9 +97,9 @@ static int resolve_quotas(struct resolved *r, const struct scenario *s, char *er
         return 0;
     while (*text) {
         char word[48];
-        const size_t len = strcspn(text, ","), skip = strspn(text, " ");
+        const size_t len = strcspn(text, ",/"), skip = strspn(text, " ");
         snprintf(word, sizeof word, "%.*s", (int)(len > skip ? len - skip : 0), text + skip);
-        text += len + (text[len] == ',');
+        text += len + (text[len] != '\0');
         const char *why;
         double share;
         if (r->core.n_quotas == KVT_QUOTAS_MOST)

@@ -198,6 +198,18 @@ static void note_stages(struct results *r, const struct kvt_report *p)
         histogram_add(&r->stages[source][stage], value[stage], 1);
 }
 
+static void note_tenant(struct results *r, const struct kvt_report *p)
+{
+    if (p->tenant >= RESULTS_TENANTS)
+        return;
+    struct results_tenant *t = &r->tenants[p->tenant];
+    t->requests++;
+    t->prompt_tokens += p->prompt_tokens;
+    for (int class = KVT_HIT_GPU; class <= KVT_HIT_DISK; class ++)
+        t->hit_tokens += p->ledger_tokens[class];
+    t->ttft_ns += report_ttft_ns(p);
+}
+
 static void note_finished(struct results *r, const struct kvt_report *p)
 {
     struct results_figures *f = &r->figures;
@@ -229,6 +241,7 @@ static void note_finished(struct results *r, const struct kvt_report *p)
     }
     if (r->stages != NULL)
         note_stages(r, p);
+    note_tenant(r, p);
     const struct results_options *o = &r->options;
     r->slo_met += (o->slo_ttft_ns == 0 || ttft <= o->slo_ttft_ns) &&
                   (o->slo_tpot_ns == 0 || tpot <= o->slo_tpot_ns);

@@ -64,6 +64,14 @@ struct results_timeline {
     struct results_bin *bins; /* max_rows + 1, the last for what lies behind */
 };
 
+/* Finished, measured requests of one tenant. */
+struct results_tenant {
+    uint64_t requests, prompt_tokens, hit_tokens;
+    kvt_ns ttft_ns; /* summed */
+};
+
+enum { RESULTS_TENANTS = 8 }; /* the first ones; requests.csv has all */
+
 struct results {
     struct results_options options;
     int error; /* first error, negative errno */
@@ -80,6 +88,7 @@ struct results {
     struct histogram (*stages)[STAGES]; /* [SOURCES], NULL in a baseline */
     kvt_ns *engine_busy_ns;             /* [engines], since the warm-up */
     uint64_t *engine_iterations, *engine_tokens;
+    struct results_tenant tenants[RESULTS_TENANTS];
     uint64_t decode_tokens, decode_ns; /* for the token-weighted TPOT */
     struct results_timeline timeline;
     struct results_figures figures;

@@ -232,6 +232,28 @@ static void put_memory(struct object *o, const struct results *r)
     put_count(o, "iterations", s->iterations);
 }
 
+/* Where there is more than one tenant. */
+static void put_tenants(struct object *o, const struct results *r)
+{
+    char key[64];
+
+    if (r->tenants[0].requests == r->figures.finished)
+        return;
+    for (unsigned i = 0; i < RESULTS_TENANTS; i++) {
+        const struct results_tenant *t = &r->tenants[i];
+        if (t->requests == 0)
+            continue;
+        snprintf(key, sizeof key, "requests_finished_tenant_%u", i);
+        put_count(o, key, t->requests);
+        snprintf(key, sizeof key, "prompt_tokens_tenant_%u", i);
+        put_count(o, key, t->prompt_tokens);
+        snprintf(key, sizeof key, "prefix_hit_rate_tenant_%u", i);
+        put_real(o, key, ratio_of((double)t->hit_tokens, (double)t->prompt_tokens), 6);
+        snprintf(key, sizeof key, "ttft_mean_tenant_%u_ms", i);
+        put_real(o, key, ratio_of((double)t->ttft_ns, (double)t->requests) / 1e6, 6);
+    }
+}
+
 /* Of the real world only. */
 static void put_real_world(struct object *o, const struct results *r)
 {
@@ -283,6 +305,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_slo(&o, r);
     put_baseline(&o, r, baseline);
     put_memory(&o, r);
+    put_tenants(&o, r);
     put_real_world(&o, r);
     for (unsigned m = 0; m < RESULTS_METRICS; m++)
         put_text(&o, key_of(key, "definition_", results_metric_names[m], ""),

@@ -22,7 +22,7 @@
 #include "internal.h"
 
 static const enum kvt_tier_kind below_gpu[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
-enum { N_BELOW = 3 };
+enum { N_BELOW = 3, AHEAD = 8 };
 
 static uint8_t hit_class(enum kvt_tier_kind tier)
 {
@@ -269,8 +269,12 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
 void kvt_release_memory(struct kvt_core *core, struct req *q)
 {
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
+    const struct kvt_pool *rows = kvt_room_rows(&core->room, KVT_GPU);
+    const bool leaf_first = core->config.touch == KVT_TOUCH_LEAF;
     for (uint32_t k = 0; k < q->n_held; k++) {
-        const uint32_t i = core->config.touch == KVT_TOUCH_LEAF ? q->n_held - 1 - k : k;
+        const uint32_t i = leaf_first ? q->n_held - 1 - k : k;
+        if (k + AHEAD < q->n_held && q->copies[leaf_first ? i - AHEAD : i + AHEAD] != KVT_NONE)
+            kvt_copy_prefetch(&core->room, q->copies[leaf_first ? i - AHEAD : i + AHEAD], rows);
         if (q->copies[i] == KVT_NONE)
             continue;
         struct kvt_copy *c = copy_at(core, q->copies[i]);

@@ -56,7 +56,8 @@ START_TEST(every_next_use_beside_a_search)
                 if (r.next_use[i] != expected)
                     ck_abort_msg("key %zu of the workload", at);
                 again += next < n;
-                if (pass == 0 && at > 3000) /* a search is slow; the beginning sees the most repeats */
+                if (pass == 0 &&
+                    at > 3000) /* a search is slow; the beginning sees the most repeats */
                     goto end;
             }
         }

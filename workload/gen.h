@@ -33,6 +33,9 @@ int wl_gen_talk(struct wl_feed *feed, const struct wl_gen_plan *plan, struct wl_
 int wl_gen_rag(struct wl_feed *feed, const struct wl_gen_plan *plan, struct wl_error *error);
 int wl_gen_tree(struct wl_feed *feed, const struct wl_gen_plan *plan, struct wl_error *error);
 
+/* Mixes a flood of unique prompts, of one tenant more, into a feed just opened; closes it on failure. */
+int wl_gen_flood(struct wl_feed *feed, const struct wl_gen_plan *plan, struct wl_error *error);
+
 /* A whole-number parameter. */
 static inline uint64_t wl_gen_count(const struct wl_gen_plan *plan, enum wl_param param)
 {

@@ -88,6 +88,10 @@ const struct wl_generate_key wl_generate_keys[WL_PARAMS] = {
         "spread of node_tokens, over nodes"},
     [WL_ZIPF] = {"zipf", WL_UNIT_NUMBER, 0, 10, {"1", "1", "0.9", "1"},
         "exponent of the Zipf law: the k-th most popular has weight k^-zipf; 0: all equal"},
+    [WL_FLOOD] = {"flood", WL_UNIT_RATE, 0, MOST_RATE, {"0/s", "0/s", "0/s", "0/s"},
+        "prompts of a hostile tenant, none of which is ever repeated; 0/s: no such tenant"},
+    [WL_FLOOD_TOKENS] = {"flood_tokens", WL_UNIT_COUNT, 1, MOST_TOKENS, {"8192", "8192", "8192", "8192"},
+        "length of such a prompt"},
 };
 /* clang-format on */
 
@@ -273,5 +277,7 @@ int wl_gen_open(struct wl_feed *feed, const struct wl_generate *g, uint64_t seed
                              .block_tokens = plan.block_tokens,
                              .partial = true,
                              .name = kinds[g->kind].name};
-    return kinds[g->kind].open(feed, &plan, error);
+    const int opened = kinds[g->kind].open(feed, &plan, error);
+    return opened == 0 && wl_generate_value(g, WL_FLOOD) > 0 ? wl_gen_flood(feed, &plan, error)
+                                                             : opened;
 }

@@ -73,6 +73,8 @@ enum wl_param {
     WL_NODE_TOKENS,
     WL_NODE_CV,
     WL_ZIPF,
+    WL_FLOOD,
+    WL_FLOOD_TOKENS,
     WL_PARAMS
 };
 
