@@ -22,7 +22,8 @@
  * its value says. Everything that was not parked came later, so for LRU this *is* the order of leaves
  * by last use.
  *
- *   (E1) Between insert and remove a slot is resident, parked or not; never twice.
+ *   (E1) Between insert and remove a slot is resident, parked or not; never twice. Nor is an id
+ *        resident twice in one cache.
  *   (E2) victim names a resident, unparked slot, and changes nothing that a second call would see:
  *        the same slot again, unless it was parked or removed. (Hands may move, reference bits may
  *        be cleared: once.) KVT_NONE only when no such slot exists, or the policy refuses to evict.

@@ -146,9 +146,7 @@ static void remember(struct state *s, uint32_t list, uint64_t id)
 {
     if (s->b.room == 0)
         return;
-    const uint32_t ghost = kvt_ghosts_find(&s->b, id);
-    if (ghost != KVT_NONE)
-        kvt_ghosts_remove(&s->b, ghost);
+    assert(kvt_ghosts_find(&s->b, id) == KVT_NONE); /* its insert saw to that */
     if (s->b.length[0] + s->b.length[1] == s->b.room) /* many left, nobody came */
         kvt_ghosts_drop_oldest(&s->b, s->b.length[1] > s->b.length[0]);
     kvt_ghosts_push(&s->b, list, id);

@@ -197,9 +197,7 @@ static void remember(struct state *s, uint64_t id)
 {
     if (s->ghosts_most == 0 || s->ghosts.room < 2)
         return;
-    const uint32_t ghost = kvt_ghosts_find(&s->ghosts, id);
-    if (ghost != KVT_NONE)
-        kvt_ghosts_remove(&s->ghosts, ghost);
+    assert(kvt_ghosts_find(&s->ghosts, id) == KVT_NONE); /* its insert saw to that */
     trim_ghosts(s, s->ghosts.room - 1);
     kvt_ghosts_push(&s->ghosts, 0, id);
 }
