@@ -146,7 +146,7 @@ static void remember(struct state *s, uint32_t list, uint64_t id)
 {
     if (s->b.room == 0)
         return;
-    assert(kvt_ghosts_find(&s->b, id) == KVT_NONE); /* its insert saw to that */
+    assert(kvt_ghosts_find(&s->b, id) == KVT_NONE);   /* its insert saw to that */
     if (s->b.length[0] + s->b.length[1] == s->b.room) /* many left, nobody came */
         kvt_ghosts_drop_oldest(&s->b, s->b.length[1] > s->b.length[0]);
     kvt_ghosts_push(&s->b, list, id);
@@ -167,6 +167,12 @@ static void prefetch(const void *self, uint64_t id)
 {
     const struct state *s = self;
     kvt_ghosts_prefetch(&s->b, id);
+}
+
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(&s->t[(double)s->n[0] <= s->p], s->rows, ROW_B);
 }
 
 static size_t memory_b(const void *self)
@@ -200,6 +206,7 @@ const struct kvt_evict_ops kvt_evict_arc = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .soon = soon,
     .memory_b = memory_b,
     .check = check,
 };

@@ -222,6 +222,12 @@ static void prefetch(const void *self, uint64_t id)
     kvt_ghosts_prefetch(&s->ghosts, id);
 }
 
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(s->n_main > s->main_room ? &s->main : &s->small, s->rows, ROW_B);
+}
+
 static size_t memory_b(const void *self)
 {
     const struct state *s = self;
@@ -253,6 +259,7 @@ const struct kvt_evict_ops kvt_evict_s3fifo = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .soon = soon,
     .memory_b = memory_b,
     .check = check,
 };
