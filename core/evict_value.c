@@ -5,8 +5,8 @@
  *
  *      value = cost to compute it again * uses to be expected per unit of time / bytes
  *
- * The middle factor is LHD's hit density (Beckmann, Chen and Cidon, NSDI 2018), learned online per
- * number of uses and age (reuse.h). The first is the owner's, and differs: a block deep in a prompt
+ * The middle factor is a hit density (Beckmann, Chen and Cidon, NSDI 2018), learned online per number
+ * of uses and age (reuse.h says how it differs from LHD's, and why). The first is the owner's, and differs: a block deep in a prompt
  * attends to all that is before it, so it costs several times what the first one does, and an order
  * by hits alone does not know.
  *

@@ -3,14 +3,16 @@
  * reuse.h - how soon is a block used again, given how often it was and how long ago: learned from a
  * sample of the ids, as they come.
  *
- * The measure is the *hit density* of Beckmann, Chen and Cidon, "LHD: improving cache hit rate by
- * maximizing hit density", NSDI 2018: of blocks of one class that have reached age a, the uses still
- * to be expected, divided by the time that they will still be kept for,
+ * The measure is uses to be expected per unit of time for which the block is kept, the *hit density*
+ * of Beckmann, Chen and Cidon, "LHD: improving cache hit rate by maximizing hit density", NSDI 2018.
+ * They take the time that the cache is going to keep it anyway; here it is the best time to keep it:
+ * of the blocks of one class that have reached age a,
  *
- *      density(class, a) = sum of uses at ages x >= a  /  sum over uses and ends at x >= a of (x - a)
+ *      density(class, a) = max over b > a of  uses at ages in [a, b) / time spent at ages in [a, b)
  *
- * Its unit is uses per unit of time, and what costs C to make again is worth C * density for as long
- * as it takes the room.
+ * which is Gittins' index ("Bandit processes and dynamic allocation indices", JRSS B 41 (1979)). A
+ * block that will be asked for in a minute or never so keeps its worth until the minute has passed.
+ * What costs C to make again is worth C * density for as long as it takes the room.
  *
  * LHD learns from what its cache holds, and must keep some blocks against its own judgement, so as to
  * see what becomes of them. Here a history does that: it remembers a fixed sample of ids, chosen by
@@ -18,8 +20,8 @@
  * forget without another use ends at that age. So what is learned does not depend on what is evicted,
  * and the same requests teach the same.
  *
- * Ages are counted in buckets of a quarter of a power of two. Counts fade by an eighth each time the
- * densities are worked out anew, which is once per RENEW events.
+ * Ages are counted in buckets of a quarter of a power of two. Counts fade a little each time the
+ * densities are worked out anew, which is once per RENEW events or quarter of the history.
  */
 #ifndef KVT_REUSE_H
 #define KVT_REUSE_H
@@ -43,6 +45,7 @@ struct kvt_reuse {
     uint32_t events;      /* since the densities were worked out */
     float uses[KVT_REUSE_CLASSES][KVT_REUSE_BUCKETS];
     float ends[KVT_REUSE_CLASSES][KVT_REUSE_BUCKETS];
+    float waiting[KVT_REUSE_CLASSES][KVT_REUSE_BUCKETS];
     float density[KVT_REUSE_CLASSES][KVT_REUSE_BUCKETS];
 };
 
