@@ -19,6 +19,7 @@
     POLICY(wtinylfu)                                                                               \
     POLICY(gdsf)                                                                                   \
     POLICY(ttl)                                                                                    \
+    POLICY(value)                                                                                  \
     POLICY(belady)
 
 #define DECLARE(name) extern const struct kvt_evict_ops kvt_evict_##name;

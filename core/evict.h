@@ -22,7 +22,8 @@
  * its value says. Everything that was not parked came later, so for LRU this *is* the order of leaves
  * by last use.
  *
- *   (E1) Between insert and remove a slot is resident, parked or not; never twice.
+ *   (E1) Between insert and remove a slot is resident, parked or not; never twice. Nor is an id
+ *        resident twice in one cache.
  *   (E2) victim names a resident, unparked slot, and changes nothing that a second call would see:
  *        the same slot again, unless it was parked or removed. (Hands may move, reference bits may
  *        be cleared: once.) KVT_NONE only when no such slot exists, or the policy refuses to evict.
@@ -102,6 +103,9 @@ struct kvt_evict_ops {
     void (*remove)(void *state, uint32_t slot, uint64_t id, bool evicted);
     /* (optional) Fetches what a look-up of id will want to read, into the processor's cache. */
     void (*prefetch)(const void *state, uint64_t id);
+    /* (optional) A guess who will leave soon, after the next one; changes nothing. Its id is then
+     * fetched ahead. KVT_NONE: no idea. */
+    uint32_t (*soon)(const void *state);
     /* (optional) Bytes of state beyond state_b and rows: ghosts, sketches, heaps. */
     size_t (*memory_b)(const void *state);
     /* (optional) Walks everything; true, or false with a sentence in why. For tests. */

@@ -35,6 +35,9 @@ struct state {
     uint64_t capacity;
     double p;
     struct kvt_ghosts b; /* queue 0: B1, queue 1: B2 */
+    uint64_t asked_id;   /* of the last miss, and its ghost: mostly its insert is next */
+    uint32_t asked;
+    bool asked_holds; /* no ghost went since */
 };
 
 enum { ROW_B = sizeof(struct row) };
@@ -68,10 +71,18 @@ static int reserve(void *self, uint64_t residents)
     return kvt_ghosts_reserve(&s->b, (residents < s->capacity ? residents : s->capacity) + 2);
 }
 
+static uint32_t ghost_of(const struct state *s, uint64_t id)
+{
+    return s->asked_holds && s->asked_id == id ? s->asked : kvt_ghosts_find(&s->b, id);
+}
+
 static void miss(void *self, const struct kvt_evict_item *item)
 {
     struct state *s = self;
     const uint32_t ghost = kvt_ghosts_find(&s->b, item->id);
+    s->asked_id = item->id;
+    s->asked = ghost;
+    s->asked_holds = true;
     if (ghost == KVT_NONE)
         return;
     const uint32_t here = ghost & 1;
@@ -87,7 +98,8 @@ static void miss(void *self, const struct kvt_evict_item *item)
 static void insert(void *self, uint32_t slot, const struct kvt_evict_item *item)
 {
     struct state *s = self;
-    const uint32_t ghost = kvt_ghosts_find(&s->b, item->id);
+    const uint32_t ghost = ghost_of(s, item->id);
+    s->asked_holds = false;
     if (ghost != KVT_NONE)
         kvt_ghosts_remove(&s->b, ghost);
     const uint32_t list = ghost != KVT_NONE;
@@ -121,7 +133,7 @@ static uint32_t victim(void *self, const struct kvt_evict_item *incoming)
     const double t1 = (double)s->n[0];
     bool from_t1 = s->n[1] == 0 || (s->n[0] > 0 && t1 > s->p);
     if (!from_t1 && s->n[0] > 0 && t1 >= s->p && incoming) {
-        const uint32_t ghost = kvt_ghosts_find(&s->b, incoming->id);
+        const uint32_t ghost = ghost_of(s, incoming->id);
         from_t1 = ghost != KVT_NONE && (ghost & 1);
     }
     const uint32_t slot = s->t[!from_t1].oldest;
@@ -146,11 +158,11 @@ static void remember(struct state *s, uint32_t list, uint64_t id)
 {
     if (s->b.room == 0)
         return;
-    const uint32_t ghost = kvt_ghosts_find(&s->b, id);
-    if (ghost != KVT_NONE)
-        kvt_ghosts_remove(&s->b, ghost);
-    if (s->b.length[0] + s->b.length[1] == s->b.room) /* many left, nobody came */
+    assert(kvt_ghosts_find(&s->b, id) == KVT_NONE);     /* its insert saw to that */
+    if (s->b.length[0] + s->b.length[1] == s->b.room) { /* many left, nobody came */
+        s->asked_holds = false;
         kvt_ghosts_drop_oldest(&s->b, s->b.length[1] > s->b.length[0]);
+    }
     kvt_ghosts_push(&s->b, list, id);
 }
 
@@ -169,6 +181,12 @@ static void prefetch(const void *self, uint64_t id)
 {
     const struct state *s = self;
     kvt_ghosts_prefetch(&s->b, id);
+}
+
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(&s->t[(double)s->n[0] <= s->p], s->rows, ROW_B);
 }
 
 static size_t memory_b(const void *self)
@@ -202,6 +220,7 @@ const struct kvt_evict_ops kvt_evict_arc = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .soon = soon,
     .memory_b = memory_b,
     .check = check,
 };

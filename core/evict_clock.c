@@ -85,6 +85,12 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
 }
 
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(&s->queue, s->rows, ROW_B);
+}
+
 static bool check(const void *self, char *why, size_t size)
 {
     const struct state *s = self;
@@ -105,5 +111,6 @@ const struct kvt_evict_ops kvt_evict_clock = {
     .park = park,
     .unpark = unpark,
     .remove = remove,
+    .soon = soon,
     .check = check,
 };

@@ -197,9 +197,7 @@ static void remember(struct state *s, uint64_t id)
 {
     if (s->ghosts_most == 0 || s->ghosts.room < 2)
         return;
-    const uint32_t ghost = kvt_ghosts_find(&s->ghosts, id);
-    if (ghost != KVT_NONE)
-        kvt_ghosts_remove(&s->ghosts, ghost);
+    assert(kvt_ghosts_find(&s->ghosts, id) == KVT_NONE); /* its insert saw to that */
     trim_ghosts(s, s->ghosts.room - 1);
     kvt_ghosts_push(&s->ghosts, 0, id);
 }
@@ -222,6 +220,12 @@ static void prefetch(const void *self, uint64_t id)
 {
     const struct state *s = self;
     kvt_ghosts_prefetch(&s->ghosts, id);
+}
+
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(s->n_main > s->main_room ? &s->main : &s->small, s->rows, ROW_B);
 }
 
 static size_t memory_b(const void *self)
@@ -255,6 +259,7 @@ const struct kvt_evict_ops kvt_evict_s3fifo = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .soon = soon,
     .memory_b = memory_b,
     .check = check,
 };

@@ -107,6 +107,12 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         leave(s, slot);
 }
 
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return s->hand == KVT_NONE ? KVT_NONE : KVT_ROW(s->rows, s->hand, struct row)->link.newer;
+}
+
 static bool check(const void *self, char *why, size_t size)
 {
     const struct state *s = self;
@@ -130,5 +136,6 @@ const struct kvt_evict_ops kvt_evict_sieve = {
     .park = park,
     .unpark = unpark,
     .remove = remove,
+    .soon = soon,
     .check = check,
 };

@@ -170,6 +170,12 @@ static void prefetch(const void *self, uint64_t id)
     kvt_sketch_prefetch(&s->sketch, kvt_sketch_hash(id));
 }
 
+static uint32_t soon(const void *self)
+{
+    const struct state *s = self;
+    return kvt_queue_second(&s->queue[WINDOW], s->rows, ROW_B);
+}
+
 static size_t memory_b(const void *self)
 {
     const struct state *s = self;
@@ -201,6 +207,7 @@ const struct kvt_evict_ops kvt_evict_wtinylfu = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .soon = soon,
     .memory_b = memory_b,
     .check = check,
 };

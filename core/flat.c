@@ -87,6 +87,19 @@ static void take(struct kvt_flat *f, uint32_t slot, const struct kvt_evict_item 
     f->evict.ops->insert(f->evict.state, slot, item);
 }
 
+/* What the eviction after next will want: its block's line of the map, and what the policy keeps of
+ * those that left. */
+static void fetch_soon(const struct kvt_flat *f)
+{
+    const struct kvt_evict_ops *ops = f->evict.ops;
+    const uint32_t slot = ops->soon ? ops->soon(f->evict.state) : KVT_NONE;
+    if (slot == KVT_NONE)
+        return;
+    kvt_idmap_prefetch(&f->map, f->ids[slot]);
+    if (ops->prefetch)
+        ops->prefetch(f->evict.state, f->ids[slot]);
+}
+
 /* The slot of a block that has left, or KVT_NONE when the policy lets nothing go. */
 static uint32_t evict(struct kvt_flat *f, const struct kvt_evict_item *item)
 {
@@ -95,9 +108,9 @@ static uint32_t evict(struct kvt_flat *f, const struct kvt_evict_item *item)
     if (slot == KVT_NONE)
         return KVT_NONE;
     const uint64_t id = f->ids[slot];
-    kvt_idmap_prefetch(&f->map, id);
     ops->remove(f->evict.state, slot, id, true);
     kvt_idmap_remove(&f->map, id);
+    fetch_soon(f);
     return slot;
 }
 
@@ -118,12 +131,15 @@ static void miss(struct kvt_flat *f, const struct kvt_evict_item *item)
     }
 }
 
+/* Without a branch on whether id is found, which nobody can predict; nor does it follow the few that
+ * lie beyond their bucket. */
 static void fetch_ahead(const struct kvt_flat *f, uint64_t id)
 {
-    const uint32_t slot = kvt_idmap_find(&f->map, id);
-    if (slot != KVT_NONE)
-        __builtin_prefetch(kvt_pool_at(&f->rows, slot), 1);
-    else if (f->evict.ops->prefetch)
+    const struct kvt_idmap_bucket *b = &f->map.buckets[kvt_idmap_home(&f->map, id)];
+    const uint32_t m = kvt_idmap_matches(b, id);
+    const uint32_t entry = (uint32_t)__builtin_ctz(m | 1u << (KVT_IDMAP_ENTRIES - 1));
+    __builtin_prefetch(kvt_pool_at(&f->rows, b->number[entry]), 1);
+    if (f->evict.ops->prefetch)
         f->evict.ops->prefetch(f->evict.state, id);
 }
 

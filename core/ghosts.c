@@ -86,6 +86,8 @@ void kvt_ghosts_drop_oldest(struct kvt_ghosts *g, uint32_t which)
 {
     assert(g->length[which] > 0);
     kvt_ghosts_remove(g, g->queue[which].oldest << 1 | which);
+    if (g->queue[which].oldest != KVT_NONE) /* who will probably be next */
+        kvt_idmap_prefetch(&g->map, ghost_at(g, g->queue[which].oldest)->id);
 }
 
 size_t kvt_ghosts_memory_b(const struct kvt_ghosts *g)

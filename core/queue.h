@@ -97,6 +97,13 @@ static inline void kvt_queue_push_behind(struct kvt_queue *q, const struct kvt_p
     *newer = slot;
 }
 
+/* Who leaves after the oldest, or KVT_NONE. */
+static inline uint32_t kvt_queue_second(const struct kvt_queue *q, const struct kvt_pool *rows,
+                                        size_t row_b)
+{
+    return q->oldest == KVT_NONE ? KVT_NONE : kvt_queue_at(rows, row_b, q->oldest)->newer;
+}
+
 /* Walks the queue both ways. How many are in line, at most `most`; UINT64_MAX when its links do not
  * agree. */
 static inline uint64_t kvt_queue_walk(const struct kvt_queue *q, const struct kvt_pool *rows,
