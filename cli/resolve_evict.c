@@ -19,6 +19,14 @@ static int refuse(const struct scenario *s, int kind, const char *key, const cha
     return resolve_refuse(s, path, expected, error);
 }
 
+/* Leaves first is never worse in what was measured, and often better. But a server does not know of
+ * chains, and whoever says which end of a prompt is touched first wants to see what that does. */
+static bool closes_by_itself(const struct scenario *s, const struct kvt_tier_config *tier, int kind)
+{
+    return tier->manager == KVT_MANAGED_BY_CORE &&
+           (kind != KVT_GPU || s->cache.tiers[KVT_GPU].touch == KVT_TOUCH_LEAF);
+}
+
 static int resolve_policy(struct resolved *r, const struct scenario *s, int kind, char *error)
 {
     const struct scenario_tier *wanted = &s->cache.tiers[kind];
@@ -26,7 +34,8 @@ static int resolve_policy(struct resolved *r, const struct scenario *s, int kind
     const struct kvt_evict_ops *ops = kvt_evict_all[wanted->evict];
     char path[64];
     tier->evict = ops;
-    tier->prefix_closed = wanted->prefix_closed;
+    tier->prefix_closed = wanted->prefix_closed == CLOSED_YES ||
+                          (wanted->prefix_closed == CLOSED_AUTO && closes_by_itself(s, tier, kind));
     tier->evict_config = (struct kvt_evict_config){
         .small_ratio = wanted->evict_small,
         .ghost_ratio = wanted->evict_ghost,
@@ -48,7 +57,8 @@ static int resolve_policy(struct resolved *r, const struct scenario *s, int kind
         return refuse(s, kind, "evict",
                       "expected a policy that knows the past: the real world has no future to ask",
                       error);
-    if (tier->manager == KVT_MANAGED_BY_SERVER && (wanted->evict || wanted->prefix_closed))
+    if (tier->manager == KVT_MANAGED_BY_SERVER &&
+        (wanted->evict || wanted->prefix_closed == CLOSED_YES))
         return refuse(s, kind, wanted->evict ? "evict" : "prefix_closed",
                       "expected lru, not prefix-closed, as the server does; or `manager: core`",
                       error);

@@ -34,6 +34,7 @@ enum scenario_device { DEVICE_AUTO, DEVICE_HOST, DEVICE_CUDA };
 enum scenario_layout { LAYOUT_PACKED, LAYOUT_PER_LAYER };
 enum scenario_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
 enum scenario_write { WRITE_THROUGH, WRITE_BACK, WRITE_SELECTIVE, WRITE_NONE };
+enum scenario_closed { CLOSED_AUTO, CLOSED_NO, CLOSED_YES };
 enum scenario_world { WORLD_NULL, WORLD_SIM, WORLD_REAL };
 
 struct scenario_workload {
@@ -75,8 +76,8 @@ struct scenario_tier {
     struct units_capacity capacity;
     kvt_ns ttl_ns; /* KVT_NEVER: none */
     bool ttl_refresh;
-    uint64_t evict; /* index into kvt_evict_all */
-    bool prefix_closed;
+    uint64_t evict;                                   /* index into kvt_evict_all */
+    uint64_t prefix_closed;                           /* enum scenario_closed */
     uint64_t evict_warm_up;                           /* 1: main */
     double evict_small, evict_ghost, evict_protected; /* 0: as the policy has it */
     uint64_t evict_threshold;                         /* likewise */

@@ -37,6 +37,7 @@ static const char *const routers[] = {"round-robin", "least-loaded", "hash-affin
                                       "prefix-aware", NULL};
 static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
 static const char *evictions[32]; /* names of kvt_evict_all */
+static const char *const closings[] = {"auto", "false", "true", NULL};
 static const char *const warm_ups[] = {"small", "main", NULL};
 static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
 static const char *const writes[] = {"through", "back", "selective", "none", NULL};
@@ -184,9 +185,9 @@ static const struct scenario_key tier_keys[] = {
      .kinds = EACH, .help = "a hit starts the life anew"},
     {.path = "evict", .type = KEY_CHOICE, .fallback = "lru", .offset = TIER_AT(evict),
      .kinds = EACH, .names = evictions, .help = "which block leaves when room is short"},
-    {.path = "prefix_closed", .type = KEY_BOOL, .fallback = "false",
-     .offset = TIER_AT(prefix_closed), .kinds = EACH,
-     .help = "leaves first: no block leaves before those that follow it"},
+    {.path = "prefix_closed", .type = KEY_CHOICE, .fallback = "auto",
+     .offset = TIER_AT(prefix_closed), .kinds = EACH, .names = closings,
+     .help = "leaves first: no block leaves before those that follow it; auto: where core decides"},
     {.path = "evict_small", .type = KEY_RATIO, .fallback = "auto", .offset = TIER_AT(evict_small),
      .least = 1e-6, .most = 1, .word = "auto", .kinds = EACH,
      .help = "s3-fifo: small queue; w-tinylfu: window; share of the room"},
