@@ -200,6 +200,19 @@ uint64_t kvt_radix_match(const struct kvt_radix *t, const uint32_t *tokens, uint
     return walk(t, tokens, n).matched;
 }
 
+uint64_t kvt_radix_find(const struct kvt_radix *t, const uint32_t *tokens, uint64_t n,
+                        uint32_t *node)
+{
+    const struct walk w = walk(t, tokens, n);
+    *node = w.node;
+    return w.matched;
+}
+
+uint32_t kvt_radix_parent(const struct kvt_radix *t, uint32_t node)
+{
+    return node_at(t, node)->parent;
+}
+
 uint64_t kvt_radix_depth(const struct kvt_radix *t, uint32_t node)
 {
     uint64_t depth = 0;

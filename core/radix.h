@@ -55,6 +55,11 @@ void kvt_radix_release(struct kvt_radix *t); /* a zeroed one is fine */
 
 /* Tokens from the start on that some cached sequence has as well. Changes nothing. */
 uint64_t kvt_radix_match(const struct kvt_radix *t, const uint32_t *tokens, uint64_t n);
+/* The same, and *node the one in which (or at whose end) they stop agreeing: KVT_RADIX_ROOT for 0. */
+uint64_t kvt_radix_find(const struct kvt_radix *t, const uint32_t *tokens, uint64_t n,
+                        uint32_t *node);
+/* The node before it on its path; KVT_RADIX_ROOT for the first. node is not the root. */
+uint32_t kvt_radix_parent(const struct kvt_radix *t, uint32_t node);
 
 /* Of a match, what can be reused in whole pages. page_tokens > 0. */
 static inline uint64_t kvt_radix_whole(uint64_t match, uint32_t page_tokens)
