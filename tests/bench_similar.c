@@ -19,7 +19,7 @@
 #include "bench.h"
 #include "prose.h"
 
-enum { PROMPTS = 10000, LETTERS = 2000, ROOM = 2600, TEMPLATES = 50, QUERIES = 40, PYTHON = 300 };
+enum { PROMPTS = 10000, LETTERS = 2000, ROOM = 2600, TEMPLATES = 50, QUERIES = 20, PYTHON = 300 };
 
 struct mix {
     const char *name;
