@@ -104,6 +104,14 @@ KVT_MUST_CHECK int kvt_similar_find(struct kvt_similar *s, const uint32_t *query
 /* Elements from the start on in which the query and a prompt here are equal. */
 uint32_t kvt_similar_prefix(const struct kvt_similar *s, uint32_t prompt, const uint32_t *query,
                             uint32_t n);
+/* What may be reused of it: that prefix in whole blocks, of the same tokens at the same
+ * places. block_tokens > 0. */
+static inline uint32_t kvt_similar_reuse(const struct kvt_similar *s, uint32_t prompt,
+                                         const uint32_t *query, uint32_t n, uint32_t block_tokens)
+{
+    const uint32_t same = kvt_similar_prefix(s, prompt, query, n);
+    return same - same % block_tokens;
+}
 /* The prompt's elements, borrowed until the set changes. */
 const uint32_t *kvt_similar_elements(const struct kvt_similar *s, uint32_t prompt, uint32_t *n);
 
