@@ -17,7 +17,15 @@
 #include <errno.h>
 #include <string.h>
 
-enum { PROMPTS_SHIFT = 8, SKETCHES_SHIFT = 6, FULL = 255, LANES_B = 16 };
+enum {
+    PROMPTS_SHIFT = 8,
+    SKETCHES_SHIFT = 6,
+    FULL = 255,
+    LANES_B = 16,
+    SMALL = 256,       /* elements with a bit vector */
+    WORDS_MOST = 128,  /* of one vector: queries of up to 8,192 elements */
+    STEPS_MOST = 16384 /* rows times words: beyond that comparing is no dearer */
+};
 
 struct prompt {
     uint32_t before, after; /* by use; of a free record `before` is the pool's */
@@ -52,6 +60,11 @@ static struct sketch *sketch_at(const struct kvt_similar *s, uint32_t number)
 
 /* ---- Start and end -------------------------------------------------------------------------------- */
 
+static size_t bits_b(void)
+{
+    return (size_t)(SMALL + 1) * WORDS_MOST * sizeof(uint64_t);
+}
+
 int kvt_similar_init(struct kvt_similar *s, const struct kvt_alloc *alloc,
                      const struct kvt_similar_config *config)
 {
@@ -67,7 +80,8 @@ int kvt_similar_init(struct kvt_similar *s, const struct kvt_alloc *alloc,
     kvt_slab_init(&s->elements, alloc);
     s->bids = alloc->get(alloc->self, config->capacity * sizeof *s->bids);
     s->query = alloc->get(alloc->self, sizeof(struct sketch));
-    if (s->bids && s->query)
+    s->bits = alloc->get(alloc->self, bits_b());
+    if (s->bids && s->query && s->bits)
         return 0;
     kvt_similar_release(s);
     return -ENOMEM;
@@ -81,6 +95,8 @@ void kvt_similar_release(struct kvt_similar *s)
         s->alloc->put(s->alloc->self, s->bids, s->config.capacity * sizeof *s->bids);
     if (s->query)
         s->alloc->put(s->alloc->self, s->query, sizeof(struct sketch));
+    if (s->bits)
+        s->alloc->put(s->alloc->self, s->bits, bits_b());
     kvt_slab_release(&s->elements);
     kvt_pool_release(&s->sketches);
     kvt_pool_release(&s->prompts);
@@ -154,6 +170,57 @@ static uint64_t grams_bound(const struct sketch *x, const struct sketch *y, uint
     const uint32_t grams =
         common(x->grams, y->grams, KVT_SIMILAR_GRAMS_B) + smaller(x->grams_more, y->grams_more);
     return (grams + (q - 1) * (both + 1)) / (2 * q - 1);
+}
+
+/* ---- Order --------------------------------------------------------------------------------------------- */
+
+/* Notes where each element stands in the query, when all are small. */
+static void draw_bits(struct kvt_similar *s, const uint32_t *query, uint32_t n)
+{
+    s->words = (n + 63) / 64;
+    if (s->words > WORDS_MOST)
+        s->words = 0;
+    memset(s->bits, 0, (size_t)SMALL * s->words * sizeof *s->bits);
+    for (uint32_t i = 0; i < n && s->words > 0; i++) {
+        if (query[i] < SMALL)
+            s->bits[query[i] * s->words + i / 64] |= UINT64_C(1) << i % 64;
+        else
+            s->words = 0;
+    }
+}
+
+/* Elements in common in the same order, at most: the prefix that both have, and the longest common
+ * subsequence behind it. A zero in `row` is an element of the query that it has. */
+static uint64_t order_bound(const struct kvt_similar *s, const uint32_t *query, uint32_t n,
+                            const struct prompt *p)
+{
+    const uint32_t shorter = smaller(n, p->n);
+    uint32_t same = 0;
+    while (same < shorter && query[same] == p->elements[same])
+        same++;
+    const uint32_t from = same / 64, words = s->words;
+    if (words == 0 || same == shorter || (uint64_t)(words - from) * (p->n - same) > STEPS_MOST)
+        return shorter;
+    uint64_t *row = s->bits + (size_t)SMALL * words;
+    const uint64_t behind = ~UINT64_C(0) << same % 64; /* of the first word */
+    memset(row + from, 0xff, (words - from) * sizeof *row);
+    for (uint32_t j = same; j < p->n; j++) {
+        if (p->elements[j] >= SMALL)
+            continue;
+        const uint64_t *at = s->bits + (size_t)p->elements[j] * words;
+        uint64_t carry = 0, mask = behind;
+        for (uint32_t k = from; k < words; k++, mask = ~UINT64_C(0)) {
+            const uint64_t v = row[k], u = v & at[k] & mask;
+            const uint64_t sum = v + u, all = sum + carry;
+            carry = (uint64_t)(sum < v) | (uint64_t)(all < sum);
+            row[k] = all | (v - u);
+        }
+    }
+    uint64_t common = same;
+    for (uint32_t k = from; k < words; k++)
+        for (uint64_t left = ~row[k]; left; left &= left - 1)
+            common++;
+    return common;
 }
 
 /* ---- The set ------------------------------------------------------------------------------------------ */
@@ -341,6 +408,10 @@ static int compare_bids(struct kvt_similar *s, uint32_t n_bids, const uint32_t *
             s->counts.by_best++;
             continue;
         }
+        if (order_bound(s, query, n, p) < least) {
+            s->counts.by_order++;
+            continue;
+        }
         if (kvt_ratio_reserve(&s->ratio, n, p->n))
             return -ENOMEM;
         s->counts.compared++;
@@ -366,6 +437,7 @@ int kvt_similar_find(struct kvt_similar *s, const uint32_t *query, uint32_t n,
     *found = (struct kvt_similar_found){.prompt = KVT_NONE};
     s->counts.lookups++;
     draw(s->query, s->q, query, n);
+    draw_bits(s, query, n);
     for (uint32_t number = 0; number < s->prompts.fresh; number++)
         if (prompt_at(s, number)->elements && bids(s, number, n, &s->bids[n_bids]))
             n_bids++;
@@ -393,5 +465,6 @@ bool kvt_similar_check(const struct kvt_similar *s)
         live += prompt_at(s, p)->elements != NULL;
     return forward == s->count && live == s->count && before == s->last &&
            s->count <= s->config.capacity &&
-           c->seen == c->by_length + c->by_bag + c->by_grams + c->by_best + c->compared;
+           c->seen ==
+               c->by_length + c->by_bag + c->by_grams + c->by_best + c->by_order + c->compared;
 }

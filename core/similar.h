@@ -11,6 +11,8 @@
  *      bag      M <= elements in common in whatever order, by a sketch
  *      grams    M <= (G + (q - 1)(n + m + 1)) / (2q - 1), G the q-grams in common, by a sketch
  *      best     what cannot beat the best one so far, best bound first
+ *      order    M <= the longest common subsequence; where the rests behind the common prefix are short
+ *               and of few kinds of elements, as text behind one template is
  *      ratio    exact; gives up as soon as the wanted number of matches is out of reach
  *
  * The bound by grams is the q-gram lemma (Ukkonen, "Approximate string-matching with q-grams and
@@ -20,6 +22,9 @@
  * above 0.8, 2 above 2/3, and below that grams are not asked. Letters alone tell two texts in one
  * language hardly apart; their grams do.
  *
+ * The longest common subsequence comes from bit vectors, 64 elements of the query at a time (Hyyro,
+ * "Bit-parallel LCS-length computation revisited", 2004); a common prefix is part of it.
+ *
  * A sketch counts by a hash in saturating bytes, and the counts that did not fit in one sum: so what
  * two sketches have in common is never less than what the sequences have.
  *
@@ -28,9 +33,9 @@
  *
  *   (S1) At most `capacity` prompts; the one used longest ago goes first.
  *   (S2) kvt_similar_find changes nothing but the counters.
- *   (S3) seen = by_length + by_bag + by_grams + by_best + compared.
+ *   (S3) seen = by_length + by_bag + by_grams + by_best + by_order + compared.
  *
- * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches.
+ * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches. Once: 257 KiB.
  */
 #ifndef KVT_SIMILAR_H
 #define KVT_SIMILAR_H
@@ -49,8 +54,9 @@ struct kvt_similar_config {
 /* Over all look-ups so far. */
 struct kvt_similar_counts {
     uint64_t lookups, found;
-    uint64_t seen;                                 /* pairs of a query and a prompt here */
-    uint64_t by_length, by_bag, by_grams, by_best; /* told apart without comparing, by what */
+    uint64_t seen; /* pairs of a query and a prompt here */
+    uint64_t by_length, by_bag, by_grams, by_best,
+        by_order; /* told apart without comparing, by what */
     uint64_t compared;
     uint64_t above; /* of the compared ones: above the threshold, and not below the best so far */
 };
@@ -75,6 +81,8 @@ struct kvt_similar {
     struct kvt_slab elements;
     struct kvt_similar_bid *bids;
     void *query;          /* its sketch */
+    uint64_t *bits;       /* where each small element stands in the query; and one vector of work */
+    uint32_t words;       /* of one of them; 0: this query does without */
     uint32_t first, last; /* most and least recently used */
     uint32_t count, q;
     uint64_t born;

@@ -166,6 +166,7 @@ START_TEST(random_operations)
         MUST(n == kept[i].n && memcmp(elements, kept[i].text, n * sizeof *elements) == 0);
     }
     MUST(s.counts.seen > s.counts.compared || threshold == 0);
+    MUST(s.counts.by_order > 0 || threshold < 0.5 || threshold > 0.99);
     kvt_similar_release(&s);
     kvt_ratio_release(&r);
     ck_assert(failing_alloc_clean(&memory));
