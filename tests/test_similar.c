@@ -111,7 +111,7 @@ static void compare_with_model(struct kvt_similar *s, struct kvt_ratio *r, doubl
         return;
     }
     const struct kept *k = &kept[best];
-    MUST(memcmp(&found.ratio, &ratio, sizeof ratio) == 0);
+    MUST(!(found.ratio < ratio) && !(found.ratio > ratio));
     MUST(found.prompt == k->number && found.tag == k->tag);
     uint32_t same = 0;
     while (same < k->n && same < n_text && k->text[same] == text[same])
