@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * cmd_trace.c - kvtwin trace stats|convert|generate: know the traffic, change its format, make
- * some.
+ * cmd_trace.c - kvtwin trace stats|divergence|convert|generate: know the traffic, change its format,
+ * make some.
  *
  * This file reads the command line and says what was done; trace.h has the work. One table of
- * options serves all three actions. Parameters of generators come from the table of
+ * options serves all actions. Parameters of generators come from the table of
  * workload/generate.h, with '-' or '_'.
  *
  * Ctrl-C ends a run with nothing written: exit 1. So does a disk that is full.
@@ -21,9 +21,10 @@
 
 volatile sig_atomic_t trace_stop;
 
-enum action { STATS = 1, CONVERT = 2, GENERATE = 4 };
+enum action { STATS = 1, CONVERT = 2, GENERATE = 4, DIVERGENCE = 8 };
 
-static const char *const action_names[] = {"stats", "convert", "generate"};
+static const char *const action_names[] = {"stats", "convert", "generate", "divergence"};
+enum { ACTIONS = sizeof action_names / sizeof action_names[0] };
 
 /* What the command line says. */
 struct trace_command {
@@ -32,7 +33,7 @@ struct trace_command {
     bool generator; /* a parameter of a generator was given */
     const char *files[2];
     int n_files;
-    const char *out;
+    const char *out, *csv;
     bool json;
 };
 
@@ -149,18 +150,26 @@ static const char *set_out(struct trace_command *c, const char *text)
     return *text != '\0' ? NULL : "expected a file";
 }
 
+static const char *set_csv(struct trace_command *c, const char *text)
+{
+    c->csv = text;
+    return *text != '\0' ? NULL : "expected a file";
+}
+
 static const struct option options[] = {
     {"out", GENERATE, "FILE", set_out, "the trace to write: .kvt (or .kvtrace), .jsonl"},
-    {"json", STATS, NULL, set_json, "figures for machines"},
+    {"csv", DIVERGENCE, "FILE", set_csv, "every cause and position, with an example"},
+    {"json", STATS | DIVERGENCE, NULL, set_json, "figures for machines"},
     {"tenant-salts", STATS | CONVERT, NULL, set_tenant_salts, "tenants share no block"},
-    {"format", STATS | CONVERT, "NAME", set_format,
+    {"format", STATS | DIVERGENCE | CONVERT, "NAME", set_format,
      "mooncake, qwen, prompts, azure, burstgpt, binary; default: found out"},
-    {"trace-block-tokens", STATS | CONVERT, "N", set_trace_block_tokens,
+    {"trace-block-tokens", STATS | DIVERGENCE | CONVERT, "N", set_trace_block_tokens,
      "tokens that an id of the trace stands for; default: found out"},
-    {"block-tokens", STATS | CONVERT | GENERATE, "N", set_block_tokens,
+    {"block-tokens", STATS | DIVERGENCE | CONVERT | GENERATE, "N", set_block_tokens,
      "blocks where the source has none of its own; default 512"},
-    {"skip", STATS | CONVERT | GENERATE, "N", set_skip, "leading requests left out"},
-    {"limit", STATS | CONVERT | GENERATE, "N", set_limit, "requests at most, after skip"},
+    {"skip", STATS | DIVERGENCE | CONVERT | GENERATE, "N", set_skip, "leading requests left out"},
+    {"limit", STATS | DIVERGENCE | CONVERT | GENERATE, "N", set_limit,
+     "requests at most, after skip"},
     {"rate-scale", STATS | CONVERT | GENERATE, "X", set_rate_scale,
      "the same requests X times as fast"},
     {"seed", STATS | CONVERT | GENERATE, "N", set_seed, "of what is drawn; default 1"},
@@ -204,11 +213,17 @@ static void print_parameter(const struct wl_generate_key *key)
 static int print_help(void)
 {
     puts("usage: kvtwin trace stats FILE | --kind KIND [OPTIONS]\n"
+         "       kvtwin trace divergence FILE [OPTIONS]\n"
          "       kvtwin trace convert IN OUT [OPTIONS]\n"
          "       kvtwin trace generate --kind KIND --out FILE [OPTIONS]\n"
          "\n"
          "stats tells what a trace, or what a generator draws, is like, and how much any prefix\n"
-         "cache could find in it. convert writes a trace in another format, generate writes one\n"
+         "cache could find in it. divergence tells where prompts part from the best earlier one, "
+         "at\n"
+         "what (a timestamp, an id, a number, white space, text), and how many tokens behind it "
+         "are\n"
+         "the same again and lost all the same. convert writes a trace in another format, generate "
+         "writes one\n"
          "that it draws: .kvt is binary, compact and whole; .jsonl Mooncake's JSON lines, which\n"
          "name blocks of prompts only. A file appears complete or not at all.\n");
     for (int i = 0; i < OPTIONS; i++) {
@@ -252,6 +267,11 @@ static int unknown(const char *given, const char *what, const char *const *words
     return refuse(shown, text);
 }
 
+static bool takes_parameters(const struct trace_command *c)
+{
+    return c->action == STATS || c->action == GENERATE;
+}
+
 /* Options of the action, and parameters where it takes them, with dashes. */
 static int unknown_option(const struct trace_command *c, const char *name)
 {
@@ -261,7 +281,7 @@ static int unknown_option(const struct trace_command *c, const char *name)
     for (int i = 0; i < OPTIONS; i++)
         if (options[i].actions & (int)c->action)
             words[n++] = options[i].name;
-    for (int i = 0; i < WL_PARAMS && c->action != CONVERT; i++) {
+    for (int i = 0; i < WL_PARAMS && takes_parameters(c); i++) {
         snprintf(spelt[i], NAME, "%s", wl_generate_keys[i].name);
         for (char *p = spelt[i]; *p != '\0'; p++)
             *p = *p == '_' ? '-' : *p;
@@ -304,7 +324,7 @@ static int parse_option(struct trace_command *c, int argc, char **argv, int *i)
     for (int k = 0; k < OPTIONS; k++)
         if (strcmp(name, options[k].name) == 0 && (options[k].actions & (int)c->action))
             option = &options[k];
-    const char *key = option || c->action == CONVERT ? NULL : parameter_named(name);
+    const char *key = option || !takes_parameters(c) ? NULL : parameter_named(name);
     if (!option && !key)
         return unknown_option(c, name);
     const char *value = equals ? equals + 1 : NULL;
@@ -412,6 +432,52 @@ static int run_stats(struct trace_command *c)
     return EXIT_FAILED;
 }
 
+static int show_divergence(const struct trace_command *c, const struct wl_divergence *d)
+{
+    const int failed = c->csv ? trace_divergence_csv(d, c->csv) : 0;
+    if (failed != 0)
+        return refuse(c->csv, strerror(-failed)), exit_of(failed);
+    if (!c->json)
+        trace_divergence_print(d, c->files[0]);
+    else if (trace_divergence_print_json(d, c->files[0]) != 0)
+        return fail(-ENOMEM, "kvtwin trace: out of memory");
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_DONE;
+    fputs("kvtwin trace: the figures cannot be printed\n", stderr);
+    return EXIT_FAILED;
+}
+
+static int run_divergence(struct trace_command *c)
+{
+    struct wl_source *source;
+    struct wl_info info = {0};
+    struct wl_divergence d;
+    char why[TRACE_ERROR];
+    if (c->n_files != 1)
+        return refuse("divergence", "expected one file");
+    if (wl_divergence_init(&d) != 0)
+        return fail(-ENOMEM, "kvtwin trace: out of memory");
+    const struct wl_prompt_sink sink = {trace_divergence_take, &d};
+    c->options.prompts = &sink;
+    int status = open_source(c, &source, &info);
+    if (status == EXIT_DONE) {
+        int failed = 0;
+        if (lengths_only(&info))
+            status =
+                refuse(c->files[0], "expected a trace that names prefixes, it has lengths only");
+        else if (info.format != WL_PROMPTS &&
+                 (failed = trace_divergence_walk(&d, source, why)) != 0)
+            status = fail(failed, why);
+        wl_close(source);
+    }
+    if (status == EXIT_DONE) {
+        wl_divergence_rank(&d);
+        status = show_divergence(c, &d);
+    }
+    wl_divergence_release(&d);
+    return status;
+}
+
 /* Does a reader find out the block size by itself? */
 static bool tells_its_blocks(const char *path, uint32_t block_tokens)
 {
@@ -509,15 +575,16 @@ static void catch_signals(void)
 
 int cmd_trace(int argc, char **argv)
 {
-    static int (*const run[])(struct trace_command *) = {run_stats, run_convert, run_generate};
+    static int (*const run[])(struct trace_command *) = {run_stats, run_convert, run_generate,
+                                                         run_divergence};
     struct trace_command c = {0};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return print_help();
     if (argc < 2)
-        return refuse("", "expected stats, convert or generate");
+        return refuse("", "expected stats, divergence, convert or generate");
     wl_options_init(&c.options);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < ACTIONS; i++) {
         if (strcmp(argv[1], action_names[i]) != 0)
             continue;
         c.action = (enum action)(1 << i);
@@ -527,5 +594,5 @@ int cmd_trace(int argc, char **argv)
         catch_signals();
         return run[i](&c);
     }
-    return unknown(argv[1], "unknown action", action_names, 3);
+    return unknown(argv[1], "unknown action", action_names, ACTIONS);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * trace.h - what the parts of `kvtwin trace` share: cmd_trace.c reads the command line,
- * trace_stats.c counts, trace_print.c shows, trace_write.c writes files.
+ * trace_stats.c counts, trace_print.c shows, trace_divergence.c tells where prompts part,
+ * trace_write.c writes files.
  *
  * All of them read records (workload/record.h): what a trace names, before it is cut into a cache's
  * blocks. So figures are those of the trace itself, with its partial blocks.
@@ -11,7 +12,7 @@
 
 #include <signal.h>
 
-#include "../workload/workload.h"
+#include "../workload/divergence.h"
 
 enum { TRACE_ERROR = 640 };
 
@@ -57,6 +58,18 @@ void trace_print(const struct trace_stats *stats, const char *name, const struct
 /* For machines. Returns 0 or -ENOMEM. */
 KVT_MUST_CHECK int trace_print_json(const struct trace_stats *stats, const char *name,
                                     const struct wl_synth *rule);
+
+/* ---- Divergence (trace_divergence.c) ------------------------------------------------------------------ */
+
+/* A struct wl_prompt_sink's take; self is a struct wl_divergence. */
+int trace_divergence_take(void *self, const struct wl_prompt *prompt);
+/* A source without prompts: by the blocks that it names. Returns as trace_stats. */
+KVT_MUST_CHECK int trace_divergence_walk(struct wl_divergence *d, struct wl_source *source,
+                                         char why[TRACE_ERROR]);
+/* For people, for machines, and every row as CSV; ranked before. 0 or a negative errno. */
+void trace_divergence_print(const struct wl_divergence *d, const char *name);
+KVT_MUST_CHECK int trace_divergence_print_json(const struct wl_divergence *d, const char *name);
+KVT_MUST_CHECK int trace_divergence_csv(const struct wl_divergence *d, const char *path);
 
 /* ---- Files (trace_write.c) --------------------------------------------------------------------------- */
 

@@ -136,8 +136,42 @@ done
 trace stats --kind rag --documents-per-request=2 --requests 100
 check "a parameter with '-' and '='" done_quietly
 
+# ---- Where prompts part ----
+# The same 60 words behind a clock, an id and a number; a continuation; nothing in common.
+words=$(for i in $(seq 1 60); do printf 'word%s ' "$(printf %s "$i" | tr 0-9 a-j)"; done)
+{
+    for own in 'It is 10:31:07.' 'It is 10:31:52.' 'It is 11:07:15.' 'Request 0b8a276b-3e99-c6c8-cf68-bc281eb81432.' \
+        'Request c1a9425a-0cc8-5574-6678-9723dcd06050.' 'Answer in 54 lines.' 'Answer in 25 lines.'; do
+        printf '{"text": "%s %s"}\n' "$own" "$words"
+    done
+    printf '{"text": "Answer in 25 lines. %sand more"}\n{"text": "????"}\n' "$words"
+} >"$SCRATCH/part.jsonl"
+trace divergence "$SCRATCH/part.jsonl"
+parted() { # CAUSE TOKEN REQUESTS
+    done_quietly && grep -qE "^$1 +$2 +$3 " "$SCRATCH/out"
+}
+check "a timestamp, its seconds" parted timestamp 3 1
+check "a timestamp, its hour" parted timestamp 1 1
+check "an id" parted id 2 1
+check "a number" parted number 2 1
+check "an example of both prompts" grep -q '^  ...Answer in \[25 lines' "$SCRATCH/out"
+trace divergence "$SCRATCH/part.jsonl" --json --csv "$SCRATCH/part.csv"
+check "totals" has continued=1 fresh=2 prompt_tokens=878 common_tokens=115
+check "a row for each cause and place" test "$(wc -l <"$SCRATCH/part.csv")" = 6
+trace divergence "$SCRATCH/hand.jsonl" --json
+# Prefixes of 1,024, 512 and 1,100 tokens; parted behind two blocks and behind one.
+check "by blocks" has continued=1 fresh=1 common_tokens=2636 prompt_tokens=4730
+check "by blocks: where" test "$(value position_blocks | sort | tr '\n' ' ')" = "1 2 "
+trace divergence "$SCRATCH/hand.jsonl"
+check "blocks do not tell why" grep -q '^unknown ' "$SCRATCH/out"
+
 # ---- Bad input ----
-trace; check "no action" refused 2 'expected stats, convert or generate'
+trace divergence; check "divergence without a file" refused 2 'divergence: expected one file'
+trace divergence "$SCRATCH/hand.jsonl" --kind chat; check "divergence of a generator" refused 2 'unknown option'
+trace divergence "$SCRATCH/hand.jsonl" --csv "$SCRATCH/none/x.csv"; check "a CSV nowhere" refused 2 'none/x.csv: No such'
+printf 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n' >"$SCRATCH/lengths.csv"
+trace divergence "$SCRATCH/lengths.csv"; check "divergence of lengths" refused 2 'expected a trace that names prefixes'
+trace; check "no action" refused 2 'expected stats, divergence, convert or generate'
 trace stat x; check "unknown action" refused 2 'did you mean stats'
 trace stats; check "no file" refused 2 'expected a trace, or --kind'
 trace stats "$SCRATCH/none"; check "missing file" refused 2 'none: .*No such file'

@@ -5,9 +5,10 @@
  *
  * The format is found out, as for a user; what opens is read twice, cut to the trace's own
  * blocks and to small ones. Required of each request: at least one token, arrivals and ids that
- * do not go back, no more keys than blocks, and the same requests on the second pass.
+ * do not go back, no more keys than blocks, and the same requests on the second pass. Prompts that the
+ * reader shows go through the divergence report, whose sums have to add up.
  */
-#include "workload/workload.h"
+#include "workload/divergence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +76,40 @@ static void try_blocks(const uint8_t *data, size_t size, uint32_t block_tokens, 
     wl_close(source);
 }
 
+static int take(void *self, const struct wl_prompt *prompt)
+{
+    return wl_divergence_add(self, prompt);
+}
+
+static void try_divergence(const uint8_t *data, size_t size)
+{
+    struct wl_divergence d;
+    struct wl_options options;
+    struct wl_source *source;
+    struct wl_error error;
+    require(wl_divergence_init(&d) == 0);
+    const struct wl_prompt_sink sink = {take, &d};
+    wl_options_init(&options);
+    options.path = "fuzz.trace";
+    options.prompts = &sink;
+    require_one_line(wl_open_memory(&source, &options, data, size, &error), error.text);
+    wl_divergence_rank(&d);
+    uint64_t parted = 0, behind = 0, lost = 0;
+    for (size_t i = 0; i < d.n_rows; i++) {
+        require(d.rows[i].tokens_behind >= d.rows[i].requests);
+        parted += d.rows[i].requests;
+        behind += d.rows[i].tokens_behind;
+        lost += d.rows[i].tokens_lost;
+    }
+    require(d.requests == d.continued + d.fresh + parted);
+    require(d.common_tokens <= d.prompt_tokens && behind <= d.prompt_tokens && lost <= behind);
+    wl_close(source);
+    wl_divergence_release(&d);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    try_divergence(data, size);
     try_blocks(data, size, 0, false);
     try_blocks(data, size, 0, true);
     try_blocks(data, size, 16, false);

@@ -124,6 +124,24 @@ static int time_of(struct prompt_reader *s, const json_t *root, kvt_ns *at_ns)
     return value == NULL ? 0 : wl_json_time(s->r, value, key, KVT_MILLISECOND, at_ns);
 }
 
+/* Shows the prompt to whoever wants to see it. */
+static int show(struct prompt_reader *s, const json_t *root)
+{
+    const struct wl_options *o = s->r->options;
+    const json_t *text = json_object_get(root, "text");
+    if (o->prompts == NULL || s->r->pack->records < o->skip)
+        return 0;
+    const struct wl_prompt prompt = {.request = s->r->pack->records - o->skip,
+                                     .tokens = s->tokens,
+                                     .n_tokens = (uint32_t)s->n,
+                                     .text = json_string_value(text),
+                                     .text_b = json_string_length(text)};
+    const int status = o->prompts->take(o->prompts->self, &prompt);
+    if (status == -ENOMEM)
+        return wl_read_no_memory(s->r);
+    return status == 0 ? 0 : wl_read_fail(s->r, status, NULL, "interrupted");
+}
+
 static int record_of(struct prompt_reader *s, const json_t *root, struct wl_record *record)
 {
     uint64_t output = DEFAULT_OUTPUT;
@@ -136,6 +154,8 @@ static int record_of(struct prompt_reader *s, const json_t *root, struct wl_reco
         status = tokens_of(s, root);
     if (status == 0)
         status = blocks_of(s, record);
+    if (status == 0)
+        status = show(s, root);
     if (status != 0)
         return status;
     record->prompt_tokens = (uint32_t)s->n;

@@ -86,8 +86,26 @@ struct wl_synth {
     kvt_ns idle_ns;         /* default 300 s */
 };
 
+/* A prompt as a trace of text or tokens has it; all borrowed during the call. */
+struct wl_prompt {
+    uint64_t request; /* from 0, after skip */
+    const uint32_t *tokens;
+    uint32_t n_tokens;
+    const char *text; /* NULL: the trace has tokens */
+    size_t text_b;
+};
+
+/* Who wants to see prompts. take returns 0, or a negative errno, which ends wl_open. */
+struct wl_prompt_sink {
+    int (*take)(void *self, const struct wl_prompt *prompt);
+    void *self;
+};
+
 /* Strings are borrowed until wl_close. */
 struct wl_options {
+    const struct wl_prompt_sink
+        *prompts;     /* (optional) shown each prompt within wl_open; borrowed until
+                                             then. Other formats have none to show */
     const char *path; /* NULL: generate */
     struct wl_generate generate;
     enum wl_format format;
