@@ -73,7 +73,7 @@ run 'not a number' '^--set: workload.rate_scale: expected' "$small" workload.rat
 run 'unknown GPU' '^--set: cluster.gpu: expected' "$small" cluster.gpu=a100-81g-sxm
 run 'unknown model' '^--set: cluster.model: expected' "$small" cluster.model=llama-9
 run 'unknown router' '^--set: cluster.router: expected one of round-robin, least-loaded' "$small" cluster.router=best
-run 'unknown policy' '^--set: cache.tiers.gpu.evict: expected lru' "$small" cache.tiers.gpu.evict=lfu
+run 'unknown policy' '^--set: cache.tiers.gpu.evict: expected one of lru, .*belady' "$small" cache.tiers.gpu.evict=mru
 run 'unknown codec' '^--set: cache.tiers.redis.codec: expected' "$small" cache.tiers.redis.codec=zlip-3
 run 'unknown Redis node' '^--set: cache.tiers.redis.node: expected' "$small" cache.tiers.redis.node=cache.big
 run 'unknown disk' '^--set: cache.tiers.disk.device: expected' "$small" cache.tiers.disk.device=floppy
