@@ -52,6 +52,11 @@ int wl_intern(struct wl_intern *table, kvt_key key, uint32_t *index, bool *fresh
     return 0;
 }
 
+uint32_t wl_intern_find(const struct wl_intern *table, kvt_key key)
+{
+    return table->n_slots == 0 ? KVT_NONE : table->slots[slot_of(table, key)] - 1;
+}
+
 void wl_intern_release(struct wl_intern *table)
 {
     free(table->keys);

@@ -21,6 +21,8 @@ struct wl_intern {
 /* Finds key or appends it: *index is its number, *fresh (may be NULL) whether it is new. Returns 0 or
  * -ENOMEM (also beyond 2^32 - 2 keys) with nothing changed. */
 KVT_MUST_CHECK int wl_intern(struct wl_intern *table, kvt_key key, uint32_t *index, bool *fresh);
+/* The number of key, or KVT_NONE. */
+uint32_t wl_intern_find(const struct wl_intern *table, kvt_key key);
 void wl_intern_release(struct wl_intern *table);
 
 #endif
