@@ -19,6 +19,7 @@ int cmd_calibrate(int argc, char **argv);
 int cmd_validate(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_mrc(int argc, char **argv);
 int cmd_catalog(int argc, char **argv);
 int cmd_codec(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

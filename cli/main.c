@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},
     {"trace", cmd_trace, "know, convert and generate traffic"},
+    {"mrc", cmd_mrc, "the hit rate of every capacity, from one pass over a trace"},
     {"catalog", cmd_catalog,
      "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
     {"codec", cmd_codec, "ratio, speed and error of codecs on KV, and where they pay"},

@@ -10,6 +10,7 @@
  */
 #include "results_dir.h"
 
+#include "mrc.h"
 #include "results.h"
 #include "validate.h"
 
@@ -43,11 +44,11 @@ static bool is_listed(const char *name, const char *const *files)
     return *files != NULL;
 }
 
-/* Ours to delete: what a run or a validation writes, and what is drawn or computed from it. */
+/* Ours to delete: what a run, a validation or mrc writes, and what is drawn or computed from it. */
 static bool is_result_file(const char *name)
 {
     return is_listed(name, results_files) || is_listed(name, validate_files) ||
-           has_suffix(name, ".svg") || has_suffix(name, ".png") ||
+           is_listed(name, mrc_files) || has_suffix(name, ".svg") || has_suffix(name, ".png") ||
            strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
 }
 
