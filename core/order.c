@@ -212,7 +212,9 @@ static uint32_t victim_of_part(struct kvt_store_room *room, struct kvt_place *pl
                                const struct kvt_part *part)
 {
     const struct kvt_evict *e = &part->evict;
-    const struct kvt_evict_item wanted = {.now = room->now, .next_use = KVT_NEVER};
+    struct kvt_evict_item wanted;
+    if (!e->ops->by_slot)
+        wanted = (struct kvt_evict_item){.now = room->now, .next_use = KVT_NEVER};
     for (;;) {
         const uint32_t copy = e->ops->victim(e->state, &wanted);
         if (copy == KVT_NONE)

@@ -29,6 +29,7 @@ static void init_place(struct kvt_place *place, const struct kvt_core_config *co
     place->up = true;
     place->closed = place->config->prefix_closed;
     place->ordered = tier == KVT_GPU || place->config->manager == KVT_MANAGED_BY_CORE;
+    place->reserves = place->ordered && place->config->evict->reserve;
 }
 
 static uint64_t stored_b(const struct kvt_core_config *config, const struct kvt_tier_config *tier)
@@ -156,11 +157,9 @@ size_t kvt_room_memory_b(const struct kvt_store_room *room)
 }
 
 /* Every record of the pool has its rows. */
-static int cover(struct kvt_store_room *room)
+static int cover_more(struct kvt_store_room *room)
 {
     const uint32_t segments = room->copies.n_segments;
-    if (segments == room->covered)
-        return 0;
     const uint32_t last = (segments << KVT_COPIES_SHIFT) - 1;
     int error = room->has_more ? kvt_rows_cover(&room->more, last) : 0;
     for (uint32_t i = 0; !error && i < room->n_rows; i++)
@@ -170,12 +169,17 @@ static int cover(struct kvt_store_room *room)
     return error;
 }
 
+static inline int cover(struct kvt_store_room *room)
+{
+    return room->copies.n_segments == room->covered ? 0 : cover_more(room);
+}
+
 int kvt_room_reserve(struct kvt_store_room *room, uint32_t place_index, uint64_t spare)
 {
     struct kvt_place *place = &room->places[place_index];
     if (kvt_pool_reserve(&room->copies, spare) || cover(room))
         return -ENOMEM;
-    return place->ordered ? kvt_order_reserve(place, place->copies + spare) : 0;
+    return place->reserves ? kvt_order_reserve(place, place->copies + spare) : 0;
 }
 
 uint64_t kvt_place_available(const struct kvt_place *place)
@@ -336,7 +340,7 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
         return KVT_NONE;
     if (pages)
         run = *pages;
-    if (cover(room) || (place->ordered && kvt_order_reserve(place, place->copies + 1)) ||
+    if (cover(room) || (place->reserves && kvt_order_reserve(place, place->copies + 1)) ||
         (!pages && place->tier == KVT_GPU &&
          !kvt_pager_take(&place->pager, room->pages_per_block, &run))) {
         kvt_copy_at(room, copy)->state = KVT_COPY_VOID;

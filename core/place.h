@@ -80,6 +80,7 @@ struct kvt_place {
     bool up;
     bool closed;     /* prefix-closed: leaves of chains go first */
     bool ordered;    /* core decides who leaves; else the server does */
+    bool reserves;   /* its policy wants memory before it holds more */
     uint32_t item_b; /* bytes of a block, as its policy sees them */
     uint32_t n_parts;
     struct kvt_part *parts;
