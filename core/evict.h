@@ -103,6 +103,8 @@ struct kvt_evict_ops {
     void (*remove)(void *state, uint32_t slot, uint64_t id, bool evicted);
     /* (optional) Fetches what a look-up of id will want to read, into the processor's cache. */
     void (*prefetch)(const void *state, uint64_t id);
+    /* (optional) Fetches what a hit of that slot, which was inserted once, will want beside its row. */
+    void (*touch)(const void *state, uint32_t slot);
     /* (optional) A guess who will leave soon, after the next one; changes nothing. Its id is then
      * fetched ahead. KVT_NONE: no idea. */
     uint32_t (*soon)(const void *state);

@@ -118,12 +118,13 @@ static void hit(void *self, uint32_t slot, const struct kvt_evict_item *item)
     (void)item;
     struct state *s = self;
     struct row *row = row_at(s, slot);
+    const uint32_t list = row->list;
     assert(!kvt_queue_is_out(s->rows, ROW_B, slot));
-    kvt_queue_remove(&s->t[row->list], s->rows, ROW_B, slot);
-    s->n[row->list]--;
     row->list = 1;
-    kvt_queue_push(&s->t[1], s->rows, ROW_B, slot);
+    s->n[list]--;
     s->n[1]++;
+    kvt_queue_remove(&s->t[list], s->rows, ROW_B, slot);
+    kvt_queue_push(&s->t[1], s->rows, ROW_B, slot);
 }
 
 /* The paper's REPLACE. */
@@ -183,6 +184,12 @@ static void prefetch(const void *self, uint64_t id)
     kvt_ghosts_prefetch(&s->b, id);
 }
 
+static void touch(const void *self, uint32_t slot)
+{
+    const struct state *s = self;
+    kvt_queue_touch(s->rows, ROW_B, slot);
+}
+
 static uint32_t soon(const void *self)
 {
     const struct state *s = self;
@@ -220,6 +227,7 @@ const struct kvt_evict_ops kvt_evict_arc = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .touch = touch,
     .soon = soon,
     .memory_b = memory_b,
     .check = check,

@@ -76,6 +76,12 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
 }
 
+static void touch(const void *self, uint32_t slot)
+{
+    const struct state *s = self;
+    kvt_queue_touch(s->rows, ROW_B, slot);
+}
+
 static uint32_t soon(const void *self)
 {
     const struct state *s = self;
@@ -102,6 +108,7 @@ const struct kvt_evict_ops kvt_evict_lru = {
     .park = park,
     .unpark = unpark,
     .remove = remove,
+    .touch = touch,
     .soon = soon,
     .check = check,
 };

@@ -206,6 +206,12 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         leave(s, slot);
 }
 
+static void touch(const void *self, uint32_t slot)
+{
+    const struct state *s = self;
+    kvt_queue_touch(s->rows, ROW_B, slot);
+}
+
 static size_t memory_b(const void *self)
 {
     const struct state *s = self;
@@ -238,6 +244,7 @@ const struct kvt_evict_ops kvt_evict_value = {
     .park = park,
     .unpark = unpark,
     .remove = remove,
+    .touch = touch,
     .memory_b = memory_b,
     .check = check,
 };

@@ -170,6 +170,12 @@ static void prefetch(const void *self, uint64_t id)
     kvt_sketch_prefetch(&s->sketch, kvt_sketch_hash(id));
 }
 
+static void touch(const void *self, uint32_t slot)
+{
+    const struct state *s = self;
+    kvt_queue_touch(s->rows, ROW_B, slot);
+}
+
 static uint32_t soon(const void *self)
 {
     const struct state *s = self;
@@ -207,6 +213,7 @@ const struct kvt_evict_ops kvt_evict_wtinylfu = {
     .unpark = unpark,
     .remove = remove,
     .prefetch = prefetch,
+    .touch = touch,
     .soon = soon,
     .memory_b = memory_b,
     .check = check,

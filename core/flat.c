@@ -6,11 +6,12 @@
  * together keep neighbouring rows. A map (idmap.h) leads from ids to slots, an array back.
  *
  * What costs time is memory, not work: a look-up that hits reads a line of the map and one of the
- * rows, both at random. So look-ups are begun in three stages, each as far ahead of the next as
- * memory takes: FAR ahead, the line of the map is fetched; NEAR ahead, the map is asked, and the row
- * of what it finds is fetched, or, of what it does not find, what the policy will want (ghosts,
- * sketch). The answer given counts only when its turn comes, as the look-ups in between may change
- * it; asking twice costs less than waiting once.
+ * rows, both at random. So look-ups are begun in stages, each as far ahead of the next as memory
+ * takes: FAR ahead, the line of the map is fetched; NEAR ahead, the map is asked, and the row of what
+ * it finds is fetched, with what the policy keeps by id (ghosts, sketch); NEXT ahead, the policy
+ * fetches what that row leads to. The answer given counts only when its turn comes, as the look-ups in
+ * between may change it; asking twice costs less than waiting once. Evictions fetch ahead likewise,
+ * by the policy's guess who leaves soon.
  */
 #include "flat.h"
 
@@ -19,7 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FAR = 16, NEAR = 6 };
+enum { FAR = 16, NEAR = 8, NEXT = 3 };
 
 struct kvt_flat {
     const struct kvt_alloc *alloc;
@@ -133,20 +134,23 @@ static void miss(struct kvt_flat *f, const struct kvt_evict_item *item)
 
 /* Without a branch on whether id is found, which nobody can predict; nor does it follow the few that
  * lie beyond their bucket. */
-static void fetch_ahead(const struct kvt_flat *f, uint64_t id)
+static uint32_t fetch_ahead(const struct kvt_flat *f, uint64_t id)
 {
     const struct kvt_idmap_bucket *b = &f->map.buckets[kvt_idmap_home(&f->map, id)];
     const uint32_t m = kvt_idmap_matches(b, id);
     const uint32_t entry = (uint32_t)__builtin_ctz(m | 1u << (KVT_IDMAP_ENTRIES - 1));
-    __builtin_prefetch(kvt_pool_at(&f->rows, b->number[entry]), 1);
+    const uint32_t slot = b->number[entry];
+    __builtin_prefetch(kvt_pool_at(&f->rows, slot), 1);
     if (f->evict.ops->prefetch)
         f->evict.ops->prefetch(f->evict.state, id);
+    return slot;
 }
 
 uint64_t kvt_flat_access(struct kvt_flat *f, const uint64_t *ids, const uint64_t *next_use,
                          uint64_t n, uint8_t *hits)
 {
     struct kvt_evict_item item = {.next_use = KVT_NEVER, .expiry = KVT_NEVER, .size_b = 1};
+    uint32_t slots[NEAR] = {0}; /* of the look-ups that are near, as far as they were found */
     uint64_t sum = 0;
     for (uint64_t i = 0; i < n && i < FAR; i++)
         kvt_idmap_prefetch(&f->map, ids[i]);
@@ -154,7 +158,10 @@ uint64_t kvt_flat_access(struct kvt_flat *f, const uint64_t *ids, const uint64_t
         if (i + FAR < n)
             kvt_idmap_prefetch(&f->map, ids[i + FAR]);
         if (i + NEAR < n)
-            fetch_ahead(f, ids[i + NEAR]);
+            slots[i % NEAR] = fetch_ahead(f, ids[i + NEAR]);
+        if (f->evict.ops->touch &&
+            f->resident > 0) /* slot 0 was inserted, so all that may be here were */
+            f->evict.ops->touch(f->evict.state, slots[(i + NEXT) % NEAR]);
         item.id = ids[i];
         item.now = f->now++;
         if (next_use)

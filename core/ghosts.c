@@ -68,17 +68,17 @@ void kvt_ghosts_push(struct kvt_ghosts *g, uint32_t which, uint64_t id)
 void kvt_ghosts_remove(struct kvt_ghosts *g, uint32_t reference)
 {
     const uint32_t number = reference >> 1, which = reference & 1;
-    const struct ghost *ghost = ghost_at(g, number);
-    if (ghost->newer != KVT_NONE)
-        ghost_at(g, ghost->newer)->older = ghost->older;
+    const struct ghost ghost = *ghost_at(g, number); /* read before anything is written */
+    if (ghost.newer != KVT_NONE)
+        ghost_at(g, ghost.newer)->older = ghost.older;
     else
-        g->queue[which].newest = ghost->older;
-    if (ghost->older != KVT_NONE)
-        ghost_at(g, ghost->older)->newer = ghost->newer;
+        g->queue[which].newest = ghost.older;
+    if (ghost.older != KVT_NONE)
+        ghost_at(g, ghost.older)->newer = ghost.newer;
     else
-        g->queue[which].oldest = ghost->newer;
+        g->queue[which].oldest = ghost.newer;
     g->length[which]--;
-    kvt_idmap_remove(&g->map, ghost->id);
+    kvt_idmap_remove(&g->map, ghost.id);
     kvt_pool_give(&g->pool, number);
 }
 

@@ -61,20 +61,22 @@ static inline void kvt_queue_push_oldest(struct kvt_queue *q, const struct kvt_p
     q->oldest = slot;
 }
 
-/* slot leaves the line; it is out, until it is pushed again. */
+/* slot leaves the line; it is out, until it is pushed again. Its links are read before anything is
+ * written: a neighbour's row is late, and what is read after writing to it would be late too. */
 static inline void kvt_queue_remove(struct kvt_queue *q, const struct kvt_pool *rows, size_t row_b,
                                     uint32_t slot)
 {
-    struct kvt_queue_link *link = kvt_queue_at(rows, row_b, slot);
-    if (link->newer != KVT_NONE)
-        kvt_queue_at(rows, row_b, link->newer)->older = link->older;
+    struct kvt_queue_link *const at = kvt_queue_at(rows, row_b, slot);
+    const struct kvt_queue_link link = *at;
+    at->newer = KVT_QUEUE_OUT;
+    if (link.newer != KVT_NONE)
+        kvt_queue_at(rows, row_b, link.newer)->older = link.older;
     else
-        q->newest = link->older;
-    if (link->older != KVT_NONE)
-        kvt_queue_at(rows, row_b, link->older)->newer = link->newer;
+        q->newest = link.older;
+    if (link.older != KVT_NONE)
+        kvt_queue_at(rows, row_b, link.older)->newer = link.newer;
     else
-        q->oldest = link->newer;
-    link->newer = KVT_QUEUE_OUT;
+        q->oldest = link.newer;
 }
 
 static inline bool kvt_queue_is_out(const struct kvt_pool *rows, size_t row_b, uint32_t slot)
@@ -102,6 +104,16 @@ static inline uint32_t kvt_queue_second(const struct kvt_queue *q, const struct 
                                         size_t row_b)
 {
     return q->oldest == KVT_NONE ? KVT_NONE : kvt_queue_at(rows, row_b, q->oldest)->newer;
+}
+
+/* Fetches the rows that change when slot leaves the line. */
+static inline void kvt_queue_touch(const struct kvt_pool *rows, size_t row_b, uint32_t slot)
+{
+    const struct kvt_queue_link *link = kvt_queue_at(rows, row_b, slot);
+    if (link->newer < KVT_QUEUE_OUT)
+        __builtin_prefetch(kvt_queue_at(rows, row_b, link->newer), 1);
+    if (link->older < KVT_QUEUE_OUT)
+        __builtin_prefetch(kvt_queue_at(rows, row_b, link->older), 1);
 }
 
 /* Walks the queue both ways. How many are in line, at most `most`; UINT64_MAX when its links do not
