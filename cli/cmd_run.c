@@ -23,7 +23,6 @@
 #include "results.h"
 #include "session.h"
 #include "stop.h"
-#include "version.h"
 
 enum { SETS_MOST = 256, COMMAND_MOST = 4096 };
 
@@ -173,31 +172,11 @@ static int explain(struct session *s)
 
 static int new_results(struct run *run, struct results **results, const char *dir)
 {
-    const struct scenario *s = &run->session.scenario;
-    const struct resolved *r = &run->session.resolved;
-    struct results_options options = {
-        .dir = dir,
-        .world = session_world(&run->session),
-        .scenario = run->arguments.session.scenario,
-        .scenario_name = run->name,
-        .scenario_sha256 = run->session.sha256,
-        .question = s->question,
-        .revision = kvtwin_revision(),
-        .model = s->cluster.model,
-        .gpu = s->cluster.gpu,
-        .command = run->arguments.command,
-        .seed = s->seed,
-        .engines = r->core.engines,
-        .gpus_per_engine = (uint32_t)s->cluster.gpus_per_engine,
-        .block_tokens = r->core.block_tokens,
-        .page_tokens = r->core.page_tokens,
-        .warmup_ns = s->workload.warmup_ns,
-        .interval_ns = dir ? 0 : KVT_NEVER,
-        .expected_requests = run->session.info.requests,
-    };
-    for (size_t kind = 0; kind < KVT_TIERS; kind++)
-        options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,
-                                                    r->tier_blocks[kind], r->tier_b[kind]};
+    struct results_options options = session_results(&run->session, run->name);
+    options.dir = dir;
+    options.scenario = run->arguments.session.scenario;
+    options.command = run->arguments.command;
+    options.interval_ns = dir ? 0 : KVT_NEVER;
     int rc = 0;
     *results = results_new(&options, &rc, run->error, sizeof run->error);
     return *results ? 0 : rc;

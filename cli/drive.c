@@ -456,15 +456,29 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     return rc;
 }
 
+/* Observations go to the results, and to whoever else listens. */
+static void note(void *self, const struct kvt_note *n)
+{
+    const struct drive *d = self;
+    results_note(d->results, n);
+    d->also->note(d->also->self, n);
+}
+
 int drive_run(const struct drive *d, void **kept, char *error)
 {
     struct runner r = {.d = d};
-    const struct kvt_observer observer = {results_note, d->results};
+    union {
+        const struct drive *read_only;
+        void *as_observers_want;
+    } self = {d};
+    const struct kvt_observer observer = {d->also ? note : results_note,
+                                          d->also ? self.as_observers_want : d->results};
     uint64_t began_wall_ns = wall_clock_ns();
     *kept = NULL;
     int rc = build(&r, &observer, error);
     if (rc == 0) {
-        progress_begin(&r.progress, d->label, d->source.expected);
+        if (d->label)
+            progress_begin(&r.progress, d->label, d->source.expected);
         rc = feed(&r, error);
         if (rc == 0)
             rc = drain(&r, error);

@@ -46,7 +46,8 @@ struct drive {
     struct meter *meter;           /* measures every operation; NULL: nobody does */
     struct drive_source source;
     struct results *results;
-    const char *label;                 /* of the progress bar */
+    const struct kvt_observer *also;   /* hears what results hears; NULL: nobody */
+    const char *label;                 /* of the progress bar; NULL: none */
     const volatile sig_atomic_t *stop; /* set: finish the event under way and return */
 };
 

@@ -82,13 +82,17 @@ static int run_gnuplot(const char *dir, const char *const arguments[], int log)
     return wait_status;
 }
 
-int picture_draw(const char *dir, const char *scripts, const char *name, const char *subtitle,
-                 char *why, size_t size)
+int picture_draw_more(const char *dir, const char *scripts, const char *script_name,
+                      const char *name, const char *subtitle, const char *const *more, char *why,
+                      size_t size)
 {
     char script[PATH_MAX], file[PATH_MAX];
-    const char *const arguments[] = {"gnuplot", "-d", "-c", script, scripts, subtitle, NULL};
+    const char *arguments[16] = {"gnuplot", "-d", "-c", script, scripts, subtitle, NULL};
 
-    if ((size_t)snprintf(script, sizeof script, "%s/%s.gp", scripts, name) >= sizeof script) {
+    for (size_t i = 0; i < 6 && more[i] != NULL; i++)
+        arguments[6 + i] = more[i];
+    if ((size_t)snprintf(script, sizeof script, "%s/%s.gp", scripts, script_name) >=
+        sizeof script) {
         snprintf(why, size, "%s: %s", scripts, strerror(ENAMETOOLONG));
         return -ENAMETOOLONG;
     }
@@ -111,4 +115,11 @@ int picture_draw(const char *dir, const char *scripts, const char *name, const c
         unlink(file);
     }
     return status > 0 ? -EIO : status;
+}
+
+int picture_draw(const char *dir, const char *scripts, const char *name, const char *subtitle,
+                 char *why, size_t size)
+{
+    static const char *const none[] = {NULL};
+    return picture_draw_more(dir, scripts, name, name, subtitle, none, why, size);
 }

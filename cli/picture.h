@@ -20,4 +20,10 @@ KVT_MUST_CHECK int picture_scripts(char scripts[PATH_MAX], char *why, size_t siz
 KVT_MUST_CHECK int picture_draw(const char *dir, const char *scripts, const char *name,
                                 const char *subtitle, char *why, size_t size);
 
+/* The same by a script of another name than the picture's, with more arguments (at most 6, NULL at the
+ * end) after the two. */
+KVT_MUST_CHECK int picture_draw_more(const char *dir, const char *scripts, const char *script,
+                                     const char *name, const char *subtitle,
+                                     const char *const *more, char *why, size_t size);
+
 #endif

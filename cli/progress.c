@@ -42,15 +42,19 @@ static void draw(const struct progress *p, uint64_t done, kvt_ns now, uint64_t w
     fprintf(stderr, "\r\033[K%s ", p->label);
     if (p->expected)
         fprintf(stderr, "[%s] %3.0f %%  ", bar, 100 * share);
-    fprintf(stderr, "%s requests, %.0f/s, %s simulated",
-            units_show_count(count, sizeof count, done), wall_s > 0 ? (double)done / wall_s : 0,
-            units_show_ns(clock, sizeof clock, (double)now));
+    if (p->what)
+        fprintf(stderr, "%s of %llu %s, %.1f/s", units_show_count(count, sizeof count, done),
+                (unsigned long long)p->expected, p->what, wall_s > 0 ? (double)done / wall_s : 0);
+    else
+        fprintf(stderr, "%s requests, %.0f/s, %s simulated",
+                units_show_count(count, sizeof count, done), wall_s > 0 ? (double)done / wall_s : 0,
+                units_show_ns(clock, sizeof clock, (double)now));
     fflush(stderr);
 }
 
 void progress_step(struct progress *p, uint64_t done, kvt_ns now)
 {
-    if (!p->shown || ++p->calls % STEPS_PER_LOOK != 0)
+    if (!p->shown || (!p->what && ++p->calls % STEPS_PER_LOOK != 0))
         return;
     uint64_t wall_ns = wall_clock_ns();
     if (wall_ns - p->drawn_wall_ns < redraw_ns)

@@ -14,6 +14,7 @@ struct progress {
     bool shown;
     const char *label; /* borrowed */
     uint64_t expected; /* 0: unknown, then counts only */
+    const char *what;  /* counted instead of requests, set after begin: "points"; NULL: requests */
     uint64_t calls;    /* private, like all below */
     uint64_t drawn_wall_ns, began_wall_ns;
 };

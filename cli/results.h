@@ -182,6 +182,9 @@ const struct results_real *results_real(const struct results *results);
 KVT_MUST_CHECK int results_write(struct results *results, const struct results *baseline, char *why,
                                  size_t size);
 
+/* summary.json's text (with a newline), freed by the caller with free(); NULL: out of memory. */
+char *results_json(const struct results *results, const struct results *baseline);
+
 /* Prints summary.json's text (with a newline) on out, for --json. Returns 0 or -ENOMEM, -EIO. */
 KVT_MUST_CHECK int results_print_json(FILE *out, const struct results *results,
                                       const struct results *baseline);

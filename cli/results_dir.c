@@ -10,6 +10,7 @@
  */
 #include "results_dir.h"
 
+#include "compare.h"
 #include "mrc.h"
 #include "results.h"
 #include "validate.h"
@@ -48,7 +49,8 @@ static bool is_listed(const char *name, const char *const *files)
 static bool is_result_file(const char *name)
 {
     return is_listed(name, results_files) || is_listed(name, validate_files) ||
-           is_listed(name, mrc_files) || has_suffix(name, ".svg") || has_suffix(name, ".png") ||
+           is_listed(name, mrc_files) || is_listed(name, compare_files) ||
+           has_suffix(name, ".svg") || has_suffix(name, ".png") ||
            strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
 }
 

@@ -97,6 +97,11 @@ int results_write(struct results *r, const struct results *baseline, char *why, 
     return status;
 }
 
+char *results_json(const struct results *r, const struct results *baseline)
+{
+    return json_summary(r, baseline);
+}
+
 int results_print_json(FILE *out, const struct results *r, const struct results *baseline)
 {
     char *text = json_summary(r, baseline);

@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "datadir.h"
+#include "version.h"
 
 /* A scenario that comes with the program is found wherever the program is called. */
 static const char *find_scenario(const char *given, char *path, size_t size)
@@ -190,6 +191,34 @@ char *session_name(const struct session *s, char *name, size_t size)
     const char *dot = strrchr(base, '.');
     snprintf(name, size, "%.*s", (int)(dot && dot > base ? dot - base : INT_MAX), base);
     return name;
+}
+
+struct results_options session_results(const struct session *session, const char *name)
+{
+    const struct scenario *s = &session->scenario;
+    const struct resolved *r = &session->resolved;
+    struct results_options options = {
+        .world = session_world(session),
+        .scenario = s->path,
+        .scenario_name = name,
+        .scenario_sha256 = session->sha256,
+        .question = s->question,
+        .revision = kvtwin_revision(),
+        .model = s->cluster.model,
+        .gpu = s->cluster.gpu,
+        .seed = s->seed,
+        .engines = r->core.engines,
+        .gpus_per_engine = (uint32_t)s->cluster.gpus_per_engine,
+        .block_tokens = r->core.block_tokens,
+        .page_tokens = r->core.page_tokens,
+        .warmup_ns = s->workload.warmup_ns,
+        .interval_ns = KVT_NEVER,
+        .expected_requests = session->info.requests,
+    };
+    for (size_t kind = 0; kind < KVT_TIERS; kind++)
+        options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,
+                                                    r->tier_blocks[kind], r->tier_b[kind]};
+    return options;
 }
 
 static int next_request(void *self, struct kvt_request *request, char *error, size_t error_size)

@@ -59,6 +59,9 @@ int session_exit(int status);
 const char *session_world(const struct session *s);
 /* The scenario's file name without folder and ending: what results are called. Returns name. */
 char *session_name(const struct session *s, char *name, size_t size);
+/* What results are told of a resolved session: no folder, no timeline, no command line; the caller
+ * adds these. Borrows the session and name. */
+struct results_options session_results(const struct session *s, const char *name);
 /* Requests of the workload from its beginning. */
 struct drive_source session_source(struct session *s);
 
