@@ -8,6 +8,7 @@
 #   make asan           (ubsan, tsan) the same tests under a sanitizer
 #   make fuzz           libFuzzer on every tests/fuzz_*.c; T=name for one, S=seconds for each
 #   make cuda           with CUDA kernels, where nvcc is: build/cuda/kvtwin
+#   make mpi            with Open MPI, for sweeps over machines: build/mpi/kvtwin
 #   make check-gpu      kernels and device on hardware; says "skipped" where there is none
 #   make bench          every tests/bench_*.c, one after another
 #   make layers         include rules, and core's symbols against tests/core-symbols.txt
@@ -19,7 +20,8 @@
 # One file, not recursive. Sources are found by folder: a new .c file is built without a word here. So is a
 # new test (tests/test_x.c), fuzz target (tests/fuzz_x.c) and benchmark (tests/bench_x.c), each a program of
 # its own. Everything made lands under BUILD, and BUILD's last name picks the flags: build/release has
-# assertions off, build/asan the address sanitizer, build/cuda has GPUs (and needs nvcc), any other name plain flags
+# assertions off, build/asan the address sanitizer, build/cuda has GPUs (and needs nvcc), build/mpi has MPI, any other name
+# plain flags
 # with assertions on.
 #
 # Variables: BUILD, CC, CFLAGS (optimisation and debugging only), FOLDERS (fewer source folders, to work on
@@ -63,6 +65,12 @@ cuda_libs  := -L$(cuda_home)/lib64 -lcudart_static -lrt -ldl -l:libstdc++.a
 extra.cuda := $(extra.release) -DKVT_CUDA -isystem $(cuda_home)/include
 endif
 
+# Open MPI, for `mpirun kvtwin sweep`: headers are others', so their warnings are too.
+ifeq ($(name),mpi)
+extra.mpi = $(extra.release) -DKVT_MPI $(patsubst -I%,-isystem %,$(call once,MPI_FLAGS,$(shell mpicc --showme:compile)))
+mpi_libs  = $(call once,MPI_LIBS,$(shell mpicc --showme:link))
+endif
+
 ifeq ($(name),fuzz)
 CC := clang
 else ifeq ($(origin CC),default)
@@ -78,7 +86,7 @@ CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 
 # -ffp-contract=off: no fused multiply-add, so that a figure is the same on every machine.
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. $(WARN) $(CFLAGS) -ffp-contract=off $(extra.$(name)) $(PKG_FLAGS)
-LIBS       = -lcyaml $(PKG_LIBS) $(cuda_libs) -lm -lpthread
+LIBS       = -lcyaml $(PKG_LIBS) $(cuda_libs) $(mpi_libs) -lm -lpthread
 
 ifneq ($(V),)
 Q   :=
@@ -184,6 +192,10 @@ cuda: setup-machine
 	$(Q)[ -n "$(NVCC)" ] || { echo 'make cuda needs nvcc: install the CUDA toolkit, or set NVCC=' >&2; exit 1; }
 	$(again) BUILD=build/cuda NVCC=$(NVCC) all
 
+mpi: setup-machine
+	$(Q)command -v mpicc >/dev/null || { echo 'make mpi needs Open MPI: apt-get install libopenmpi-dev openmpi-bin' >&2; exit 1; }
+	$(again) BUILD=build/mpi all
+
 check-gpu: setup-machine
 	$(if $(NVCC),$(again) BUILD=build/cuda NVCC=$(NVCC) build/cuda/tests/check_gpu,@:)
 	$(Q)$(if $(NVCC),build/cuda/tests/check_gpu,echo 'skipped: no GPU (and no nvcc to build for one)')
@@ -257,5 +269,5 @@ uninstall:
 clean:
 	$(Q)rm -rf build
 
-.PHONY: all tests check cuda check-gpu asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
+.PHONY: all tests check cuda mpi check-gpu asan ubsan tsan check-here sanitize-here layers fuzz bench format format-check tidy \
         setup-machine demo install install-files uninstall clean FORCE

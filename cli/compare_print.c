@@ -10,109 +10,51 @@
 #include <string.h>
 
 #include "compare.h"
-
-enum { GAP = 2, LABEL_MOST = 40 };
+#include "grid_table.h"
 
 static void bold(FILE *out, const char *text, bool colour)
 {
     fprintf(out, "%s%s%s\n", colour ? "\033[1m" : "", text, colour ? "\033[0m" : "");
 }
 
+static void get(void *self, size_t point, const char *metric, double value[3])
+{
+    const struct compare_row *row = &((struct comparison *)self)->rows[point];
+    value[0] = row->summary ? figure_value(row->summary, metric) : (double)NAN;
+    value[1] = value[2] = (double)NAN;
+}
+
+static const char *state(void *self, size_t point)
+{
+    const struct compare_row *row = &((struct comparison *)self)->rows[point];
+    return row->summary ? NULL : row->error ? row->error : "not run";
+}
+
+static bool mark(void *self, size_t point)
+{
+    return ((struct comparison *)self)->rows[point].reference == point;
+}
+
 void compare_default_metrics(struct comparison *c)
 {
-    static const char *const of_sim[] = {"ttft_p50_ms", "ttft_p95_ms", "tpot_p50_ms",
-                                         "output_tokens_per_s", "cost_usd_per_hour"};
-    struct figures *f = &c->metrics;
-    bool null_world = c->lab->session.scenario.world == WORLD_NULL;
-    const char *const stems[] = {"hit_tokens_", "evicted_blocks_"};
-    f->n = 0;
-    snprintf(f->name[f->n++], FIGURE_NAME, "prefix_hit_rate");
-    for (size_t stem = 0; stem < 2; stem++) {
-        for (int tier = 0; tier < KVT_TIERS; tier++) {
-            bool some = false;
-            char *name = f->name[f->n];
-            snprintf(name, FIGURE_NAME, "%s%s", stems[stem],
-                     kvt_tier_name((enum kvt_tier_kind)tier));
-            for (size_t i = 0; i < c->n; i++)
-                some = some || (c->rows[i].summary && figure_value(c->rows[i].summary, name) > 0);
-            f->n += some;
-        }
-        for (size_t k = 0; stem == 0 && !null_world && k < sizeof of_sim / sizeof *of_sim; k++) {
-            for (size_t i = 0; i < c->n; i++) {
-                if (!c->rows[i].summary || isnan(figure_value(c->rows[i].summary, of_sim[k])))
-                    continue;
-                snprintf(f->name[f->n++], FIGURE_NAME, "%s", of_sim[k]);
-                break;
-            }
-        }
-    }
-}
-
-/* ---- The table of values ----------------------------------------------------------------------------- */
-
-/* Width of a column: its head, and every cell. */
-static int key_width(const struct vary *v, size_t key)
-{
-    size_t width = strlen(vary_short(v, key));
-    for (size_t i = 0; i < v->keys[key].n; i++) {
-        size_t len = strlen(v->keys[key].values[i].text);
-        width = len > width ? len : width;
-    }
-    return (int)(width > LABEL_MOST ? LABEL_MOST : width);
-}
-
-static int metric_width(const struct comparison *c, size_t metric)
-{
-    char text[FIGURE_CELL];
-    const char *name = c->metrics.name[metric];
-    size_t width = strlen(figure_short(text, name));
-    for (size_t i = 0; i < c->n; i++) {
-        if (!c->rows[i].summary)
-            continue;
-        size_t len = strlen(figure_cell(text, name, figure_value(c->rows[i].summary, name)));
-        width = len > width ? len : width;
-    }
-    return (int)width;
-}
-
-static void print_keys(FILE *out, const struct vary *v, const int *widths, size_t point)
-{
-    for (size_t k = 0; k < v->n_keys; k++)
-        fprintf(out, "  %-*.*s", widths[k], widths[k],
-                point == SIZE_MAX ? vary_short(v, k)
-                                  : v->keys[k].values[vary_digit(v, point, k)].text);
+    grid_default_metrics(&c->metrics, &c->lab->arguments->vary,
+                         c->lab->session.scenario.world == WORLD_NULL, get, c);
 }
 
 static void print_values(FILE *out, const struct comparison *c, bool colour)
 {
-    const struct vary *v = &c->lab->arguments->vary;
-    int keys[VARY_KEYS_MOST], *widths = calloc(c->metrics.n + 1, sizeof *widths);
-    char text[FIGURE_CELL];
-    if (!widths)
-        return;
-    for (size_t k = 0; k < v->n_keys; k++)
-        keys[k] = key_width(v, k);
-    fputs(colour ? "\033[1m    " : "    ", out);
-    print_keys(out, v, keys, SIZE_MAX);
-    for (size_t m = 0; m < c->metrics.n; m++) {
-        widths[m] = metric_width(c, m);
-        fprintf(out, "  %*s", widths[m], figure_short(text, c->metrics.name[m]));
-    }
-    fputs(colour ? "\033[0m\n" : "\n", out);
-    for (size_t i = 0; i < c->n; i++) {
-        const struct compare_row *row = &c->rows[i];
-        fprintf(out, "%3zu%c", i + 1, row->reference == i ? '*' : ' ');
-        print_keys(out, v, keys, i);
-        if (!row->summary)
-            fprintf(out, "  %s", row->error ? row->error : "not run");
-        for (size_t m = 0; row->summary && m < c->metrics.n; m++) {
-            const char *name = c->metrics.name[m];
-            fprintf(out, "  %*s", widths[m],
-                    figure_cell(text, name, figure_value(row->summary, name)));
-        }
-        fputc('\n', out);
-    }
-    free(widths);
+    union {
+        const struct comparison *read_only;
+        void *as_tables_want;
+    } self = {c};
+    const struct grid_table table = {.vary = &c->lab->arguments->vary,
+                                     .metrics = &c->metrics,
+                                     .get = get,
+                                     .state = state,
+                                     .mark = mark,
+                                     .self = self.as_tables_want,
+                                     .colour = colour};
+    grid_table_print(out, &table);
 }
 
 /* ---- Differences ------------------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@
 
 #include "progress.h"
 
-enum { WAIT_MS = 200, JOBS_MOST = 1024 };
+enum { WAIT_MS = 200, IDLE_MS = 2, JOBS_MOST = 1024 };
 
 /* At the beginning of a child's memory file; all zero until the child is done. */
 struct head {
@@ -177,16 +177,30 @@ static int deliver(struct pool *pool, const struct child *child, int status)
     return rc;
 }
 
+static int next_index(struct pool *pool, size_t *i)
+{
+    const struct points *p = pool->p;
+    if (p->next)
+        return p->next(p->self, i);
+    if (pool->next == p->n)
+        return 0;
+    *i = p->todo[pool->next++];
+    return 1;
+}
+
 /* Fills free places with points that are still to do. */
 static int fill(struct pool *pool, char *error)
 {
     const struct points *p = pool->p;
-    for (uint32_t c = 0; c < pool->jobs && pool->next < p->n; c++) {
+    for (uint32_t c = 0; c < pool->jobs; c++) {
+        size_t i;
         if (pool->children[c].pid != 0)
             continue;
-        size_t i = p->todo[pool->next++];
+        int rc = next_index(pool, &i);
+        if (rc <= 0)
+            return rc;
         char line[POINTS_ERROR_SIZE] = "";
-        int rc = p->prepare ? p->prepare(p->self, i, line) : 0;
+        rc = p->prepare ? p->prepare(p->self, i, line) : 0;
         if (rc != 0) {
             rc = p->done(p->self, i, NULL, 0, line);
             pool->ended++;
@@ -206,7 +220,8 @@ static int collect(struct pool *pool)
     for (uint32_t c = 0; c < pool->jobs; c++)
         if (pool->children[c].pid != 0)
             pool->polls[n++] = (struct pollfd){.fd = pool->children[c].pidfd, .events = POLLIN};
-    if (n == 0 || poll(pool->polls, n, WAIT_MS) <= 0)
+    int wait_ms = pool->p->idle ? IDLE_MS : WAIT_MS;
+    if ((n == 0 && !pool->p->idle) || poll(pool->polls, n, wait_ms) <= 0)
         return 0;
     for (uint32_t c = 0; c < pool->jobs; c++) {
         struct child *child = &pool->children[c];
@@ -240,11 +255,11 @@ int points_run(const struct points *p, char *error)
 {
     struct pool pool = {.p = p, .jobs = p->jobs ? p->jobs : points_processors()};
     int rc = 0;
-    if (pool.jobs > p->n)
+    if (pool.jobs > p->n && !p->next)
         pool.jobs = (uint32_t)p->n;
     if (pool.jobs > JOBS_MOST)
         pool.jobs = JOBS_MOST;
-    if (p->n == 0)
+    if (p->n == 0 && !p->next)
         return 0;
     pool.children = calloc(pool.jobs, sizeof *pool.children);
     pool.polls = calloc(pool.jobs, sizeof *pool.polls);
@@ -256,10 +271,14 @@ int points_run(const struct points *p, char *error)
     if (p->label)
         progress_begin(&pool.progress, p->label, p->all ? p->all : p->n);
     pool.progress.what = "runs";
-    while (rc == 0 && (pool.next < p->n || pool.running > 0)) {
+    bool more = true;
+    while (rc == 0 && (more || pool.running > 0)) {
         rc = p->stop && *p->stop ? -EINTR : fill(&pool, error);
         if (rc == 0)
             rc = collect(&pool);
+        int idle = rc == 0 && p->idle ? p->idle(p->self) : 0;
+        more = p->idle ? idle > 0 : pool.next < p->n;
+        rc = rc == 0 && idle < 0 ? idle : rc;
         progress_step(&pool.progress, p->finished + pool.ended, 0);
     }
     progress_end(&pool.progress);

@@ -24,6 +24,11 @@ struct points {
     size_t n;
     uint32_t jobs; /* at one time; 0: one per processor that this process may use */
     void *self;
+    /* (optional) Instead of todo: the next index. Returns 1; 0 when there is none now; or a negative errno. */
+    int (*next)(void *self, size_t *i);
+    /* (optional, with next) Whatever else there is to attend to, called every few milliseconds. Returns 1 while
+     * more may come out of next, 0 when nothing more will; or a negative errno. */
+    int (*idle)(void *self);
     /* (optional) In the parent, before the child of i is made. Returns 0 or a negative errno, which
      * fails the point, with one line in error. */
     int (*prepare)(void *self, size_t i, char *error);
