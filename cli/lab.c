@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#if __has_include("cost.h")
+#include "cost.h"
+#define LAB_HAS_COST 1
+#else
+#define LAB_HAS_COST 0
+#endif
 #include "datadir.h"
 #include "version.h"
 
@@ -188,6 +195,8 @@ static int read_traffic(struct lab *lab, int64_t group, char *error)
     wl_close(s->source);
     s->source = NULL;
     lab->open_group = -1;
+    if (lab->rate_factor > 0)
+        s->scenario.workload.rate_scale *= lab->rate_factor;
     int rc = session_workload(s);
     if (rc == 0)
         lab->open_group = group;
@@ -270,6 +279,24 @@ static int check_traffic(struct lab *lab, struct walk *w, uint32_t group)
     return rc;
 }
 
+/* Of GPUs, Redis nodes, memory and disks: what is paid whether traffic comes or not. */
+static double rent(const struct resolved *r)
+{
+#if LAB_HAS_COST
+    double usd_per_hour = 0;
+    for (int part = 0; part < COST_ZONES; part++) {
+        const struct cost_rate *rate = &r->cost.parts[part];
+        double billed = rate->count - rate->free_count;
+        if (rate->present && billed > 0)
+            usd_per_hour += billed * rate->usd_per_unit;
+    }
+    return r->cost.present ? usd_per_hour : (double)NAN;
+#else
+    (void)r;
+    return (double)NAN;
+#endif
+}
+
 static int check_run(struct lab *lab, struct walk *w, size_t run)
 {
     struct session *s = &lab->session;
@@ -293,6 +320,7 @@ static int check_run(struct lab *lab, struct walk *w, size_t run)
     }
     if (rc == 0) {
         rc = session_resolve(s);
+        entry->usd_per_hour = rc == 0 ? rent(&s->resolved) : (double)NAN;
         if (rc == -ENOSPC)
             rc = 0; /* a model that does not fit is a result: told in its row */
     }

@@ -64,6 +64,7 @@ struct lab_entry {
     char sha256[65];               /* of the resolved scenario, seed included */
     char identity[STORE_IDENTITY]; /* of everything that the result depends on */
     uint32_t group;                /* of the same traffic */
+    double usd_per_hour; /* what its hardware is rented for; NAN: no prices, or it does not fit */
 };
 
 struct lab {
@@ -78,6 +79,8 @@ struct lab {
     bool baseline;      /* wanted: the same with the cache off, in the summary */
     int64_t open_group; /* whose traffic session.source is; -1: none */
     uint32_t n_groups, *group_size;
+    double
+        rate_factor; /* 1.1: a tenth more traffic than the scenario has; 0: as it has. Set open_group to -1 with it */
     char constants[65]; /* hash over catalogue, profile, revision */
     char error[SCENARIO_ERROR_SIZE];
 };

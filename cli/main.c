@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"run", cmd_run, "one scenario: a summary table, files in results/"},
     {"compare", cmd_compare, "variants side by side on the same requests"},
     {"sweep", cmd_sweep, "every point of a grid, on all cores; goes on where it was stopped"},
+    {"plan", cmd_plan, "the cheapest configuration that meets an objective"},
     {"calibrate", cmd_calibrate, "measure this machine, write a hardware profile"},
     {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},

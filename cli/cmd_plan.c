@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cmd_plan.c - kvtwin plan SCENARIO --slo 'ttft_p95<2s' --over KEY=RANGE: the cheapest configuration that meets it.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "option.h"
+#include "plan.h"
+#include "stop.h"
+
+struct run {
+    struct lab_arguments arguments;
+    struct lab lab;
+    struct plan plan;
+    const char *slos[SLOS_MOST];
+    uint64_t budget;
+    char error[SCENARIO_ERROR_SIZE];
+};
+
+static const char help[] =
+    "usage: kvtwin plan SCENARIO --slo 'FIGURE<LIMIT' [--slo ...] --over KEY=VALUES [--over ...]\n"
+    "                   [--set KEY=VALUE]... [--profile FILE] [--budget N] [--jobs N] [--json]\n"
+    "\n"
+    "Finds the cheapest configuration that meets the objectives, by a few of all runs: it assumes "
+    "that more of\n"
+    "what is paid for never makes things worse, and says where that turned out to be wrong.\n"
+    "\n"
+    "  --slo 'ttft_p95<2s'          any number of summary.json, latencies at any percentile: "
+    "ttft_p99.9, tpot_p95,\n"
+    "                               e2e_p50, prefix_hit_rate>30%; all must be met, and every "
+    "request must finish\n"
+    "  --over KEY=A,B,C             values; KEY as for --set\n"
+    "  --over KEY=LOW..HIGH step S  or  log N, or, of whole numbers, neither\n"
+    "  --budget N                   runs at most; default as many as it takes\n"
+    "  --replications N             seeds with which the answer is run again; default 5\n"
+    "  --jobs N                     runs at a time; default one per processor\n"
+    "  --json                       for machines\n"
+    "\n"
+    "Exit codes: 0 found, 1 failed or interrupted, 2 bad input, 3 nothing meets the objectives: "
+    "the nearest\n"
+    "configuration is told, and what binds.\n";
+
+static int refuse(const char *line)
+{
+    fprintf(stderr, "kvtwin plan: %s\n", line);
+    return EXIT_BAD_INPUT;
+}
+
+/* Takes --slo and --budget. Returns 1 when it was one, 0 when not, -EINVAL with a line in run->error. */
+static int own_option(struct run *run, int argc, char **argv, int *i)
+{
+    const char *value = NULL, *name = argv[*i];
+    if (option_value(argc, argv, i, "--slo", &value)) {
+        if (value && run->plan.n_slos < SLOS_MOST) {
+            run->slos[run->plan.n_slos++] = value;
+            return 1;
+        }
+        snprintf(run->error, sizeof run->error, "--slo: expected FIGURE<LIMIT, at most %d times",
+                 SLOS_MOST);
+        return -EINVAL;
+    }
+    if (option_value(argc, argv, i, "--budget", &value)) {
+        if (value && units_count(value, &run->budget, NULL) == 0 && run->budget > 0)
+            return 1;
+        snprintf(run->error, sizeof run->error, "--budget: expected a number of runs above 0");
+        return -EINVAL;
+    }
+    return strcmp(name, "--out") == 0 || strncmp(name, "--metrics", 9) == 0 ? -ENOTSUP : 0;
+}
+
+/* Returns an exit code, EXIT_DONE to go on. */
+static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
+{
+    struct lab_arguments *a = &run->arguments;
+    lab_arguments_init(a, "--over", argc, argv);
+    a->replications = PLAN_SEEDS;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *asked = true;
+            return EXIT_DONE;
+        }
+        int took = own_option(run, argc, argv, &i);
+        if (took == 0)
+            took = lab_option(a, argc, argv, &i, run->error);
+        if (took == 0 || took == -ENOTSUP) {
+            snprintf(run->error, sizeof run->error,
+                     "%.200s: unknown option, see kvtwin plan --help", argv[i]);
+            took = -EINVAL;
+        }
+        if (took < 0)
+            return refuse(run->error);
+    }
+    if (!a->session.scenario)
+        return refuse("SCENARIO: expected a file, such as scenarios/quickstart.yaml");
+    if (run->plan.n_slos == 0)
+        return refuse("--slo: expected at least one, such as 'ttft_p95<2s'");
+    if (a->vary.n_keys == 0)
+        return refuse("--over: expected at least one KEY=VALUES");
+    return EXIT_DONE;
+}
+
+static int parse_slos(struct run *run)
+{
+    struct figures *known = calloc(1, sizeof *known);
+    int rc = known ? figures_known(known) : -ENOMEM;
+    for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
+        rc = slo_parse(&run->plan.slos[k], run->slos[k], known, run->error, sizeof run->error);
+    for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
+        run->lab.baseline = run->lab.baseline ||
+                            strncmp(run->plan.slos[k].name, "baseline_", 9) == 0 ||
+                            strncmp(run->plan.slos[k].name, "speedup_", 8) == 0;
+    free(known);
+    return rc;
+}
+
+/* What each point is rented for. */
+static int price(struct run *run)
+{
+    size_t points = run->arguments.vary.points;
+    bool some = false;
+    run->plan.cost = malloc(points * sizeof *run->plan.cost);
+    if (!run->plan.cost)
+        return -ENOMEM;
+    for (size_t p = 0; p < points; p++) {
+        run->plan.cost[p] = run->lab.entries[p * run->arguments.replications].usd_per_hour;
+        some = some || isfinite(run->plan.cost[p]);
+    }
+    if (some)
+        return 0;
+    snprintf(run->error, sizeof run->error,
+             "prices: expected a cost for at least one configuration: this world has no "
+             "cost_usd_per_hour, or none of "
+             "them fits its GPUs");
+    return -EINVAL;
+}
+
+/* Returns an exit code, EXIT_DONE to go on. */
+static int prepare(struct run *run)
+{
+    run->lab.arguments = &run->arguments;
+    run->lab.requests = true;
+    run->plan.lab = &run->lab;
+    run->plan.looks_most = run->budget;
+    int rc = parse_slos(run);
+    if (rc == 0) {
+        rc = lab_open(&run->lab);
+        memcpy(run->error, run->lab.error, sizeof run->error);
+    }
+    if (rc == 0)
+        rc = price(run);
+    if (rc != 0)
+        fprintf(stderr, "%s\n", *run->error ? run->error : "kvtwin plan: out of memory");
+    return rc == 0 ? EXIT_DONE : session_exit(rc);
+}
+
+static int execute(struct run *run)
+{
+    struct plan *plan = &run->plan;
+    int rc = plan_run(plan);
+    if (rc == -EINTR && plan->search.best < plan->search.points && plan->search.state) {
+        char label[512];
+        fprintf(stderr,
+                "kvtwin plan: interrupted; the cheapest that was seen to meet the objectives: %s\n",
+                vary_describe(&run->arguments.vary, plan->search.best, label, sizeof label));
+        return EXIT_FAILED;
+    }
+    if (rc != 0) {
+        fprintf(stderr, "kvtwin plan: %s\n",
+                rc == -EINTR   ? "interrupted: nothing was seen to meet the objectives"
+                : *plan->error ? plan->error
+                               : strerror(-rc));
+        return EXIT_FAILED;
+    }
+    if (run->arguments.json) {
+        char *json = plan_json(plan);
+        puts(json ? json : "");
+        free(json);
+    } else {
+        plan_print(stdout, plan);
+    }
+    if (fflush(stdout) != 0 && errno != EPIPE)
+        return EXIT_FAILED;
+    return plan->search.best < plan->search.points ? EXIT_DONE : EXIT_OUTSIDE;
+}
+
+int cmd_plan(int argc, char **argv)
+{
+    bool asked = false;
+    struct run *run = calloc(1, sizeof *run);
+    if (!run) {
+        fputs("kvtwin plan: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    int code = parse_arguments(run, argc, argv, &asked);
+    if (asked) {
+        fputs(help, stdout);
+    } else if (code == EXIT_DONE) {
+        code = prepare(run);
+        stop_catch();
+        if (code == EXIT_DONE)
+            code = execute(run);
+    }
+    plan_release(&run->plan);
+    lab_close(&run->lab);
+    vary_release(&run->arguments.vary);
+    free(run);
+    return code;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * plan.h - the cheapest configuration that meets its objectives, and why: what `kvtwin plan` finds out.
+ *
+ *      plan_run.c      looks by simulation: points -> runs -> met or not
+ *      plan_print.c    the answer for people and for machines
+ *      cmd_plan.c      the command
+ */
+#ifndef CLI_PLAN_H
+#define CLI_PLAN_H
+
+#include "plan_search.h"
+#include "plan_slo.h"
+
+enum { PLAN_SEEDS = 5 };
+
+/* What a look at a point found. */
+struct plan_look {
+    size_t point;
+    bool meets, failed;      /* failed: the run did not end, or not every request finished */
+    double value[SLOS_MOST]; /* of each objective */
+    double usd_per_hour;     /* of the run itself, transfer included; NAN: unknown */
+};
+
+struct plan {
+    struct lab *lab;
+    struct slo slos[SLOS_MOST];
+    size_t n_slos;
+    double *cost; /* [points], rent in USD per hour; NAN: does not fit its GPUs */
+    struct plan_search search;
+    struct plan_look *looks; /* in the order of looking */
+    size_t n_looks, room;
+    size_t looks_most;
+    /* Of the answer. */
+    struct interval sure[SLOS_MOST]; /* of each objective, within one run */
+    uint32_t seeds_met, seeds;       /* other seeds included */
+    struct plan_search more;         /* with a tenth more traffic */
+    bool more_done;
+    size_t nearest; /* nothing meets: the look that comes nearest */
+    char error[SCENARIO_ERROR_SIZE];
+};
+
+/* Searches, verifies with other seeds, asks for a tenth more traffic. Returns 0, also when nothing meets; -EINTR when
+ * stopped; or a negative errno with one line in plan->error. */
+KVT_MUST_CHECK int plan_run(struct plan *plan);
+void plan_release(struct plan *plan);
+/* The look at a point, or NULL. */
+const struct plan_look *plan_find(const struct plan *plan, size_t point);
+/* The objective that has least to spare in a look. */
+size_t plan_binding(const struct plan *plan, const struct plan_look *look);
+
+void plan_print(FILE *out, const struct plan *plan);
+/* Freed by the caller; NULL: out of memory. */
+char *plan_json(const struct plan *plan);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * plan_print.c - the answer of a plan, for people and as JSON; see plan.h.
+ *
+ * First the answer, then why nothing less will do, what comes second, what more traffic would cost, and how sure all
+ * that is.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+#include "version.h"
+
+enum { LABEL = 512 };
+
+static char *describe(const struct plan *plan, size_t point, char label[LABEL])
+{
+    return vary_describe(&plan->lab->arguments->vary, point, label, LABEL);
+}
+
+static void print_values(FILE *out, const struct plan *plan, const struct plan_look *at)
+{
+    char cell[FIGURE_CELL];
+    for (size_t k = 0; k < plan->n_slos; k++)
+        fprintf(out, "%s%s %s", k ? ", " : "", plan->slos[k].name,
+                figure_cell(cell, plan->slos[k].name, at->value[k]));
+    if (at->failed)
+        fputs(", and not every request finished", out);
+}
+
+static void print_task(FILE *out, const struct plan *plan)
+{
+    const struct vary *v = &plan->lab->arguments->vary;
+    char title[LABEL];
+    fprintf(out, "%s\n", lab_describe(plan->lab, title, sizeof title));
+    if (*plan->lab->session.scenario.question)
+        fprintf(out, "%s\n", plan->lab->session.scenario.question);
+    fputs("\nto meet     ", out);
+    for (size_t k = 0; k < plan->n_slos; k++)
+        fprintf(out, "%s%s", k ? ", " : "", plan->slos[k].text);
+    fputs(", and every request finishes\nout of      ", out);
+    for (size_t k = 0; k < v->n_keys; k++) {
+        const struct vary_key *key = &v->keys[k];
+        fprintf(out, "%s%s: %s .. %s, %zu values%s", k ? "\n            " : "", key->path,
+                key->values[0].text, key->values[key->n - 1].text, key->n,
+                plan->search.ordered[k] ? "" : ", nothing assumed of their order");
+    }
+    fputc('\n', out);
+}
+
+/* Why a step less of any key is too little. */
+static void print_binding(FILE *out, const struct plan *plan, const struct plan_look *best)
+{
+    const struct vary *v = &plan->lab->arguments->vary;
+    char cell[FIGURE_CELL];
+    size_t binding = plan_binding(plan, best);
+    const struct slo *slo = &plan->slos[binding];
+    fprintf(out, "\nbinding     %s: %.1f %% to spare\n", slo->text,
+            100 * (1 - slo_strain(slo, best->value[binding])));
+    for (size_t k = 0; k < v->n_keys; k++) {
+        size_t down = plan_step_down(&plan->search, best->point, k);
+        const struct plan_look *at = down < v->points ? plan_find(plan, down) : NULL;
+        if (!plan->search.ordered[k])
+            continue;
+        if (down == v->points) {
+            fprintf(out, "            %s is at its least\n", vary_short(v, k));
+            continue;
+        }
+        fprintf(out, "            %s=%s instead, %s: ", vary_short(v, k),
+                v->keys[k].values[vary_digit(v, down, k)].text,
+                figure_change(cell, "usd", plan->cost[down] - plan->cost[best->point]));
+        if (at)
+            print_values(out, plan, at);
+        else
+            fputs("not run", out);
+        fputs(at && at->meets ? ", meets\n" : "\n", out);
+    }
+}
+
+static void print_more(FILE *out, const struct plan *plan)
+{
+    char label[LABEL], cell[FIGURE_CELL];
+    if (!plan->more_done)
+        return;
+    fputs("10 % more traffic\n            ", out);
+    if (plan->more.best == plan->more.points) {
+        fputs("nothing in this space meets the objectives any more\n", out);
+        return;
+    }
+    double extra = plan->cost[plan->more.best] - plan->cost[plan->search.best];
+    if (plan->more.best == plan->search.best)
+        fputs("the same configuration still meets the objectives: + $0\n", out);
+    else
+        fprintf(out, "%s per hour: %s\n", figure_change(cell, "usd", extra),
+                describe(plan, plan->more.best, label));
+}
+
+static void print_confidence(FILE *out, const struct plan *plan)
+{
+    char value[FIGURE_CELL], low[FIGURE_CELL], high[FIGURE_CELL];
+    fprintf(out, "confidence  met with %u of %u seeds\n", plan->seeds_met, plan->seeds);
+    for (size_t k = 0; k < plan->n_slos; k++) {
+        const struct interval *i = &plan->sure[k];
+        const char *name = plan->slos[k].name;
+        if (isnan(i->low))
+            continue;
+        bool sure = slo_met(&plan->slos[k], i->low) && slo_met(&plan->slos[k], i->high);
+        fprintf(out, "            %s %s, 95 %% interval %s .. %s: %s\n", name,
+                figure_cell(value, name, i->value), figure_cell(low, name, i->low),
+                figure_cell(high, name, i->high),
+                sure ? "within the limit" : "reaches the limit, so a busier hour may miss it");
+    }
+    if (plan->search.contradictions > 0)
+        fprintf(out,
+                "            more was worse in %zu pairs of runs, so something cheaper may have "
+                "been ruled out wrongly\n",
+                plan->search.contradictions);
+    if (plan->search.exhausted)
+        fprintf(out,
+                "            stopped after %zu runs: %zu cheaper points are not known to fail\n",
+                plan->search.looks, plan->search.left_open);
+}
+
+void plan_print(FILE *out, const struct plan *plan)
+{
+    char label[LABEL], cell[FIGURE_CELL];
+    const struct plan_search *s = &plan->search;
+    print_task(out, plan);
+    if (s->best == s->points) {
+        fputs("\nnothing in this space meets the objectives\n", out);
+        if (plan->n_looks > 0) {
+            const struct plan_look *at = &plan->looks[plan->nearest];
+            fprintf(out, "nearest     %s, %s per hour: ", describe(plan, at->point, label),
+                    figure_cell(cell, "usd", plan->cost[at->point]));
+            print_values(out, plan, at);
+            fprintf(out, "\nbinding     %s\n", plan->slos[plan_binding(plan, at)].text);
+        }
+    } else {
+        const struct plan_look *best = plan_find(plan, s->best);
+        fprintf(out, "\ncheapest    %s\n            %s per hour: ", describe(plan, s->best, label),
+                figure_cell(cell, "usd", plan->cost[s->best]));
+        print_values(out, plan, best);
+        if (best->usd_per_hour > plan->cost[s->best] * 1.0005)
+            fprintf(out, "; with transfer %s", figure_cell(cell, "usd", best->usd_per_hour));
+        fputc('\n', out);
+        print_binding(out, plan, best);
+        size_t second = plan_runner_up(s);
+        if (second < s->points) {
+            fprintf(out,
+                    "runner-up   %s\n            %s per hour more: ", describe(plan, second, label),
+                    figure_cell(cell, "usd", plan->cost[second] - plan->cost[s->best]));
+            print_values(out, plan, plan_find(plan, second));
+            fputc('\n', out);
+        } else {
+            fputs("runner-up   none that was run and met the objectives with less of something\n",
+                  out);
+        }
+        print_more(out, plan);
+        print_confidence(out, plan);
+    }
+    fprintf(out, "runs        %zu of %zu points (%.1f %%)", s->looks, s->points,
+            100.0 * (double)s->looks / (double)s->points);
+    if (plan->more_done)
+        fprintf(out, ", %zu with more traffic", plan->more.looks);
+    fputc('\n', out);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------- */
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *look_json(const struct plan *plan, const struct plan_look *at)
+{
+    const struct vary *v = &plan->lab->arguments->vary;
+    json_t *values = json_object(), *slos = json_object();
+    for (size_t k = 0; k < v->n_keys; k++)
+        json_object_set_new(values, v->keys[k].path,
+                            json_string(v->keys[k].values[vary_digit(v, at->point, k)].text));
+    for (size_t k = 0; k < plan->n_slos; k++)
+        json_object_set_new(slos, plan->slos[k].name, number(at->value[k]));
+    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "values", values, "rent_usd_per_hour",
+                     number(plan->cost[at->point]), "cost_usd_per_hour", number(at->usd_per_hour),
+                     "figures", slos, "meets", at->meets, "failed", at->failed);
+}
+
+static json_t *at_json(const struct plan *plan, size_t point)
+{
+    const struct plan_look *at = point < plan->search.points ? plan_find(plan, point) : NULL;
+    return at ? look_json(plan, at) : json_null();
+}
+
+char *plan_json(const struct plan *plan)
+{
+    const struct plan_search *s = &plan->search;
+    json_t *looks = json_array(), *slos = json_array();
+    bool found = s->best < s->points;
+    for (size_t i = 0; i < plan->n_looks; i++)
+        json_array_append_new(looks, look_json(plan, &plan->looks[i]));
+    for (size_t k = 0; k < plan->n_slos; k++)
+        json_array_append_new(slos, json_string(plan->slos[k].text));
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "plan",
+                  plan->lab->name, "scenario", plan->lab->arguments->session.scenario, "revision",
+                  kvtwin_revision(), "slo", slos, "met", found, "cheapest", at_json(plan, s->best),
+                  "runner_up", at_json(plan, plan_runner_up(s)), "points", (json_int_t)s->points,
+                  "runs", (json_int_t)s->looks, "contradictions", (json_int_t)s->contradictions,
+                  "exhausted", s->exhausted, "looks", looks);
+    if (all && found) {
+        size_t k = plan_binding(plan, plan_find(plan, s->best));
+        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
+        json_object_set_new(all, "seeds", json_integer(plan->seeds));
+        json_object_set_new(all, "seeds_met", json_integer(plan->seeds_met));
+        bool more = plan->more_done && plan->more.best < plan->more.points;
+        json_object_set_new(all, "more_traffic_usd_per_hour",
+                            more ? number(plan->cost[plan->more.best] - plan->cost[s->best])
+                                 : json_null());
+    } else if (all && plan->n_looks > 0) {
+        json_object_set_new(all, "nearest", look_json(plan, &plan->looks[plan->nearest]));
+        size_t k = plan_binding(plan, &plan->looks[plan->nearest]);
+        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
+    }
+    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(all);
+    return text;
+}
