@@ -91,6 +91,8 @@ static void print_more(FILE *out, const struct plan *plan)
     double extra = plan->cost[plan->more.best] - plan->cost[plan->search.best];
     if (plan->more.best == plan->search.best)
         fputs("the same configuration still meets the objectives: + $0\n", out);
+    else if (extra < 0.005)
+        fprintf(out, "+ $0, with %s\n", describe(plan, plan->more.best, label));
     else
         fprintf(out, "%s per hour: %s\n", figure_change(cell, "usd", extra),
                 describe(plan, plan->more.best, label));

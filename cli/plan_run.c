@@ -8,8 +8,8 @@
  * A configuration that loses requests is not cheaper, it is broken: every objective is read as "and every request
  * finishes".
  *
- * A key is ordered when it is numeric and more of it never costs less and somewhere costs more: what one pays for is
- * taken to help. Of other keys nothing is assumed.
+ * A key is ordered when it is numeric and more of it never costs less and somewhere costs more, or when it is the
+ * capacity of a tier: what one pays for, and room, are taken to help. Of other keys nothing is assumed.
  */
 #include <errno.h>
 #include <math.h>
@@ -152,12 +152,12 @@ size_t plan_binding(const struct plan *plan, const struct plan_look *at)
     return binding;
 }
 
-/* More of it never costs less, and somewhere more. */
+/* More of it never costs less, and somewhere more; or it is room. */
 static bool is_ordered(const struct plan *plan, size_t key)
 {
     const struct vary *v = &plan->lab->arguments->vary;
-    size_t stride = 1;
-    bool rises = false;
+    size_t stride = 1, len = strlen(v->keys[key].path);
+    bool rises = len > 9 && strcmp(v->keys[key].path + len - 9, ".capacity") == 0;
     if (!v->keys[key].numeric)
         return false;
     for (size_t k = v->n_keys; k-- > key + 1;)

@@ -142,6 +142,8 @@ char *vary_write(char *text, size_t size, double number, enum vary_kind kind, bo
         write_decimal(digits, sizeof digits, number / units[i].size, 15);
         snprintf(trial, sizeof trial, "%s%s", digits, units[i].name);
         double back = vary_number(trial, &read);
+        if (fabs(number) < units[i].size * (1 - 1e-9) && i + 1 < n)
+            continue; /* 512GiB, not 0.5TiB */
         bool same = back == number || fabs(back - number) <= 1e-14 * fabs(number);
         if (same && (text[0] == '\0' || strlen(trial) < strlen(text)))
             snprintf(text, size, "%s", trial);

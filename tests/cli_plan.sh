@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# cli_plan.sh - kvtwin plan as a user runs it: the same answer as running every configuration, few runs, exit 3 when nothing
+# meets the objectives, one line for each mistake.
+set -u
+: "${KVTWIN:?}" "${SCRATCH:?}"
+n=0
+scenario=$SCRATCH/small.yaml
+cat >"$scenario" <<'YAML'
+question: How few engines will do?
+workload:
+  generate: {kind: chat, requests: 1500, rate: 40/s}
+cluster: {model: llama-3.1-8b, gpu: a100-80g-sxm, engines: 2}
+cache:
+  block_tokens: 64
+  tiers:
+    - {kind: gpu, capacity: 2000blocks}
+    - {kind: redis, node: cache.r7g.16xlarge, nodes: 1}
+YAML
+over=(--over cluster.engines=1..6 --over cache.tiers.redis.nodes=1..3)
+
+check() { # TEXT COMMAND...
+    n=$((n + 1))
+    local text=$1
+    shift
+    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
+}
+
+plan() {
+    "$KVTWIN" plan "$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
+    status=$?
+}
+
+refused() { # TEXT PATTERN ARGUMENTS...
+    local text=$1 pattern=$2
+    shift 2
+    plan "$scenario" "$@"
+    check "$text" sh -c "[ $status = 2 ] && [ \$(wc -l <'$SCRATCH/err') = 1 ] && grep -q -- '$pattern' '$SCRATCH/err' && [ ! -s '$SCRATCH/out' ]"
+}
+
+refused "no objective" "at least one" "${over[@]}"
+refused "no keys" "at least one KEY" --slo 'ttft_p95<2s'
+refused "an objective on an unknown figure" "did you mean ttft_p95_ms" --slo 'ttft_p95_m<2s' "${over[@]}"
+refused "an objective on nothing known lists what there is" "expected a number of summary.json" --slo 'happiness>9' "${over[@]}"
+refused "an objective without its unit" "expected a duration" --slo 'ttft_p95<2' "${over[@]}"
+refused "an objective without a limit" "expected FIGURE<LIMIT" --slo 'ttft_p95' "${over[@]}"
+refused "a percentile that is none" "unknown metric" --slo 'ttft_p101<2s' "${over[@]}"
+refused "unknown key" "unknown key" --slo 'ttft_p95<2s' --over cluster.engins=1,2
+refused "a range that never ends" "never end" --slo 'ttft_p95<2s' --over 'cluster.engines=1..4 step 0'
+refused "the null world, which has no prices" "cost_usd_per_hour" --slo 'prefix_hit_rate>1%' "${over[@]}" --world null
+refused "an option that is not there" "unknown option" --slo 'ttft_p95<2s' "${over[@]}" --frobnicate
+
+plan "$scenario" --slo 'ttft_p95<150ms' "${over[@]}" --json
+if grep -q 'cost_usd_per_hour' "$SCRATCH/err"; then
+    echo "skipped: nothing has a price in this version"
+    echo "1..$n"
+    exit 0
+fi
+check "an answer" sh -c "[ $status = 0 ] || [ $status = 3 ]"
+# Everything, by sweep; the limit is then put where a middle configuration just meets it.
+"$KVTWIN" sweep "$scenario" --vary cluster.engines=1..6 --vary cache.tiers.redis.nodes=1..3 --out "$SCRATCH/all" \
+    --metrics ttft_p95_ms >/dev/null
+column() { # NAME: its values with the keys, engines,nodes,value
+    awk -F, -v key="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == key) at = i; next } { print $4, $5, $at }' "$SCRATCH/all/sweep.csv"
+}
+same=1
+for rank in 9 12 14; do
+    limit=$(column ttft_p95_ms | sort -gk3 | sed -n "${rank}p" | awk '{ printf "%.6f", $3 + 0.001 }')
+    plan "$scenario" --slo "ttft_p95<${limit}ms" "${over[@]}" --json
+    [ $status = 0 ] || same=0
+    cheapest=$(paste -d' ' <(column ttft_p95_ms) <(column cost_usd_per_hour) |
+        awk -v limit="$limit" '$3 < limit && (best == "" || $6 < best) { best = $6 } END { print best }')
+    found=$(sed -n '/"cheapest"/,$s/.*"cost_usd_per_hour": \([0-9.]*\).*/\1/p' "$SCRATCH/out" | head -n 1)
+    awk -v a="$cheapest" -v b="$found" 'BEGIN { exit !(b != "" && (a - b) ^ 2 < 1e-6) }' || same=0
+done
+check "the same cost as the cheapest of all that meet it, for three limits" test $same = 1
+plan "$scenario" --slo "ttft_p95<${limit}ms" "${over[@]}"
+check "the table says what binds, what comes second, what more traffic costs, and how sure" sh -c \
+    "for word in cheapest binding runner-up '10 % more traffic' 'with 5 of 5\|with . of 5 seeds' runs; do grep -q -- \"\$word\" '$SCRATCH/out' || exit 1; done"
+plan "$scenario" --slo 'ttft_p99.9<1us' "${over[@]}"
+check "nothing meets it: exit 3, the nearest, what binds" sh -c \
+    "[ $status = 3 ] && grep -q '^nearest' '$SCRATCH/out' && grep -q '^binding     ttft_p99.9<1us' '$SCRATCH/out'"
+plan "$scenario" --slo 'ttft_p95<150ms' "${over[@]}" --budget 2
+check "a budget is kept, and said" sh -c "grep -qE '^runs +[12] of 18 points' '$SCRATCH/out'"
+echo "1..$n"
