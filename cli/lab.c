@@ -188,10 +188,24 @@ static XXH128_hash_t signature(const struct lab *lab, struct scenario *s, bool a
     return hash;
 }
 
+/* The future that some policies ask for is that of one traffic. */
+static void forget_future(struct session *s)
+{
+    wl_future_free(s->future);
+    s->future = NULL;
+}
+
+static int resolve_again(struct session *s)
+{
+    forget_future(s);
+    return session_resolve(s);
+}
+
 /* Reads the traffic of the scenario as it now is. */
 static int read_traffic(struct lab *lab, int64_t group, char *error)
 {
     struct session *s = &lab->session;
+    forget_future(s);
     wl_close(s->source);
     s->source = NULL;
     lab->open_group = -1;
@@ -319,7 +333,7 @@ static int check_run(struct lab *lab, struct walk *w, size_t run)
             w->groups[0] = signature(lab, &s->scenario, true);
     }
     if (rc == 0) {
-        rc = session_resolve(s);
+        rc = resolve_again(s);
         entry->usd_per_hour = rc == 0 ? rent(&s->resolved) : (double)NAN;
         if (rc == -ENOSPC)
             rc = 0; /* a model that does not fit is a result: told in its row */
@@ -453,7 +467,7 @@ int lab_become(struct lab *lab, size_t run, char *error)
     if (rc == 0 && lab->open_group != group)
         rc = read_traffic(lab, group, error);
     if (rc == 0) {
-        rc = session_resolve(&lab->session);
+        rc = resolve_again(&lab->session);
         if (rc != 0) {
             snprintf(error, SCENARIO_ERROR_SIZE, "%s", lab->session.error);
             vary_blame(&lab->arguments->vary, lab->arguments->option, error);
