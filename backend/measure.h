@@ -83,8 +83,10 @@ struct be_measure_config {
     uint32_t block_tokens;
     size_t piece_b;     /* most raw bytes of a value */
     const char *device; /* see be_device_open */
-    uint32_t
-        threads; /* workers at most; 0: one per processor. Loads and stores use libuv's pool: its size is the caller's */
+    uint32_t threads;   /* that copy, or use the disk, at one time; 0: one per processor */
+    /* Of whole loads and stores, as world.h has them; 0: one per processor, and one. They come
+     * from libuv's pool, whose size is the caller's. */
+    uint32_t workers;
     const struct be_redis_address *nodes;
     uint32_t n_nodes, connections, depth;
     const char *const *codecs; /* chains */

@@ -57,7 +57,7 @@ static const char help[] =
     "  --device NAME       auto, host or cuda (auto)\n"
     "  --model NAME        whose KV is moved, a model of the catalogue (qwen2.5-0.5b)\n"
     "  --block-tokens N    tokens of the largest block that is moved (64)\n"
-    "  --threads N         workers (one per processor)\n"
+    "  --threads N         that copy; workers (one per processor; and one, for loads and stores)\n"
     "  --redis ADDRESS     a server to measure; may be repeated (private ones are started)\n"
     "  --connections N     to each server (2)\n"
     "  --depth N           commands under way on each connection (2)\n"
@@ -408,8 +408,9 @@ static void set_up(struct calibrate *c, const struct options *o)
     config->direct = o->direct;
     config->verify = o->verify;
     config->seed = 1;
-    /* libuv reads it when its pool is first used. */
-    snprintf(number, sizeof number, "%u", (unsigned)config->threads);
+    /* As many as a run has (world.h). libuv reads it when its pool is first used. */
+    config->workers = o->threads ? config->threads : be_processors() + 1;
+    snprintf(number, sizeof number, "%u", (unsigned)config->workers);
     setenv("UV_THREADPOOL_SIZE", number, 1);
     stop_catch();
 }
