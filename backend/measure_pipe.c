@@ -310,6 +310,18 @@ static void take(struct pipe *pipe, struct part *part, struct be_sample *sample)
     sample->high_ns = be_quantile(part->spans[3] + 1, n, 0.9);
 }
 
+/* How each repetition compares with the sample. */
+static int take_ratios(const struct pipe *pipe, const struct part *part,
+                       const struct be_sample *sample, struct be_samples *samples)
+{
+    const double median_ns[BE_SPANS] = {sample->medium_ns, sample->decode_ns, sample->copy_ns};
+    int rc = 0;
+    for (int k = 0; rc == 0 && k < BE_SPANS; k++)
+        rc = be_samples_add_ratios(samples, sample, (enum be_span)k, part->spans[k] + 1,
+                                   pipe->taken - 1, median_ns[k]);
+    return rc;
+}
+
 /* A point: a sample for each part. */
 int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
 {
@@ -326,6 +338,10 @@ int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
     for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
         struct be_sample sample = clock->samples->at[clock->samples->n - 1];
         take(pipe, &pipe->part[k], &sample);
+        if (pipe->n_parts == 1)
+            rc = take_ratios(pipe, &pipe->part[k], &sample, clock->samples);
+        if (rc != 0)
+            break;
         if (k == 0)
             clock->samples->at[clock->samples->n - 1] = sample;
         else

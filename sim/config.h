@@ -11,6 +11,7 @@
 
 #include "gpu.h"
 #include "../core/types.h"
+#include "vary.h"
 
 struct sim_network {
     double engine_nic_bps; /* each direction, goodput, of an engine's node */
@@ -53,6 +54,30 @@ struct sim_disk {
     uint32_t channels; /* commands served at one time; one command per piece. 0: no disk */
 };
 
+/* What varies, each kind by itself. */
+enum sim_varied {
+    SIM_VARY_PROBE,
+    SIM_VARY_GET, /* Redis values, loaded and stored */
+    SIM_VARY_SET,
+    SIM_VARY_READ, /* files */
+    SIM_VARY_WRITE,
+    SIM_VARY_DECODE,
+    SIM_VARY_ENCODE,
+    SIM_VARY_UPLOAD,
+    SIM_VARY_DOWNLOAD,
+    SIM_VARIED
+};
+
+/* One machine that does everything itself, as the real world on a bare machine: worker threads copy, code, and
+ * read and write files, Redis servers are threads beside them, and all share the cores. */
+struct sim_machine {
+    uint32_t workers; /* of all engines together. 0: no such machine, and nothing below counts */
+    uint32_t cores;
+    double fill_bps; /* a worker that fills pages in place of a GPU; 0: the GPU does */
+    uint32_t values; /* that a load asks for at a time, of each Redis node */
+    struct sim_variation varied[SIM_VARIED];
+};
+
 struct sim_config {
     uint64_t seed;
     uint32_t engines;
@@ -68,6 +93,7 @@ struct sim_config {
     struct sim_redis redis;
     struct sim_codec codec[KVT_TIERS]; /* per tier: host and disk usually none */
     struct sim_disk disk;
+    struct sim_machine machine;
 };
 
 #endif
