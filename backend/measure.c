@@ -70,6 +70,7 @@ int be_samples_add_ratios(struct be_samples *samples, const struct be_sample *sa
         samples->ratios[samples->n_ratios++] = (struct be_ratio){.path = sample->path,
                                                                  .span = span,
                                                                  .raw_b = sample->raw_b,
+                                                                 .pieces = sample->pieces,
                                                                  .ratio = ns[i] / median_ns};
     return 0;
 }

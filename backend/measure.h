@@ -75,6 +75,7 @@ struct be_ratio {
     enum be_path path;
     enum be_span span; /* of REDIS_EXISTS: MEDIUM is the whole */
     double raw_b;      /* of a piece */
+    uint32_t pieces;
     double ratio;
 };
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16};
+static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16, 32};
 
 /* ---- Sizes ----------------------------------------------------------------------------------------- */
 

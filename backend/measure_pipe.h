@@ -13,9 +13,9 @@
 #include "workers.h"
 
 enum {
-    PIECES_MOST = 16,
+    PIECES_MOST = 32,
     SIZES = 3,
-    COUNTS = 5,
+    COUNTS = 6,
     PARTS_MOST = 3,
     KEPT = 512,
     LAPS = 8,

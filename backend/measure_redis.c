@@ -96,7 +96,7 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
 
 static int measure_round_trips(struct rediss *r, struct be_clock *clock)
 {
-    static const uint32_t commands[] = {1, 4, 16, 64, 256};
+    static const uint32_t commands[] = {1, 2, 4, 16, 64};
     const struct be_measure_config *config = r->config;
     r->value_b = 0;
     int rc = 0;

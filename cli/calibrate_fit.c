@@ -10,9 +10,10 @@
  *      values                                        samples                         of each, the
  *      encode, decode of no codec                    loads, stores, redis and disk   their decode stage
  *      copy_latency, h2d, d2h                        loads, stores, redis (or host)  their copy stage
- *      round_trip, command                           redis-exists                    whole time
- *      process                                       load-redis                      time to the last reply
- *      process_write                                 store-redis                     from coding to the last reply
+ *      worker_cores                                  the same, of many pieces        their copy stage
+ *      round_trip, command, connection               redis-exists                    whole time
+ *      process, get_share                            load-redis                      time to the last reply
+ *      process_write, set_share                      store-redis                     from coding to the last reply
  *      read_latency, read                            load-disk                       time to the last file
  *      write_latency, write                          store-disk                      whole time
  *      fill                                          fill, one thread                its line
@@ -62,18 +63,32 @@ static double largest_b(const struct calibrate *c)
 
 static int fit_host(struct calibrate *c, struct calibrate_model *model)
 {
-    static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps)};
-    static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps"};
+    static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps),
+                                     MEMBER(worker_cores)};
+    static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps", "worker_cores"};
     /* With Redis, of what lies in staging, as it does for every tier but main memory: fresh from the socket. */
     const bool redis = nodes_seen(c) > 0;
     const double least_b = largest_b(c) / 2;
+    /* A piece alone says how fast one worker is, many say how much several of them get done. */
     const struct calibrate_choice up_way = {"loads, copies",
                                             redis ? BIT(LOAD_REDIS) : BIT(LOAD_HOST),
-                                            CALIBRATE_COPY, least_b},
-                                  down_way = {"stores, copies",
+                                            CALIBRATE_COPY,
+                                            least_b,
+                                            0,
+                                            redis ? 0 : 1},
+                                  down_way = {"stores of one piece, copies",
                                               redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
-                                              CALIBRATE_COPY, least_b};
-    const struct be_fit *fit, *down_fit = NULL;
+                                              CALIBRATE_COPY,
+                                              least_b,
+                                              1,
+                                              1},
+                                  many = {"stores of many pieces, copies",
+                                          redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
+                                          CALIBRATE_COPY,
+                                          least_b,
+                                          2,
+                                          0};
+    const struct be_fit *fit, *down_fit = NULL, *together = NULL;
     double up[2], down[2], copy[2], fill[2], other[2];
     char how[160];
     int rc = calibrate_threads(c, BE_PATH_MEMCPY, copy);
@@ -86,10 +101,16 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
     for (enum be_path path = BE_PATH_PEER; rc == 0 && path <= BE_PATH_CHECKSUM; path++)
         if (path != BE_PATH_FILL)
             rc = calibrate_threads(c, path, other);
-    if (rc == 0)
+    /* Each says something of the others: from a first guess they are made again. */
+    const uint32_t n_fits = c->n_fits;
+    for (int turn = 0; rc == 0 && turn < 3; turn++) {
+        c->n_fits = n_fits;
         rc = calibrate_group(c, model, &up_way, members, names, 2, &fit);
-    if (rc == 0 && fit)
-        rc = calibrate_group(c, model, &down_way, &members[2], &names[2], 1, &down_fit);
+        if (rc == 0 && fit)
+            rc = calibrate_group(c, model, &down_way, &members[2], &names[2], 1, &down_fit);
+        if (rc == 0 && fit)
+            rc = calibrate_group(c, model, &many, &members[3], &names[3], 1, &together);
+    }
     if (rc != 0 || !fit || !down_fit)
         return rc;
     say(fit, "loads and stores, between main memory and pages", how);
@@ -111,6 +132,8 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
         {"workers", CATALOG_COUNT, model->workers,
          "one per processor, and one for loads, or as set"},
         {"cores", CATALOG_COUNT, model->cores, "processors that are online"},
+        {"worker_cores", CATALOG_NUMBER, together ? fmax(1, model->worker_cores) : -1,
+         "stores of two pieces and more"},
         {"fill", CATALOG_BANDWIDTH, fill[0], "pages filled by one thread"},
     };
     for (size_t i = 0; rc == 0 && i < sizeof values / sizeof *values; i++)
@@ -129,11 +152,18 @@ static int fit_none(struct calibrate *c, struct calibrate_model *model)
     static const char *const decode_names[] = {"decode_bps"}, *const encode_names[] = {
                                                                   "encode_bps"};
     const double most_b = largest_b(c);
-    const struct calibrate_choice loads = {"loads, verified", BIT(LOAD_REDIS) | BIT(LOAD_DISK),
-                                           CALIBRATE_DECODE, most_b / 2},
+    const struct calibrate_choice loads = {"loads, verified",
+                                           BIT(LOAD_REDIS) | BIT(LOAD_DISK),
+                                           CALIBRATE_DECODE,
+                                           most_b / 2,
+                                           0,
+                                           0},
                                   stores = {"stores, values made",
-                                            BIT(STORE_REDIS) | BIT(STORE_DISK), CALIBRATE_DECODE,
-                                            most_b / 2};
+                                            BIT(STORE_REDIS) | BIT(STORE_DISK),
+                                            CALIBRATE_DECODE,
+                                            most_b / 2,
+                                            0,
+                                            0};
     const struct be_fit *up, *down;
     char how[160];
     model->coded = true;
@@ -231,6 +261,12 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
         {"redis_servers", "local", "process", CATALOG_BANDWIDTH, model->process_bps, how},
         {"redis_servers", "local", "process_write", CATALOG_BANDWIDTH, model->process_write_bps,
          write_how},
+        {"redis_servers", "local", "get_share", CATALOG_NUMBER, calibrate_share(model->get_odds),
+         how},
+        {"redis_servers", "local", "set_share", CATALOG_NUMBER, calibrate_share(model->set_odds),
+         write_how},
+        {"redis_servers", "local", "connection", CATALOG_DURATION,
+         model->connections > 1 ? model->connection_ns : -1, how},
         {"redis_servers", "local", "command", CATALOG_DURATION, model->command_ns, how},
         {"redis_servers", "local", "key_overhead", CATALOG_BYTES, isnan(overhead) ? 85 : overhead,
          "MEMORY USAGE of a whole block's value: key, entry, and what the allocator rounds up"},
@@ -245,32 +281,44 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
 
 static int fit_redis(struct calibrate *c, struct calibrate_model *model)
 {
-    static const size_t asked[] = {MEMBER(rtt_ns), MEMBER(command_ns)},
-                        moved[] = {MEMBER(process_bps)}, written[] = {MEMBER(process_write_bps)};
-    static const char *const asked_names[] = {"round_trip_ns", "command_ns"},
-                             *const moved_names[] = {"process_bps"},
-                             *const written_names[] = {"process_write_bps"};
+    static const size_t asked[] = {MEMBER(rtt_ns), MEMBER(command_ns), MEMBER(connection_ns)},
+                        moved[] = {MEMBER(process_bps)}, beside[] = {MEMBER(get_odds)},
+                        written[] = {MEMBER(process_write_bps)}, with[] = {MEMBER(set_odds)};
+    static const char
+        *const asked_names[] = {"round_trip_ns", "command_ns", "connection_ns"},
+               *const moved_names[] = {"process_bps"}, *const beside_names[] = {"get_odds"},
+               *const written_names[] = {"process_write_bps"}, *const with_names[] = {"set_odds"};
     const double least_b = largest_b(c) / 2;
-    const struct calibrate_choice asking = {"probes, redis", BIT(REDIS_EXISTS), CALIBRATE_WHOLE, 0},
-                                  loading = {"loads, redis", BIT(LOAD_REDIS), CALIBRATE_MEDIUM,
-                                             least_b},
-                                  storing = {"stores, redis", BIT(STORE_REDIS), CALIBRATE_MEDIUM,
-                                             least_b};
-    const struct be_fit *loads, *stores, *probes;
+    /* A value alone says how long one takes, many say how much of the cores. */
+    const struct calibrate_choice
+        asking = {"probes, redis", BIT(REDIS_EXISTS), CALIBRATE_WHOLE, 0, 0, 0},
+        load = {"loads of one value, redis", BIT(LOAD_REDIS), CALIBRATE_MEDIUM, least_b, 1, 1},
+        loads = {"loads of many values, redis", BIT(LOAD_REDIS), CALIBRATE_MEDIUM, least_b, 2, 0},
+        store = {"stores of one value, redis", BIT(STORE_REDIS), CALIBRATE_MEDIUM, least_b, 1, 1},
+        stores = {
+            "stores of many values, redis", BIT(STORE_REDIS), CALIBRATE_MEDIUM, least_b, 2, 0};
+    const struct be_fit *fit, *probes;
+    struct be_fit loaded, stored;
     double connection_bps;
     int rc = fit_alone(c, &connection_bps);
     if (rc == 0)
-        rc = calibrate_group(c, model, &asking, asked, asked_names, 2, &probes);
+        rc = calibrate_group(c, model, &asking, asked, asked_names, model->connections > 1 ? 3 : 2,
+                             &probes);
     if (rc == 0)
-        rc = calibrate_group(c, model, &loading, moved, moved_names, 1, &loads);
-    if (rc != 0 || !loads)
+        rc = calibrate_group(c, model, &load, moved, moved_names, 1, &fit);
+    if (rc != 0 || !fit)
         return rc;
-    const struct be_fit kept = *loads;
-    rc = calibrate_group(c, model, &storing, written, written_names, 1, &stores);
-    if (rc != 0)
-        return rc;
-    const struct be_fit kept_stores = stores ? *stores : kept;
-    return add_redis_values(c, model, &kept, &kept_stores, connection_bps);
+    loaded = stored = *fit;
+    rc = calibrate_group(c, model, &loads, beside, beside_names, 1, &fit);
+    if (rc == 0 && fit)
+        loaded = *fit;
+    if (rc == 0)
+        rc = calibrate_group(c, model, &store, written, written_names, 1, &fit);
+    if (rc == 0)
+        rc = calibrate_group(c, model, &stores, with, with_names, 1, &fit);
+    if (rc == 0 && fit)
+        stored = *fit;
+    return rc ? rc : add_redis_values(c, model, &loaded, &stored, connection_bps);
 }
 
 /* ---- Disk ------------------------------------------------------------------------------------------ */
@@ -281,8 +329,9 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
                         writes[] = {MEMBER(write_latency_ns), MEMBER(write_bps)};
     static const char *const read_names[] = {"read_latency_ns", "read_bps"},
                              *const write_names[] = {"write_latency_ns", "write_bps"};
-    const struct calibrate_choice loading = {"loads, disk", BIT(LOAD_DISK), CALIBRATE_MEDIUM, 0},
-                                  storing = {"stores, disk", BIT(STORE_DISK), CALIBRATE_WHOLE, 0};
+    const struct calibrate_choice
+        loading = {"loads, disk", BIT(LOAD_DISK), CALIBRATE_MEDIUM, 0, 0, 0},
+        storing = {"stores, disk", BIT(STORE_DISK), CALIBRATE_WHOLE, 0, 0, 0};
     const struct be_fit *fit;
     double rate[2];
     char how[160];
@@ -398,6 +447,8 @@ int calibrate_fit(struct calibrate *c)
         .d2h_bps = 5e9,
         .copy_latency_ns = 1e4,
         .rtt_ns = 3e4,
+        .connection_ns = 2e4,
+        .connections = c->config.connections ? c->config.connections : 1,
         .process_bps = 1e9,
         .process_write_bps = 1e9,
         .command_ns = 2e3,
@@ -406,6 +457,9 @@ int calibrate_fit(struct calibrate *c)
         .read_latency_ns = 3e4,
         .write_latency_ns = 1e5,
         .workers = c->config.workers ? c->config.workers : be_processors() + 1,
+        .get_odds = 1,
+        .set_odds = 1,
+        .worker_cores = 1,
         .cores = c->config.cores ? c->config.cores : be_processors(),
         .values = values ? values : 1,
     };

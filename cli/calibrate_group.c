@@ -28,7 +28,8 @@ struct group {
 
 static bool chosen(const struct calibrate_choice *choice, const struct be_sample *s)
 {
-    return s->together <= 1 && s->raw_b >= choice->least_b && (choice->paths >> s->path & 1) != 0;
+    return s->together <= 1 && s->raw_b >= choice->least_b && s->pieces >= choice->least &&
+           (choice->most == 0 || s->pieces <= choice->most) && (choice->paths >> s->path & 1) != 0;
 }
 
 static double observed_ns(const struct be_sample *s, enum calibrate_seen seen)

@@ -38,6 +38,7 @@ struct calibrate_choice {
     uint32_t paths;           /* bits */
     enum calibrate_seen seen; /* of what has no stages the whole */
     double least_b;           /* of a piece: smaller ones have no say */
+    uint32_t least, most;     /* pieces; 0: any */
 };
 
 /* Fits the members (offsets of doubles in the model), from what the model says now, to the chosen samples, and leaves

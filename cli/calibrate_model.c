@@ -20,14 +20,22 @@
 #include <assert.h>
 #include <math.h>
 
+static const double DONE_NS = 1e-6;
+
+double calibrate_share(double odds)
+{
+    return odds / (1 + odds);
+}
+
 enum phase { HELD, ASKED, QUEUED, VALUE, BACK, WAITS, CHORE, ENDED };
 
 struct part {
     enum phase phase;
     uint32_t transfer;
-    double left_ns; /* work, or way */
-    double since;   /* when it began to wait */
-    uint32_t turn;  /* of those that wait since then */
+    double left_ns;   /* work, or way */
+    double server_ns; /* VALUE: the server's work */
+    double since;     /* when it began to wait */
+    uint32_t turn;    /* of those that wait since then */
 };
 
 struct lone {
@@ -72,6 +80,7 @@ static void enter(struct lone *l, struct part *p, enum phase phase, double left_
 {
     p->phase = phase;
     p->left_ns = left_ns;
+    p->server_ns = 0;
     p->since = l->now;
     p->turn = l->turns++;
 }
@@ -167,8 +176,11 @@ static void take_up(struct lone *l)
     const struct calibrate_model *m = l->model;
     const uint32_t most = l->transfers[0].load || m->workers == 1 ? m->workers : m->workers - 1;
     struct part *p;
-    if (count(l, VALUE) == 0 && (p = longest(l, QUEUED)))
-        enter(l, p, VALUE, value_ns(m, &l->transfers[p->transfer]));
+    if (count(l, VALUE) == 0 && (p = longest(l, QUEUED))) {
+        const struct calibrate_transfer *t = &l->transfers[p->transfer];
+        enter(l, p, VALUE, value_ns(m, t));
+        p->server_ns = p->left_ns * calibrate_share(t->load ? m->get_odds : m->set_odds);
+    }
     while (count(l, CHORE) < most && (p = longest(l, WAITS))) {
         const struct calibrate_transfer *t = &l->transfers[p->transfer];
         enter(l, p, CHORE, copy_ns(m, t) + code_ns(m, t) + disk_ns(m, t));
@@ -185,19 +197,36 @@ static bool moves(const struct part *p)
     return p->phase == ASKED || p->phase == BACK;
 }
 
+/* How fast the threads of a value go, [0], and chores, [1]: max-min fair. */
+static void share_cores(const struct lone *l, double pace[2])
+{
+    const double cores = l->model->cores, chores = count(l, CHORE);
+    double values = 0;
+    for (uint32_t i = 0; i < l->n; i++)
+        if (l->part[i].phase == VALUE)
+            values += (l->part[i].left_ns > DONE_NS) + (l->part[i].server_ns > DONE_NS);
+    const double most = chores > 0 ? fmin(1, fmax(1, l->model->worker_cores) / chores) : 1;
+    const double equal = chores + values > 0 ? cores / (chores + values) : 1;
+    if (most <= equal) { /* workers are held back by less than the cores */
+        pace[1] = most;
+        pace[0] = values > 0 ? fmin(1, (cores - most * chores) / values) : 1;
+    } else {
+        pace[0] = pace[1] = fmin(1, equal);
+    }
+}
+
 /* To the next moment at which anything ends. False when nothing is left. */
 static bool advance(struct lone *l)
 {
-    uint32_t threads = 0;
-    double by = INFINITY;
-    for (uint32_t i = 0; i < l->n; i++)
-        threads += works(&l->part[i]);
-    const double pace = threads > l->model->cores ? (double)l->model->cores / threads : 1;
+    double by = INFINITY, pace[2];
+    share_cores(l, pace);
     for (uint32_t i = 0; i < l->n; i++) {
         const struct part *p = &l->part[i];
-        if (works(p))
-            by = fmin(by, p->left_ns / pace);
-        else if (moves(p))
+        if (works(p) && p->left_ns > DONE_NS)
+            by = fmin(by, p->left_ns / pace[p->phase == CHORE]);
+        if (p->phase == VALUE && p->server_ns > DONE_NS)
+            by = fmin(by, p->server_ns / pace[0]);
+        if (moves(p))
             by = fmin(by, p->left_ns);
     }
     if (!isfinite(by))
@@ -208,8 +237,10 @@ static bool advance(struct lone *l)
         struct part *p = &l->part[i];
         if (!works(p) && !moves(p))
             continue;
-        p->left_ns -= works(p) ? by * pace : by;
-        ends[i] = p->left_ns <= 1e-6;
+        p->left_ns -= works(p) ? by * pace[p->phase == CHORE] : by;
+        if (p->phase == VALUE)
+            p->server_ns -= by * pace[0];
+        ends[i] = p->left_ns <= DONE_NS && p->server_ns <= DONE_NS;
     }
     for (uint32_t i = 0; i < l->n; i++)
         if (ends[i])
@@ -281,5 +312,6 @@ struct calibrate_spans calibrate_lone(const struct calibrate_model *model,
 
 double calibrate_lone_probe_ns(const struct calibrate_model *model, uint32_t n)
 {
-    return model->rtt_ns + n * model->command_ns;
+    const uint32_t ways = n < model->connections ? n : model->connections;
+    return model->rtt_ns + (ways - 1) * model->connection_ns + n * model->command_ns;
 }

@@ -4,7 +4,8 @@
  *
  * Each repetition of a whole load or store gives a ratio for each of its stages: its time over the median of its
  * point of the grid. So the spread has neither the grid's sizes in it nor what a fit gets wrong. Ratios of all points of a
- * kind are one distribution, and its quantiles (GSL, linear between order statistics) are the profile's: the
+ * kind are one distribution (of what stores have workers do, those of one piece, since that several of them get in each other's
+ * way is the simulator's to say), and its quantiles (GSL, linear between order statistics) are the profile's: the
  * simulator draws from them (sim/vary.h). A tail is what it was; a quantile that so few repetitions cannot know is
  * the largest that they know.
  */
@@ -34,7 +35,7 @@ static const struct {
     [SIM_VARY_WRITE] = {BIT(STORE_DISK), BE_SPAN_MEDIUM, "stores, from the last value made"},
     [SIM_VARY_DECODE] = {BIT(LOAD_REDIS) | BIT(LOAD_DISK), BE_SPAN_DECODE, "values verified"},
     [SIM_VARY_ENCODE] = {BIT(STORE_REDIS) | BIT(STORE_DISK), BE_SPAN_DECODE, "values made"},
-    [SIM_VARY_UPLOAD] = {BIT(LOAD_REDIS) | BIT(LOAD_DISK) | BIT(LOAD_HOST), BE_SPAN_COPY,
+    [SIM_VARY_UPLOAD] = {BIT(LOAD_REDIS) | BIT(LOAD_DISK), BE_SPAN_COPY,
                          "loads, copied into pages"},
     [SIM_VARY_DOWNLOAD] = {BIT(STORE_REDIS) | BIT(STORE_DISK) | BIT(STORE_HOST), BE_SPAN_COPY,
                            "stores, copied out of pages"},
@@ -47,7 +48,8 @@ static uint32_t collect(const struct calibrate *c, int kind, double least_b, dou
     for (uint32_t i = 0; i < c->samples.n_ratios; i++) {
         const struct be_ratio *r = &c->samples.ratios[i];
         if ((kinds[kind].paths >> r->path & 1) != 0 && r->span == kinds[kind].span &&
-            (r->path == BE_PATH_REDIS_EXISTS || r->raw_b >= least_b))
+            (r->path == BE_PATH_REDIS_EXISTS || r->raw_b >= least_b) &&
+            (kind == SIM_VARY_UPLOAD || r->span == BE_SPAN_MEDIUM || r->pieces == 1))
             ratios[n++] = r->ratio;
     }
     return n;

@@ -85,7 +85,7 @@ struct catalog_host {
                                         0: it lands there; left out: 1 */
     /* One machine that does everything itself (sim/config.h, struct sim_machine). workers left out:
      * it does not, and the rest is of no use. */
-    struct catalog_value workers, cores, fill_bps;
+    struct catalog_value workers, cores, worker_cores, fill_bps;
 };
 
 /* How times of one kind of work on a host spread about the usual: quantiles of time / usual time.
@@ -105,6 +105,9 @@ struct catalog_redis_server {
     char *name, *title;
     struct catalog_value process_bps, command_ns, key_overhead_b, samples;
     struct catalog_value process_write_bps; /* left out: as process_bps */
+    struct catalog_value get_share,
+        set_share; /* of the client's work on a value, the server's at that time */
+    struct catalog_value connection_ns; /* of a question: each connection but the first */
 };
 
 struct catalog_disk {

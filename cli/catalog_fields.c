@@ -94,6 +94,8 @@ static const struct catalog_field host_fields[] = {
     MAYBE(catalog_host, "staging", staging, COUNT, "threads per GPU that stage; 0: no copy"),
     MAYBE(catalog_host, "workers", workers, COUNT, "threads that copy, code, read and write files"),
     MAYBE(catalog_host, "cores", cores, COUNT, "that workers and servers share"),
+    MAYBE(catalog_host, "worker_cores", worker_cores, NUMBER,
+          "what all workers get done, in cores"),
     MAYBE(catalog_host, "fill", fill_bps, BANDWIDTH, "one worker that fills pages for a GPU"),
 };
 
@@ -125,6 +127,11 @@ static const struct catalog_field redis_server_fields[] = {
     VALUE(catalog_redis_server, "process", process_bps, BANDWIDTH, "large values, one process"),
     MAYBE(catalog_redis_server, "process_write", process_write_bps, BANDWIDTH,
           "the same, written; left out: as process"),
+    MAYBE(catalog_redis_server, "get_share", get_share, NUMBER,
+          "work of the server beside the client's, GET; hosts with workers only"),
+    MAYBE(catalog_redis_server, "set_share", set_share, NUMBER, "the same, SET"),
+    MAYBE(catalog_redis_server, "connection", connection_ns, DURATION,
+          "each connection of a question but the first; hosts with workers only"),
     VALUE(catalog_redis_server, "command", command_ns, DURATION, "CPU per command"),
     VALUE(catalog_redis_server, "key_overhead", key_overhead_b, BYTES, "per key"),
     VALUE(catalog_redis_server, "samples", samples, COUNT, "maxmemory-samples"),

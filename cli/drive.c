@@ -173,8 +173,11 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
                                      : build_real(r, observer, &port, error);
     if (rc != 0)
         return rc;
-    if (d->meter)
+    if (d->meter) {
         port = meter_port(d->meter, &port);
+        if (r->world->now)
+            meter_clock(d->meter, r->world->now, r->self);
+    }
     r->core = kvt_core_new(&d->resolved->core, &port, &heap, &rc);
     if (r->core)
         return begin_taps(r, error);

@@ -214,6 +214,7 @@ static void resolve_machine(struct resolved *r, const struct scenario *s,
     if (s->real.threads > 0)
         m->workers = (uint32_t)s->real.threads;
     m->cores = host->cores.number > 0 ? (uint32_t)host->cores.number : m->workers;
+    m->worker_cores = host->worker_cores.number;
     m->fill_bps = host->fill_bps.number;
     if (s->cache.tiers[KVT_REDIS].enabled)
         m->values =
@@ -306,6 +307,9 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         .evicts = wanted->server_evicts && wanted->manager == KVT_MANAGED_BY_SERVER,
         .timeout_ns = wanted->timeout_ns,
     };
+    r->sim.machine.get_share = fmin(server->get_share.number, 1);
+    r->sim.machine.set_share = fmin(server->set_share.number, 1);
+    r->sim.machine.connection_ns = (kvt_ns)server->connection_ns.number;
     double per_node = fmin(fmin(node->nic_bps.number, server->process_bps.number),
                            network->connection_bps * network->connections);
     double wire_bps = fmin(network->engine_nic_bps, per_node * (double)primaries);

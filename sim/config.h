@@ -69,10 +69,17 @@ enum sim_varied {
 };
 
 /* One machine that does everything itself, as the real world on a bare machine: worker threads copy, code, and
- * read and write files, Redis servers are threads beside them, and all share the cores. */
+ * read and write files, the loop and Redis servers are threads beside them, and all share the cores. */
 struct sim_machine {
     uint32_t workers; /* of all engines together. 0: no such machine, and nothing below counts */
     uint32_t cores;
+    double
+        worker_cores; /* what all workers together get done, in cores: what they copy goes through one memory, and
+                            the loop hands each piece on; one has a core, if there is one. 0: as much as there are cores */
+    double get_share,
+        set_share; /* of the loop's work on a value, how much a server has at the same time; 0 .. 1 */
+    kvt_ns
+        connection_ns; /* a question that takes more than one connection to a server: each of the others */
     double fill_bps; /* a worker that fills pages in place of a GPU; 0: the GPU does */
     uint32_t values; /* that a load asks for at a time, of each Redis node */
     struct sim_variation varied[SIM_VARIED];

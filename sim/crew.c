@@ -25,7 +25,7 @@ struct chore {
 };
 
 int sim_crew_init(struct sim_crew *crew, struct sim_links *links, const struct kvt_alloc *alloc,
-                  uint32_t workers, uint32_t cores)
+                  uint32_t workers, uint32_t cores, double worker_cores)
 {
     *crew = (struct sim_crew){.workers = workers, .cores = cores, .links = links};
     kvt_pool_init(&crew->pool, alloc, sizeof(struct chore), CHORES_SHIFT);
@@ -33,7 +33,8 @@ int sim_crew_init(struct sim_crew *crew, struct sim_links *links, const struct k
         crew->first[u] = crew->last[u] = KVT_NONE;
     if (workers == 0 || cores == 0)
         return -EINVAL;
-    return sim_links_add(links, cores * core_bps, &crew->link);
+    const int rc = sim_links_add(links, cores * core_bps, &crew->link);
+    return rc < 0 ? rc : sim_links_add(links, worker_cores * core_bps, &crew->own);
 }
 
 void sim_crew_release(struct sim_crew *crew)
@@ -43,17 +44,23 @@ void sim_crew_release(struct sim_crew *crew)
     *crew = (struct sim_crew){0};
 }
 
-int sim_crew_use(struct sim_crew *crew, kvt_ns now, kvt_ns work_ns, sim_event_fn *fn, void *self,
-                 uint64_t arg)
+static int work(struct sim_crew *crew, kvt_ns now, kvt_ns work_ns, bool worker, sim_event_fn *fn,
+                void *self, uint64_t arg)
 {
     const struct sim_flow flow = {.bytes = work_ns,
                                   .cap_bps = core_bps,
-                                  .n_links = 1,
-                                  .links = {crew->link},
+                                  .n_links = worker ? 2 : 1,
+                                  .links = {crew->link, crew->own},
                                   .fn = fn,
                                   .self = self,
                                   .arg = arg};
     return sim_links_start(crew->links, now, &flow, NULL);
+}
+
+int sim_crew_use(struct sim_crew *crew, kvt_ns now, kvt_ns work_ns, sim_event_fn *fn, void *self,
+                 uint64_t arg)
+{
+    return work(crew, now, work_ns, false, fn, self, arg);
 }
 
 static bool may_run(const struct sim_crew *crew, enum sim_urgency urgency)
@@ -93,7 +100,7 @@ static int next(struct sim_crew *crew, kvt_ns now)
         crew->fills += c->urgency == SIM_URGENT_FILL;
         crew->chores++;
         crew->wait_ns += now - c->asked_ns;
-        rc = sim_crew_use(crew, now, c->work_ns, on_done, crew, i);
+        rc = work(crew, now, c->work_ns, true, on_done, crew, i);
     }
     return rc;
 }

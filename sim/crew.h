@@ -10,6 +10,7 @@
  *   (C2) Of all that are not loads at most workers - 1 run; of fills at most half of the workers. A single worker is
  *        nobody's own.
  *   (C3) A thread that works has at most one core; more threads than cores have equal shares (processor sharing).
+ *   (C4) All workers together have at most worker_cores of them, in equal shares, too.
  *
  * Work is counted in nanoseconds of a core that nobody else wants. The cores are a link (link.h) of 10^9 such
  * nanoseconds per second and core, working threads are flows over it: all of it exact.
@@ -24,9 +25,9 @@ enum sim_urgency { SIM_URGENT_LOAD, SIM_URGENT_FILL, SIM_URGENT_STORE, SIM_URGEN
 
 struct sim_crew {
     uint32_t workers, cores;
-    uint32_t link;    /* the cores' number among the links */
-    uint64_t chores;  /* begun */
-    uint64_t wait_ns; /* sum over those, from being asked for to beginning */
+    uint32_t link, own; /* numbers among the links: the cores; what of them workers can have */
+    uint64_t chores;    /* begun */
+    uint64_t wait_ns;   /* sum over those, from being asked for to beginning */
     /* private: */
     struct sim_links *links;
     struct kvt_pool pool;
@@ -34,9 +35,10 @@ struct sim_crew {
     uint32_t running, fills, behind; /* chores on workers; of them fills; of them not loads */
 };
 
-/* All idle. links and allocator are borrowed until release. 0; -EINVAL without workers or cores; -ENOMEM. */
+/* All idle. worker_cores: INFINITY for no bound. links and allocator are borrowed until release. 0; -EINVAL without workers or cores; -ENOMEM. */
 KVT_MUST_CHECK int sim_crew_init(struct sim_crew *crew, struct sim_links *links,
-                                 const struct kvt_alloc *alloc, uint32_t workers, uint32_t cores);
+                                 const struct kvt_alloc *alloc, uint32_t workers, uint32_t cores,
+                                 double worker_cores);
 /* Gives the memory back. Harmless on a zeroed crew. */
 void sim_crew_release(struct sim_crew *crew);
 

@@ -66,6 +66,10 @@ static const char *check_machine(const struct sim_config *c)
     const struct sim_machine *m = &c->machine;
     if (m->cores == 0 || (c->redis.nodes > 0 && m->values == 0))
         return "machine.cores and values must be positive";
+    if (!(m->get_share >= 0 && m->get_share <= 1) || !(m->set_share >= 0 && m->set_share <= 1))
+        return "machine.get_share and set_share must be in 0 .. 1";
+    if (m->worker_cores != 0 && !positive(m->worker_cores))
+        return "machine.worker_cores must be positive, or 0";
     if (m->fill_bps != 0 && !positive(m->fill_bps))
         return "machine.fill_bps must be positive, or 0";
     for (int k = 0; k < SIM_VARIED; k++) {
@@ -169,7 +173,8 @@ static bool build_machine(struct sim_world *w)
     for (int k = 0; k < 2; k++)
         w->first[k] = w->last[k] = KVT_NONE;
     kvt_pool_init(&w->pieces, w->alloc, sizeof(struct piece), PIECES_SHIFT);
-    return sim_crew_init(&w->crew, &w->links, w->alloc, m->workers, m->cores) == 0;
+    return sim_crew_init(&w->crew, &w->links, w->alloc, m->workers, m->cores,
+                         m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY) == 0;
 }
 
 static bool build(struct sim_world *w)

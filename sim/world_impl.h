@@ -70,18 +70,19 @@ struct op {
     struct op_block *blocks; /* redis only: n_blocks */
     struct op_flow *flows;
     /* world_piece.c */
-    uint64_t begun, left;                    /* pieces: begun, not through yet */
-    double medium_ratio;                     /* this operation's times beside the usual ones */
-    kvt_ns medium_work_ns, code_ns, copy_ns; /* of one piece */
-    kvt_ns medium_at, code_at, copy_at;      /* when the last piece so far left that stage */
+    uint64_t begun, left; /* pieces: begun, not through yet */
+    double medium_ratio;  /* this operation's times beside the usual ones */
+    kvt_ns medium_work_ns, server_ns, code_ns, copy_ns; /* of one piece */
+    kvt_ns medium_at, code_at, copy_at; /* when the last piece so far left that stage */
 };
 
 /* One piece on its way, on a machine with workers. Outlives an operation that ended early. */
 struct piece {
     uint32_t pool_word;
     uint32_t op, generation;
-    uint32_t next;   /* waiting for the loop */
-    kvt_ns value_ns; /* work of loop and server */
+    uint32_t next;              /* waiting for the loop */
+    kvt_ns value_ns, server_ns; /* work of the loop and, at the same time, of a server */
+    uint32_t threads;           /* of the two, that are still at it */
 };
 
 struct engine {

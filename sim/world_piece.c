@@ -10,9 +10,9 @@
  *              disk     [ download, encode, write ]
  *      step             [ fill ] for each megabyte of its prompts' KV
  *
- * Here nothing overlaps but what is in different hands: a worker does one piece at a time, the loop moves one value,
- * whichever server it is for, and all threads share the machine's cores (crew.h). Questions go before values. A load asks for no more values of a node than config.machine.values
- * at a time. A step ends when its time is over and its pages are filled.
+ * Here nothing overlaps but what is in different hands: a worker does one piece at a time, the loop and a server move
+ * one value, both of them at work on it, and all threads share the machine's cores (crew.h). Questions go before
+ * values. A load asks for no more values of a node than config.machine.values at a time. A step ends when its time is over and its pages are filled.
  *
  * Each operation draws how its stages compare with the usual (vary.h), once for all of its pieces: what makes a
  * stage slow, say a processor that another guest of the machine has, lasts longer than one piece.
@@ -119,6 +119,10 @@ static void measure(struct sim_world *w, struct op *op)
         medium_ns = (double)(up ? c->disk.read_latency_ns : c->disk.write_latency_ns) +
                     stored_b * 1e9 / (up ? c->disk.read_bps : c->disk.write_bps);
     op->medium_work_ns = scaled(medium_ns, op->medium_ratio);
+    op->server_ns = 0;
+    if (op->tier == KVT_REDIS)
+        op->server_ns =
+            scaled((double)op->medium_work_ns, up ? c->machine.get_share : c->machine.set_share);
 }
 
 /* ---- Redis: one value at a time -------------------------------------------------------------------- */
@@ -141,8 +145,12 @@ static void serve(struct sim_world *w)
             w->last[k] = KVT_NONE;
         if (!op_of(w, p))
             continue;
+        struct piece *piece = piece_at(w, p);
         w->serving = true;
-        check(w, sim_crew_use(&w->crew, w->now, piece_at(w, p)->value_ns, on_value, w, p));
+        piece->threads = piece->server_ns > 0 ? 2 : 1;
+        check(w, sim_crew_use(&w->crew, w->now, piece->value_ns, on_value, w, p));
+        if (piece->server_ns > 0)
+            check(w, sim_crew_use(&w->crew, w->now, piece->server_ns, on_value, w, p));
     }
 }
 
@@ -216,10 +224,12 @@ static void on_reply(void *self, uint64_t p, kvt_ns now)
           sim_crew_ask(&w->crew, now, SIM_URGENT_LOAD, op->code_ns + op->copy_ns, on_chore, w, p));
 }
 
-/* The loop is done with a value, or a question. */
+/* Loop or server is done with a value, or a question. */
 static void on_value(void *self, uint64_t p, kvt_ns now)
 {
     struct sim_world *w = self;
+    if (--piece_at(w, (uint32_t)p)->threads > 0)
+        return;
     w->serving = false;
     struct op *op = op_of(w, (uint32_t)p);
     if (op && op->kind == OP_LOAD) {
@@ -235,7 +245,7 @@ static void on_value(void *self, uint64_t p, kvt_ns now)
     serve(w);
 }
 
-static uint32_t new_piece(struct sim_world *w, uint32_t o, kvt_ns value_ns)
+static uint32_t new_piece(struct sim_world *w, uint32_t o, kvt_ns value_ns, kvt_ns server_ns)
 {
     const uint32_t p = kvt_pool_take(&w->pieces);
     if (p == KVT_NONE)
@@ -244,7 +254,8 @@ static uint32_t new_piece(struct sim_world *w, uint32_t o, kvt_ns value_ns)
         *piece_at(w, p) = (struct piece){.op = o,
                                          .generation = op_at(w, o)->generation,
                                          .next = KVT_NONE,
-                                         .value_ns = value_ns};
+                                         .value_ns = value_ns,
+                                         .server_ns = server_ns};
     return p;
 }
 
@@ -254,8 +265,11 @@ void sim_piece_ask(struct sim_world *w, uint32_t o)
     uint64_t most = 0; /* servers answer at one time */
     for (uint32_t i = 0; i < w->config.redis.nodes; i++)
         most = w->nodes[i].commands > most ? w->nodes[i].commands : most;
-    const double work_ns = (double)most * (double)w->config.redis.command_ns;
-    const uint32_t p = new_piece(w, o, scaled(work_ns, op->medium_ratio));
+    const uint64_t ways =
+        most < w->config.network.connections ? most : w->config.network.connections;
+    const double work_ns = (double)most * (double)w->config.redis.command_ns +
+                           (double)(ways - 1) * (double)w->config.machine.connection_ns;
+    const uint32_t p = new_piece(w, o, scaled(work_ns, op->medium_ratio), 0);
     op->state = OP_MOVING;
     if (p != KVT_NONE)
         wait_for_loop(w, p, QUESTIONS);
@@ -265,7 +279,7 @@ void sim_piece_ask(struct sim_world *w, uint32_t o)
 static void begin_piece(struct sim_world *w, uint32_t o, bool there)
 {
     struct op *op = op_at(w, o);
-    const uint32_t p = new_piece(w, o, op->medium_work_ns);
+    const uint32_t p = new_piece(w, o, op->medium_work_ns, op->server_ns);
     if (p == KVT_NONE)
         return;
     op->begun++;

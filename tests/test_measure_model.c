@@ -30,6 +30,8 @@ static struct calibrate_model draw_model(void)
         .copy_latency_ns = (double)dice_below(20000),
         .rtt_ns = 2.0 * (double)dice_below(50000),
         .command_ns = (double)(1 + dice_below(50000)),
+        .connection_ns = (double)dice_below(50000),
+        .connections = 1 + (uint32_t)dice_below(4),
         .process_bps = draw(1e8, 1e10),
         .process_write_bps = draw(1e8, 1e10),
         .coded = dice_one_in(2),
@@ -39,6 +41,9 @@ static struct calibrate_model draw_model(void)
         .write_bps = draw(1e8, 1e10),
         .read_latency_ns = (double)dice_below(100000),
         .write_latency_ns = (double)dice_below(100000),
+        .get_odds = draw(0.1, 10),
+        .set_odds = draw(0.1, 10),
+        .worker_cores = draw(0.5, 5),
         .workers = 1 + (uint32_t)dice_below(5),
         .cores = 1 + (uint32_t)dice_below(4),
         .values = 1 + (uint32_t)dice_below(6),
@@ -56,7 +61,14 @@ static struct sim_config config_of(const struct calibrate_model *m, uint32_t nod
     c.kv_b_per_token = token_b;
     c.host = (struct sim_host){m->h2d_bps, m->d2h_bps, (kvt_ns)m->copy_latency_ns, 0, 0};
     c.network.rtt_ns = (kvt_ns)m->rtt_ns;
-    c.machine = (struct sim_machine){.workers = m->workers, .cores = m->cores, .values = m->values};
+    c.network.connections = m->connections;
+    c.machine = (struct sim_machine){.workers = m->workers,
+                                     .cores = m->cores,
+                                     .worker_cores = m->worker_cores,
+                                     .get_share = calibrate_share(m->get_odds),
+                                     .set_share = calibrate_share(m->set_odds),
+                                     .connection_ns = (kvt_ns)m->connection_ns,
+                                     .values = m->values};
     c.redis.nodes = nodes;
     c.redis.process_bps = m->process_bps;
     c.redis.process_write_bps = m->process_write_bps;
@@ -246,6 +258,8 @@ static const struct calibrate_model truth = {
     .d2h_bps = 4e9,
     .copy_latency_ns = 120000, /* as long as a large piece's copy, or noise of 2 % would hide it */
     .rtt_ns = 40000,
+    .connection_ns = 25000,
+    .connections = 8,
     .process_bps = 1.5e9,
     .process_write_bps = 0.8e9,
     .command_ns = 3000,
@@ -258,6 +272,9 @@ static const struct calibrate_model truth = {
     .write_latency_ns = 250000,
     .workers = 3,
     .cores = 2,
+    .get_odds = 2,
+    .set_odds = 1.5,
+    .worker_cores = 1.3,
     .values = 8 * 16,
 };
 
@@ -286,7 +303,7 @@ static void measure_truth(struct calibrate *c)
                 }
             }
         }
-        for (uint32_t n = 1; n <= 256; n *= 16) {
+        for (uint32_t n = 1; n <= 256; n *= 4) {
             const struct be_sample sample = {.path = BE_PATH_REDIS_EXISTS,
                                              .pieces = n,
                                              .nodes = 1,
@@ -356,11 +373,13 @@ START_TEST(a_known_machine_is_found)
     must_value(&c, "links", "loopback", "bandwidth", 2 * truth.process_bps);
     must_value(&c, "hosts", "local", "workers", 3);
     must_value(&c, "hosts", "local", "cores", 2);
+    must_value(&c, "hosts", "local", "worker_cores", truth.worker_cores);
     must_value(&c, "redis_servers", "local", "process", truth.process_bps);
     must_value(&c, "redis_servers", "local", "process_write", truth.process_write_bps);
     must_value(&c, "codecs", "none", "encode", truth.encode_bps);
     must_value(&c, "codecs", "none", "decode", truth.decode_bps);
     must_value(&c, "redis_servers", "local", "command", truth.command_ns);
+    must_value(&c, "redis_servers", "local", "connection", truth.connection_ns);
     must_value(&c, "redis_servers", "local", "key_overhead", 1835080 - 1572960);
     must_value(&c, "disks", "local", "read", truth.read_bps);
     must_value(&c, "disks", "local", "read_latency", truth.read_latency_ns);
