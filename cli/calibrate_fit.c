@@ -145,20 +145,21 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
 
 /* ---- Without a codec ------------------------------------------------------------------------------- */
 
-/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it. */
+/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it,
+ * and of one, which nothing else disturbs. */
 static int fit_none(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t decode[] = {MEMBER(decode_bps)}, encode[] = {MEMBER(encode_bps)};
     static const char *const decode_names[] = {"decode_bps"}, *const encode_names[] = {
                                                                   "encode_bps"};
     const double most_b = largest_b(c);
-    const struct calibrate_choice loads = {"loads, verified",
+    const struct calibrate_choice loads = {"loads of one piece, verified",
                                            BIT(LOAD_REDIS) | BIT(LOAD_DISK),
                                            CALIBRATE_DECODE,
                                            most_b / 2,
                                            0,
                                            0},
-                                  stores = {"stores, values made",
+                                  stores = {"stores of one piece, values made",
                                             BIT(STORE_REDIS) | BIT(STORE_DISK),
                                             CALIBRATE_DECODE,
                                             most_b / 2,
