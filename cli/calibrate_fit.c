@@ -157,14 +157,14 @@ static int fit_none(struct calibrate *c, struct calibrate_model *model)
                                            BIT(LOAD_REDIS) | BIT(LOAD_DISK),
                                            CALIBRATE_DECODE,
                                            most_b / 2,
-                                           0,
-                                           0},
+                                           1,
+                                           1},
                                   stores = {"stores of one piece, values made",
                                             BIT(STORE_REDIS) | BIT(STORE_DISK),
                                             CALIBRATE_DECODE,
                                             most_b / 2,
-                                            0,
-                                            0};
+                                            1,
+                                            1};
     const struct be_fit *up, *down;
     char how[160];
     model->coded = true;
