@@ -61,6 +61,20 @@ static double largest_b(const struct calibrate *c)
     return most_b;
 }
 
+/* One thread that fills pages: its line, or where there are too few sizes for one the largest. */
+static double fill_bps(const struct calibrate *c, double line_bps)
+{
+    double most_b = 0, bps = line_bps;
+    for (uint32_t i = 0; line_bps <= 0 && i < c->samples.n; i++) {
+        const struct be_sample *s = &c->samples.at[i];
+        if (s->path != BE_PATH_FILL || s->threads != 1 || s->raw_b <= most_b || s->ns <= 0)
+            continue;
+        most_b = s->raw_b;
+        bps = s->pieces * s->raw_b * 1e9 / s->ns;
+    }
+    return bps;
+}
+
 static int fit_host(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps),
@@ -134,7 +148,7 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
         {"cores", CATALOG_COUNT, model->cores, "processors that are online"},
         {"worker_cores", CATALOG_NUMBER, together ? fmax(1, model->worker_cores) : -1,
          "stores of two pieces and more"},
-        {"fill", CATALOG_BANDWIDTH, fill[0], "pages filled by one thread"},
+        {"fill", CATALOG_BANDWIDTH, fill_bps(c, fill[0]), "pages filled by one thread"},
     };
     for (size_t i = 0; rc == 0 && i < sizeof values / sizeof *values; i++)
         if (values[i].value > 0 || values[i].unit == CATALOG_COUNT)
