@@ -39,7 +39,32 @@ static const struct {
                          "loads, copied into pages"},
     [SIM_VARY_DOWNLOAD] = {BIT(STORE_REDIS) | BIT(STORE_DISK) | BIT(STORE_HOST), BE_SPAN_COPY,
                            "stores, copied out of pages"},
+    [SIM_VARY_GET_MANY] = {BIT(LOAD_REDIS), BE_SPAN_MEDIUM, "loads of four values and more"},
+    [SIM_VARY_SET_MANY] = {BIT(STORE_REDIS), BE_SPAN_MEDIUM, "stores of four values and more"},
+    [SIM_VARY_READ_MANY] = {BIT(LOAD_DISK), BE_SPAN_MEDIUM, "loads of four files and more"},
+    [SIM_VARY_WRITE_MANY] = {BIT(STORE_DISK), BE_SPAN_MEDIUM, "stores of four files and more"},
 };
+
+/* Whether points of so many pieces say something of a kind. */
+static bool counts(int kind, uint32_t pieces)
+{
+    switch (kind) {
+    case SIM_VARY_GET:
+    case SIM_VARY_SET:
+    case SIM_VARY_READ:
+    case SIM_VARY_WRITE:
+        return pieces < SIM_MANY;
+    case SIM_VARY_DECODE:
+    case SIM_VARY_ENCODE:
+    case SIM_VARY_DOWNLOAD:
+        return pieces == 1;
+    case SIM_VARY_PROBE:
+    case SIM_VARY_UPLOAD:
+        return true;
+    default:
+        return pieces >= SIM_MANY;
+    }
+}
 
 /* The ratios of a kind, of pieces of at least least_b. */
 static uint32_t collect(const struct calibrate *c, int kind, double least_b, double *ratios)
@@ -48,8 +73,7 @@ static uint32_t collect(const struct calibrate *c, int kind, double least_b, dou
     for (uint32_t i = 0; i < c->samples.n_ratios; i++) {
         const struct be_ratio *r = &c->samples.ratios[i];
         if ((kinds[kind].paths >> r->path & 1) != 0 && r->span == kinds[kind].span &&
-            (r->path == BE_PATH_REDIS_EXISTS || r->raw_b >= least_b) &&
-            (kind == SIM_VARY_UPLOAD || r->span == BE_SPAN_MEDIUM || r->pieces == 1))
+            (r->path == BE_PATH_REDIS_EXISTS || r->raw_b >= least_b) && counts(kind, r->pieces))
             ratios[n++] = r->ratio;
     }
     return n;

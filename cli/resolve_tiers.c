@@ -33,10 +33,19 @@ static int refuse_tier(const struct scenario *s, enum kvt_tier_kind kind, const 
     return resolve_refuse(s, tier_path(kind, key, path, sizeof path), expected, error);
 }
 
-const char *const resolve_varied[SIM_VARIED] = {
-    [SIM_VARY_PROBE] = "probe",   [SIM_VARY_GET] = "get",       [SIM_VARY_SET] = "set",
-    [SIM_VARY_READ] = "read",     [SIM_VARY_WRITE] = "write",   [SIM_VARY_DECODE] = "decode",
-    [SIM_VARY_ENCODE] = "encode", [SIM_VARY_UPLOAD] = "upload", [SIM_VARY_DOWNLOAD] = "download"};
+const char *const resolve_varied[SIM_VARIED] = {[SIM_VARY_PROBE] = "probe",
+                                                [SIM_VARY_GET] = "get",
+                                                [SIM_VARY_SET] = "set",
+                                                [SIM_VARY_READ] = "read",
+                                                [SIM_VARY_WRITE] = "write",
+                                                [SIM_VARY_DECODE] = "decode",
+                                                [SIM_VARY_ENCODE] = "encode",
+                                                [SIM_VARY_UPLOAD] = "upload",
+                                                [SIM_VARY_DOWNLOAD] = "download",
+                                                [SIM_VARY_GET_MANY] = "get-many",
+                                                [SIM_VARY_SET_MANY] = "set-many",
+                                                [SIM_VARY_READ_MANY] = "read-many",
+                                                [SIM_VARY_WRITE_MANY] = "write-many"};
 
 /* ---- Codecs ---------------------------------------------------------------------------------------- */
 

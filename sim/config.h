@@ -65,8 +65,13 @@ enum sim_varied {
     SIM_VARY_ENCODE,
     SIM_VARY_UPLOAD,
     SIM_VARY_DOWNLOAD,
+    SIM_VARY_GET_MANY, /* the same of operations of at least SIM_MANY pieces: what befalls one is less beside many */
+    SIM_VARY_SET_MANY,
+    SIM_VARY_READ_MANY,
+    SIM_VARY_WRITE_MANY,
     SIM_VARIED
 };
+enum { SIM_MANY = 4 };
 
 /* One machine that does everything itself, as the real world on a bare machine: worker threads copy, code, and
  * read and write files, the loop and Redis servers are threads beside them, and all share the cores. */

@@ -164,9 +164,10 @@ static bool build_node(struct sim_world *w, struct node *node, uint32_t id)
 
 static bool build_machine(struct sim_world *w)
 {
-    static const char *const streams[SIM_VARIED] = {"vary probe",  "vary get",    "vary set",
-                                                    "vary read",   "vary write",  "vary decode",
-                                                    "vary encode", "vary upload", "vary download"};
+    static const char *const streams[SIM_VARIED] = {
+        "vary probe",    "vary get",       "vary set",       "vary read",     "vary write",
+        "vary decode",   "vary encode",    "vary upload",    "vary download", "vary get many",
+        "vary set many", "vary read many", "vary write many"};
     const struct sim_machine *m = &w->config.machine;
     for (int k = 0; k < SIM_VARIED; k++)
         sim_vary_init(&w->vary[k], &m->varied[k], w->config.seed, streams[k]);

@@ -76,6 +76,8 @@ void sim_piece_draw(struct sim_world *w, struct op *op)
         kind = op->tier == KVT_REDIS ? (up ? SIM_VARY_GET : SIM_VARY_SET)
                                      : (up ? SIM_VARY_READ : SIM_VARY_WRITE);
     }
+    if (kind != SIM_VARY_PROBE && op->pieces >= SIM_MANY)
+        kind = (enum sim_varied)(kind - SIM_VARY_GET + SIM_VARY_GET_MANY);
     op->medium_ratio = sim_vary_next(&w->vary[kind]);
 }
 
