@@ -35,6 +35,7 @@ const char *be_path_name(enum be_path path)
 void be_samples_free(struct be_samples *samples)
 {
     free(samples->at);
+    free(samples->ratios);
     *samples = (struct be_samples){0};
 }
 
@@ -49,6 +50,28 @@ int be_samples_add(struct be_samples *samples, const struct be_sample *sample)
         samples->room = room;
     }
     samples->at[samples->n++] = *sample;
+    return 0;
+}
+
+int be_samples_add_ratios(struct be_samples *samples, const struct be_sample *sample,
+                          enum be_span span, const double *ns, uint32_t n, double median_ns)
+{
+    if (!(median_ns > 0))
+        return 0;
+    if (samples->n_ratios + n > samples->room_ratios) {
+        const uint32_t room = 2 * (samples->n_ratios + n);
+        struct be_ratio *more = realloc(samples->ratios, room * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        samples->ratios = more;
+        samples->room_ratios = room;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        samples->ratios[samples->n_ratios++] = (struct be_ratio){.path = sample->path,
+                                                                 .span = span,
+                                                                 .raw_b = sample->raw_b,
+                                                                 .pieces = sample->pieces,
+                                                                 .ratio = ns[i] / median_ns};
     return 0;
 }
 
@@ -100,6 +123,9 @@ int be_measure_point(struct be_clock *clock, const struct be_point *point,
         kept.low_ns = be_quantile(ns, kept.repeats, 0.1);
         kept.high_ns = be_quantile(ns, kept.repeats, 0.9);
         rc = be_samples_add(clock->samples, &kept);
+        if (rc == 0 && kept.path == BE_PATH_REDIS_EXISTS)
+            rc = be_samples_add_ratios(clock->samples, &kept, BE_SPAN_MEDIUM, ns, kept.repeats,
+                                       kept.ns);
     }
     free(ns);
     return rc;

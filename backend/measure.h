@@ -69,13 +69,29 @@ struct be_sample {
     double medium_ns, decode_ns, copy_ns;
 };
 
+/* A stage of one repetition beside the median of its point. */
+enum be_span { BE_SPAN_MEDIUM, BE_SPAN_DECODE, BE_SPAN_COPY, BE_SPANS };
+struct be_ratio {
+    enum be_path path;
+    enum be_span span; /* of REDIS_EXISTS: MEDIUM is the whole */
+    double raw_b;      /* of a piece */
+    uint32_t pieces;
+    double ratio;
+};
+
 struct be_samples {
     struct be_sample *at;
     uint32_t n, room;
+    struct be_ratio *ratios; /* of loads, stores (one tier at a time) and probes */
+    uint32_t n_ratios, room_ratios;
 };
 void be_samples_free(struct be_samples *samples);
 /* 0 or -ENOMEM. */
 KVT_MUST_CHECK int be_samples_add(struct be_samples *samples, const struct be_sample *sample);
+/* The ratios of n repetitions to their median_ns; none when that is 0. 0 or -ENOMEM. */
+KVT_MUST_CHECK int be_samples_add_ratios(struct be_samples *samples, const struct be_sample *sample,
+                                         enum be_span span, const double *ns, uint32_t n,
+                                         double median_ns);
 
 struct be_measure_config {
     bool quick;                 /* a smaller grid, less time for each point */
@@ -83,8 +99,11 @@ struct be_measure_config {
     uint32_t block_tokens;
     size_t piece_b;     /* most raw bytes of a value */
     const char *device; /* see be_device_open */
-    uint32_t
-        threads; /* workers at most; 0: one per processor. Loads and stores use libuv's pool: its size is the caller's */
+    uint32_t threads;   /* that copy, or use the disk, at one time; 0: one per processor */
+    /* Of whole loads and stores, as world.h has them; 0: one per processor, and one. They come
+     * from libuv's pool, whose size is the caller's. */
+    uint32_t workers;
+    uint32_t cores; /* that the machine has; 0: those that are online. Of no use to measuring */
     const struct be_redis_address *nodes;
     uint32_t n_nodes, connections, depth;
     const char *const *codecs; /* chains */

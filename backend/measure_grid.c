@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16};
+static const uint32_t piece_counts[COUNTS] = {1, 2, 4, 8, 16, 32};
 
 /* ---- Sizes ----------------------------------------------------------------------------------------- */
 
@@ -40,7 +40,6 @@ static int make_part(struct pipe *pipe, struct part *part, uint32_t tokens)
     for (uint32_t i = 0; rc == 0 && i < PIECES_MOST; i++) {
         struct piece *p = &part->piece[i];
         *p = (struct piece){.pipe = pipe, .number = i};
-        p->work.data = p;
         p->piece = be_piece_at(f, (kvt_key){.hi = 7, .lo = pipe->config->seed + i}, tokens, 0);
         p->part = (struct k_part){.pages = &pipe->pages[i * pipe->pages_per_piece],
                                   .tokens = p->piece.tokens,
@@ -174,6 +173,8 @@ static int measure_tiers(struct pipe *pipe, struct be_clock *clock, uint32_t nod
     pipe->nodes = nodes;
     int rc = be_client_open(&pipe->client, config->nodes, nodes, config->connections, COMMANDS,
                             2 * config->piece_b + 4096);
+    be_workers_init(&pipe->workers, &pipe->client.loop,
+                    config->workers ? config->workers : be_processors() + 1, pipe);
     if (rc == 0)
         rc = measure_sizes(pipe, clock, stores, n_stores, load);
     be_client_release(&pipe->client);

@@ -30,6 +30,7 @@
 #include "measure_pipe.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,9 +64,14 @@ static void ingest(struct piece *p)
         p->rc = -EBADMSG;
 }
 
-static void load_work(uv_work_t *work)
+static struct piece *piece_of(struct be_chore *c)
 {
-    struct piece *p = work->data;
+    return (struct piece *)(void *)((char *)c - offsetof(struct piece, chore));
+}
+
+static void load_work(struct be_chore *c)
+{
+    struct piece *p = piece_of(c);
     struct pipe *pipe = p->pipe;
     if (p->path == BE_PATH_LOAD_HOST) {
         p->payload = p->slab;
@@ -80,9 +86,9 @@ static void load_work(uv_work_t *work)
         ingest(p);
 }
 
-static void compare_work(uv_work_t *work)
+static void compare_work(struct be_chore *c)
 {
-    struct piece *p = work->data;
+    struct piece *p = piece_of(c);
     struct pipe *pipe = p->pipe;
     void *wanted = p->payload == p->raw ? p->value : p->raw;
     k_fill_packed(&pipe->format.geometry, &p->part, p->piece.key.lo, wanted);
@@ -90,9 +96,9 @@ static void compare_work(uv_work_t *work)
         p->rc = -EILSEQ;
 }
 
-static void store_work(uv_work_t *work)
+static void store_work(struct be_chore *c)
 {
-    struct piece *p = work->data;
+    struct piece *p = piece_of(c);
     struct pipe *pipe = p->pipe;
     void *packed = p->path == BE_PATH_STORE_HOST ? p->slab : p->raw;
     p->rc = pipe->device.ops->download(pipe->device.self, 0, &p->part, packed);
@@ -110,14 +116,11 @@ static void store_work(uv_work_t *work)
 
 /* ---- On the loop ----------------------------------------------------------------------------------- */
 
-static void queue(struct piece *p, uv_work_cb work, uv_after_work_cb after)
+static void queue(struct piece *p, enum be_urgency urgency, void (*work)(struct be_chore *),
+                  void (*after)(struct be_chore *))
 {
-    struct be_client *client = &p->pipe->client;
-    const int rc = uv_queue_work(&client->loop, &p->work, work, after);
-    if (rc == 0)
-        client->under_way++;
-    else
-        be_client_failed(client, rc);
+    p->pipe->client.under_way++;
+    be_workers_ask(&p->pipe->workers, &p->chore, urgency, work, after);
 }
 
 static void on_reply(void *self, uint64_t arg, const struct be_reply *reply);
@@ -133,31 +136,31 @@ void be_pipe_command(struct piece *p, enum be_verb verb)
 }
 
 /* True when the work went well. */
-static bool back(struct piece *p, int status)
+static bool back(struct piece *p)
 {
     p->pipe->client.under_way--;
-    if (status != 0 || p->rc != 0)
-        be_client_failed(&p->pipe->client, status != 0 ? status : p->rc);
-    return status == 0 && p->rc == 0;
+    if (p->rc != 0)
+        be_client_failed(&p->pipe->client, p->rc);
+    return p->rc == 0;
 }
 
-static void after_compare(uv_work_t *work, int status)
+static void after_compare(struct be_chore *c)
 {
-    (void)back(work->data, status);
+    (void)back(piece_of(c));
 }
 
-static void after_load(uv_work_t *work, int status)
+static void after_load(struct be_chore *c)
 {
-    struct piece *p = work->data;
+    struct piece *p = piece_of(c);
     /* The host tier's bytes were never away. */
-    if (back(p, status) && p->pipe->config->verify && p->path != BE_PATH_LOAD_HOST)
-        queue(p, compare_work, after_compare);
+    if (back(p) && p->pipe->config->verify && p->path != BE_PATH_LOAD_HOST)
+        queue(p, BE_URGENT_LAST, compare_work, after_compare);
 }
 
-static void after_store(uv_work_t *work, int status)
+static void after_store(struct be_chore *c)
 {
-    struct piece *p = work->data;
-    if (back(p, status) && p->path == BE_PATH_STORE_REDIS)
+    struct piece *p = piece_of(c);
+    if (back(p) && p->path == BE_PATH_STORE_REDIS)
         be_pipe_command(p, BE_SET);
 }
 
@@ -178,7 +181,7 @@ static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
         memcpy(p->value, reply->bytes, reply->bytes_b);
         p->value_b = reply->bytes_b;
         p->medium_ns = uv_hrtime();
-        queue(p, load_work, after_load);
+        queue(p, BE_URGENT_LOAD, load_work, after_load);
     } else {
         p->medium_ns = uv_hrtime();
     }
@@ -256,9 +259,9 @@ static void start(struct piece *p, enum be_path path)
     if (path == BE_PATH_LOAD_REDIS)
         return; /* ask() has all of them */
     if (is_load(path))
-        queue(p, load_work, after_load);
+        queue(p, BE_URGENT_LOAD, load_work, after_load);
     else
-        queue(p, store_work, after_store);
+        queue(p, BE_URGENT_STORE, store_work, after_store);
 }
 
 int be_pipe_once(void *self, double *ns)
@@ -307,14 +310,25 @@ static void take(struct pipe *pipe, struct part *part, struct be_sample *sample)
     sample->high_ns = be_quantile(part->spans[3] + 1, n, 0.9);
 }
 
+/* How each repetition compares with the sample. */
+static int take_ratios(const struct pipe *pipe, const struct part *part,
+                       const struct be_sample *sample, struct be_samples *samples)
+{
+    const double median_ns[BE_SPANS] = {sample->medium_ns, sample->decode_ns, sample->copy_ns};
+    int rc = 0;
+    for (int k = 0; rc == 0 && k < BE_SPANS; k++)
+        rc = be_samples_add_ratios(samples, sample, (enum be_span)k, part->spans[k] + 1,
+                                   pipe->taken - 1, median_ns[k]);
+    return rc;
+}
+
 /* A point: a sample for each part. */
 int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
 {
     const struct be_sample usual = {.path = pipe->part[0].path,
                                     .dtype = pipe->format.geometry.dtype,
                                     .pieces = pipe->n,
-                                    .threads = pipe->config->threads ? pipe->config->threads
-                                                                     : be_processors(),
+                                    .threads = pipe->workers.threads,
                                     .together = pipe->n_parts,
                                     .raw_b = (double)pipe->raw_b};
     pipe->taken = 0;
@@ -324,6 +338,10 @@ int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
     for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
         struct be_sample sample = clock->samples->at[clock->samples->n - 1];
         take(pipe, &pipe->part[k], &sample);
+        if (pipe->n_parts == 1)
+            rc = take_ratios(pipe, &pipe->part[k], &sample, clock->samples);
+        if (rc != 0)
+            break;
         if (k == 0)
             clock->samples->at[clock->samples->n - 1] = sample;
         else

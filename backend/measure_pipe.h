@@ -10,11 +10,12 @@
 #include "measure.h"
 #include "measure_client.h"
 #include "value.h"
+#include "workers.h"
 
 enum {
-    PIECES_MOST = 16,
+    PIECES_MOST = 32,
     SIZES = 3,
-    COUNTS = 5,
+    COUNTS = 6,
     PARTS_MOST = 3,
     KEPT = 512,
     LAPS = 8,
@@ -34,7 +35,7 @@ struct piece {
     const void *payload;
     kvt_ns medium_ns, decode_ns, copy_ns;
     int rc;
-    uv_work_t work;
+    struct be_chore chore;
 };
 
 /* A transfer of one tier. */
@@ -47,6 +48,7 @@ struct part {
 struct pipe {
     const struct be_measure_config *config;
     struct be_client client;
+    struct be_workers workers; /* self: the pipe */
     struct be_device device;
     struct be_disk *disk;
     struct be_format format;

@@ -96,7 +96,7 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
 
 static int measure_round_trips(struct rediss *r, struct be_clock *clock)
 {
-    static const uint32_t commands[] = {1, 4, 16, 64, 256};
+    static const uint32_t commands[] = {1, 2, 4, 16, 64};
     const struct be_measure_config *config = r->config;
     r->value_b = 0;
     int rc = 0;
@@ -177,7 +177,7 @@ static int measure_grid(struct rediss *r, struct be_clock *clock)
     const struct be_measure_config *config = r->config;
     const uint32_t connections[2] = {1, config->connections}, depths[2] = {1, config->depth};
     clock->points = 3 + 8 * (config->quick ? SIZES / 2 : SIZES);
-    int rc = with_client(r, clock, config->connections, config->depth, true);
+    int rc = with_client(r, clock, config->connections, PROBES, true);
     for (int c = 0; rc == 0 && c < 2; c++)
         for (int d = 0; rc == 0 && d < 2; d++)
             if ((c == 0 || connections[1] > 1) && (d == 0 || depths[1] > 1))

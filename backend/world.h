@@ -49,6 +49,7 @@
 #include "disk.h"
 #include "redis.h"
 #include "value.h"
+#include "workers.h"
 
 /* How long the GPU would take. */
 struct be_compute {
@@ -117,6 +118,9 @@ struct be_world_stats {
     uint64_t under_way;
 };
 void be_world_stats(const struct be_world *world, struct be_world_stats *stats);
+
+/* What its workers did so far (workers.h); *threads: how many there are. */
+struct be_workers_stats be_world_workers(const struct be_world *world, uint32_t *threads);
 
 /* What Redis node `node` said of itself when it was last asked (once a second, and at be_world_ask). */
 struct be_node_stats {

@@ -202,6 +202,7 @@ static int build(struct be_world *w, char *why, size_t size)
     if (rc != 0)
         return refuse(why, size, rc, "event loop");
     w->loop_open = true;
+    be_workers_init(&w->workers, &w->loop, w->config.threads, w);
     rc = be_world_open_clock(w);
     if (rc != 0)
         return refuse(why, size, rc, "timer");
@@ -267,7 +268,7 @@ void be_world_free(struct be_world *w)
     if (!w)
         return;
     w->closing = true;
-    memset(w->chores, 0, sizeof w->chores);
+    be_workers_forget(&w->workers);
     if (w->loop_open)
         run_dry(w);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++)
@@ -301,6 +302,12 @@ void be_world_free(struct be_world *w)
 void be_world_stats(const struct be_world *w, struct be_world_stats *stats)
 {
     *stats = w->stats;
+}
+
+struct be_workers_stats be_world_workers(const struct be_world *w, uint32_t *threads)
+{
+    *threads = w->workers.threads;
+    return w->workers.stats;
 }
 
 void be_world_node(const struct be_world *w, uint32_t node, struct be_node_stats *stats)

@@ -66,12 +66,12 @@ void be_disk_probe(struct op *op)
     be_op_check(op);
 }
 
-static struct op *op_of(struct chore *c)
+static struct op *op_of(struct be_chore *c)
 {
     return (struct op *)(void *)((char *)c - offsetof(struct op, chore));
 }
 
-static void remove_files(struct chore *c)
+static void remove_files(struct be_chore *c)
 {
     const struct op *op = op_of(c);
     const struct be_format *format = &op->world->lanes[KVT_DISK].format;
@@ -85,7 +85,7 @@ static void remove_files(struct chore *c)
         }
 }
 
-static void after_remove(struct chore *c)
+static void after_remove(struct be_chore *c)
 {
     struct op *op = op_of(c);
     struct be_world *w = op->world;
@@ -101,5 +101,5 @@ void be_disk_drop(struct op *op)
     struct be_world *w = op->world;
     op->under_way++;
     w->engines[op->engine].drops_under_way[KVT_DISK]++;
-    be_chore(w, &op->chore, URGENT_STORE, remove_files, after_remove);
+    be_workers_ask(&w->workers, &op->chore, BE_URGENT_STORE, remove_files, after_remove);
 }

@@ -126,7 +126,7 @@ static void verify(struct task *t, const struct k_part *part, const void *memory
     t->wrong = memcmp(t->raw, memory, shard_b(t->world)) != 0;
 }
 
-static void copy(struct chore *c)
+static void copy(struct be_chore *c)
 {
     struct task *t = task_of(c);
     struct be_world *w = t->world;
@@ -147,7 +147,7 @@ static void copy(struct chore *c)
         verify(t, &part, memory);
 }
 
-static void after_copy(struct chore *c)
+static void after_copy(struct be_chore *c)
 {
     struct task *t = task_of(c);
     if (t->op->kind == OP_LOAD && t->status == KVT_OK && t->world->config.verify)
@@ -167,7 +167,8 @@ void be_host_start(struct task *t)
         return;
     }
     t->value_at = memory_of(w, slot);
-    be_chore(w, &t->chore, t->op->kind == OP_LOAD ? URGENT_LOAD : URGENT_STORE, copy, after_copy);
+    be_workers_ask(&w->workers, &t->chore,
+                   t->op->kind == OP_LOAD ? BE_URGENT_LOAD : BE_URGENT_STORE, copy, after_copy);
 }
 
 void be_host_ended(struct op *op)

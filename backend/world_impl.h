@@ -6,7 +6,6 @@
  *      world_op.c      operations and their end             world_redis.c   Redis: commands and replies
  *      world_task.c    pieces: staging, workers, verify     world_disk.c    files
  *      world_step.c    modelled steps, filled pages         world_host.c    main memory
- *      world_work.c    workers, by urgency
  *
  * Life of an operation:
  *
@@ -21,6 +20,7 @@
 #ifndef BE_WORLD_IMPL_H
 #define BE_WORLD_IMPL_H
 
+#include "workers.h"
 #include "world.h"
 
 #include <stddef.h>
@@ -28,22 +28,6 @@
 enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP };
 
 enum { LANES = KVT_TIERS, NAMES_MOST = 3 };
-
-/* Work for a worker, part of what it is done for. */
-enum urgency { URGENT_LOAD, URGENT_FILL, URGENT_STORE, URGENT_LAST, URGENCIES };
-
-struct chore {
-    struct be_world *world;
-    struct chore *next;
-    enum urgency urgency;
-    void (*run)(struct chore *c);   /* on a worker */
-    void (*after)(struct chore *c); /* on the loop */
-    uv_work_t work;
-};
-
-struct chore_list {
-    struct chore *first, *last;
-};
 
 struct op_block {
     kvt_key key;
@@ -72,7 +56,7 @@ struct op {
     struct op_block *blocks;            /* room_blocks */
     uint32_t *pages;                    /* pages_per_block a block */
     uint32_t room_blocks;
-    struct chore chore; /* disk: removing files */
+    struct be_chore chore; /* disk: removing files */
 };
 
 struct op_list {
@@ -86,7 +70,7 @@ struct task {
     struct op *op;
     uint32_t block, piece;
     enum kvt_tier_kind lane;
-    struct chore chore;
+    struct be_chore chore;
     /* Staging, made at first use: a value, the raw bytes of a piece, and scratch for the codec. */
     void *value, *raw, *scratch;
     size_t value_b;
@@ -149,7 +133,7 @@ struct fill_job {
     uint32_t engine;
     uint32_t first, end;                   /* fills of the engine */
     uint32_t from_iteration, to_iteration; /* of decoding ones */
-    struct chore chore;
+    struct be_chore chore;
     uint64_t b;
     int rc;
 };
@@ -208,16 +192,14 @@ struct be_world {
     struct be_redis *redis;
     struct node *nodes;
     uint32_t nodes_up;
-    struct chore_list chores[URGENCIES];
-    uint32_t running, running_fills,
-        running_behind; /* chores handed to workers; of them not loads */
+    struct be_workers workers; /* self: the world */
     bool tier_down;
     char *folder;     /* of the disk tier */
     bool folder_made; /* by us */
     struct be_world_stats stats;
 };
 
-static inline struct task *task_of(struct chore *c)
+static inline struct task *task_of(struct be_chore *c)
 {
     return (struct task *)(void *)((char *)c - offsetof(struct task, chore));
 }
@@ -252,10 +234,6 @@ kvt_ns be_hrtime(const struct be_world *w, kvt_ns at);
 /* Arms a timer; without memory the world is broken. */
 void be_timer(struct be_world *w, struct timer timer);
 int be_world_open_clock(struct be_world *w);
-
-/* world_work.c: run on a worker, by urgency; after on the loop. What is left at the end never runs. */
-void be_chore(struct be_world *w, struct chore *c, enum urgency urgency,
-              void (*run)(struct chore *c), void (*after)(struct chore *c));
 
 /* world_op.c */
 int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind kind);

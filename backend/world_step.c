@@ -115,15 +115,15 @@ static bool clip(const struct fill *f, uint32_t from, uint32_t to, uint32_t *fir
     return true;
 }
 
-static struct fill_job *job_of(struct chore *c)
+static struct fill_job *job_of(struct be_chore *c)
 {
     return (struct fill_job *)(void *)((char *)c - offsetof(struct fill_job, chore));
 }
 
-static void fill(struct chore *c)
+static void fill(struct be_chore *c)
 {
     struct fill_job *job = job_of(c);
-    struct be_world *w = c->world;
+    struct be_world *w = c->workers->self;
     const struct engine *e = &w->engines[job->engine];
     const struct k_geometry *g = &w->config.geometry;
     for (uint32_t i = job->first; i < job->end && job->rc == 0; i++) {
@@ -142,10 +142,10 @@ static void fill(struct chore *c)
 
 static void step_check(struct be_world *w, uint32_t engine);
 
-static void after_fill(struct chore *c)
+static void after_fill(struct be_chore *c)
 {
     struct fill_job *job = job_of(c);
-    struct be_world *w = c->world;
+    struct be_world *w = c->workers->self;
     const uint32_t engine = job->engine;
     w->stats.filled_b += job->b;
     if (job->rc != 0)
@@ -187,7 +187,7 @@ static void push_job(struct be_world *w, uint32_t engine, uint32_t first, uint32
     }
     *job = (struct fill_job){
         .engine = engine, .first = first, .end = end, .from_iteration = from, .to_iteration = to};
-    be_chore(w, &job->chore, URGENT_FILL, fill, after_fill);
+    be_workers_ask(&w->workers, &job->chore, BE_URGENT_FILL, fill, after_fill);
     w->engines[engine].fills_under_way++;
 }
 

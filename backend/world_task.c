@@ -359,7 +359,7 @@ static void *spare_room(const struct task *t)
     return t->payload == t->raw ? t->value : t->raw;
 }
 
-static void compare(struct chore *c)
+static void compare(struct be_chore *c)
 {
     struct task *t = task_of(c);
     const struct lane *lane = &t->world->lanes[t->lane];
@@ -387,13 +387,13 @@ void be_task_verified(struct task *t)
     w->error = -EILSEQ; /* a defect of ours: no figure of this run is worth anything */
 }
 
-static void after_compare(struct chore *c)
+static void after_compare(struct be_chore *c)
 {
     be_task_verified(task_of(c));
     task_free(task_of(c));
 }
 
-static void after_ingest(struct chore *c)
+static void after_ingest(struct be_chore *c)
 {
     struct task *t = task_of(c);
     struct be_world *w = t->world;
@@ -404,14 +404,14 @@ static void after_ingest(struct chore *c)
     settle(t);
     t->op = NULL; /* may have ended */
     if (check)
-        be_chore(w, &t->chore, URGENT_LAST, compare, after_compare);
+        be_workers_ask(&w->workers, &t->chore, BE_URGENT_LAST, compare, after_compare);
     else
         task_free(t);
 }
 
 /* ---- Towards workers ------------------------------------------------------------------------- */
 
-static void ingest(struct chore *c)
+static void ingest(struct be_chore *c)
 {
     struct task *t = task_of(c);
     if (t->lane != KVT_DISK || be_disk_fetch(t))
@@ -420,10 +420,10 @@ static void ingest(struct chore *c)
 
 void be_task_ingest(struct task *t)
 {
-    be_chore(t->world, &t->chore, URGENT_LOAD, ingest, after_ingest);
+    be_workers_ask(&t->world->workers, &t->chore, BE_URGENT_LOAD, ingest, after_ingest);
 }
 
-static void produce(struct chore *c)
+static void produce(struct be_chore *c)
 {
     struct task *t = task_of(c);
     produce_value(t);
@@ -431,7 +431,7 @@ static void produce(struct chore *c)
         be_disk_keep(t);
 }
 
-static void after_produce(struct chore *c)
+static void after_produce(struct be_chore *c)
 {
     struct task *t = task_of(c);
     if (t->lane == KVT_REDIS && t->status == KVT_OK && !t->world->closing)
@@ -442,5 +442,5 @@ static void after_produce(struct chore *c)
 
 void be_task_produce(struct task *t)
 {
-    be_chore(t->world, &t->chore, URGENT_STORE, produce, after_produce);
+    be_workers_ask(&t->world->workers, &t->chore, BE_URGENT_STORE, produce, after_produce);
 }

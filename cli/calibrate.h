@@ -5,7 +5,9 @@
  *      cmd_calibrate.c      the command: options, what is measured, in which order
  *      calibrate_model.c    how long a transfer that is alone takes in the simulated world
  *      calibrate_lines.c    fits of single paths, for people
- *      calibrate_fit.c      fits of loads and stores, and the values that follow
+ *      calibrate_group.c    fits of the model to loads and stores
+ *      calibrate_fit.c      which fits, and the values that follow
+ *      calibrate_vary.c     how measured times spread about their medians
  *      calibrate_profile.c  values as a profile in the catalogue's form
  *      calibrate_files.c    measurements and fits as CSV; pictures
  *      calibrate_print.c    tables, JSON
@@ -22,16 +24,16 @@
 
 /* What of sim/config.h has a say in it, as real numbers: fits want derivatives. */
 struct calibrate_model {
-    double h2d_bps, d2h_bps, copy_latency_ns;
-    uint32_t copy_threads; /* 0: no staging copy */
-    double copy_thread_bps;
-    double engine_nic_bps, rtt_ns, connection_bps;
-    uint32_t connections;
-    double nic_bps, process_bps, process_write_bps, command_ns;
-    uint32_t cores; /* of the codec; 0: no codec */
+    double h2d_bps, d2h_bps, copy_latency_ns; /* one worker */
+    double rtt_ns, connection_ns, command_ns, process_bps, process_write_bps;
+    bool coded; /* on the way to and from Redis and disk; rates of one worker */
     double encode_bps, decode_bps;
-    double read_bps, write_bps, read_latency_ns, write_latency_ns;
-    uint32_t channels;
+    double read_bps, write_bps, read_latency_ns, write_latency_ns; /* one worker */
+    double get_odds,
+        set_odds; /* of the shares of struct sim_machine: share = odds / (1 + odds), so that no fit leaves 0 .. 1 */
+    double worker_cores;             /* below 1 counts as 1 */
+    uint32_t connections;            /* to each server; >= 1 */
+    uint32_t workers, cores, values; /* as in struct sim_machine; >= 1 */
 };
 
 struct calibrate_transfer {
@@ -46,9 +48,15 @@ struct calibrate_spans {
     double medium_ns, decode_ns, copy_ns, ns;
 };
 
-/* What sim/world_pipe.c makes of a transfer that has the cluster to itself. */
+/* What sim/world_piece.c makes of a transfer that has the machine to itself. */
 struct calibrate_spans calibrate_lone(const struct calibrate_model *model,
                                       const struct calibrate_transfer *transfer);
+/* The same of transfers, all loads or all stores, that are begun together; spans of each. */
+enum { CALIBRATE_TOGETHER = 4, CALIBRATE_PIECES = 128 };
+void calibrate_together(const struct calibrate_model *model,
+                        const struct calibrate_transfer *transfers, uint32_t n,
+                        struct calibrate_spans *spans);
+double calibrate_share(double odds);
 /* A probe of n blocks on one server. */
 double calibrate_lone_probe_ns(const struct calibrate_model *model, uint32_t n);
 
@@ -58,8 +66,9 @@ enum { CALIBRATE_SOURCE = 256, CALIBRATE_NAMES = BE_FIT_MOST };
 
 /* One fit, as tables show it. */
 struct calibrate_fit {
-    char what[64];                     /* "memcpy, 1 thread" */
-    const char *name[CALIBRATE_NAMES]; /* of parameters; they end in _ns or _bps */
+    char what[64]; /* "memcpy, 1 thread" */
+    const char
+        *name[CALIBRATE_NAMES]; /* of parameters; they end in _ns or _bps, or are plain numbers */
     uint32_t n_names;
     struct be_fit fit;
 };

@@ -4,19 +4,23 @@
  *
  * Two kinds of fits. Each path by itself gets a line, latency + bytes / rate, for people to
  * read. What the simulator takes comes from whole loads and stores, as the real world does them,
- * and from the simulator's own formula
- * (calibrate_model.c): the values are those with which its time for these transfers is nearest
- * to the measured one.
+ * and from the simulator's own idea of them (calibrate_model.c): the values are those with which
+ * its time for these transfers is nearest to the measured one.
  *
  *      values                                        samples                         of each, the
- *      copy_latency, h2d, d2h                        loads, stores, host and redis   their copy stage
- *      round_trip, command, process, bandwidth       redis-exists, load-redis        time to the last reply
- *      process_write                                 store-redis                     from copy to the last reply
  *      encode, decode of no codec                    loads, stores, redis and disk   their decode stage
+ *      copy_latency, h2d, d2h                        loads, stores, redis (or host)  their copy stage
+ *      worker_cores                                  the same, of many pieces        their copy stage
+ *      round_trip, command, connection               redis-exists                    whole time
+ *      process, get_share                            load-redis                      time to the last reply
+ *      process_write, set_share                      store-redis                     from coding to the last reply
  *      read_latency, read                            load-disk                       time to the last file
- *      write_latency, write                          store-disk, in concert          whole time
+ *      write_latency, write                          store-disk                      whole time
+ *      fill                                          fill, one thread                its line
  *
- * "In concert": to all tiers at one time, as a finished prompt is stored.
+ * Rates other than the disk's are those of pieces of at least half a block: a scenario stores whole blocks. Stores to all tiers at one
+ * time have no say: they show what the model makes of things that it was not fitted to. How
+ * far times spread is calibrate_vary.c's.
  */
 #include "calibrate_impl.h"
 
@@ -26,142 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Loads and stores ------------------------------------------------------------------------------ */
-
-enum seen { WHOLE, MEDIUM, COPY, DECODE };
-
-/* A fit of some members of the model to some samples. */
-struct group {
-    const struct calibrate *c;
-    struct calibrate_model base;
-    uint32_t n_members;
-    size_t member[CALIBRATE_NAMES]; /* offsets of doubles in the model */
-    enum seen seen;
-    uint32_t rows;
-    uint32_t *row; /* samples */
-    double *measured;
-};
-
-/* What a group is fitted to. */
-struct choice {
-    const char *what;
-    uint32_t paths; /* bits */
-    enum seen seen; /* but of what has no stages the whole */
-    bool concert;   /* samples of stores to all tiers at one time; else of one alone */
-    double least_b; /* of a piece: smaller ones have no say */
-};
-
 #define BIT(path) (1u << BE_PATH_##path)
-
-static bool chosen(const struct choice *choice, const struct be_sample *s)
-{
-    return (s->together > 1) == choice->concert && s->raw_b >= choice->least_b &&
-           (choice->paths >> s->path & 1) != 0;
-}
-
-static double observed_ns(const struct be_sample *s, enum seen seen)
-{
-    if (s->path == BE_PATH_REDIS_EXISTS || seen == WHOLE)
-        return s->ns;
-    return seen == MEDIUM ? s->medium_ns : seen == DECODE ? s->decode_ns : s->copy_ns;
-}
-
-static double predict_sample(const struct calibrate_model *all, const struct be_sample *s,
-                             enum seen seen)
-{
-    /* What is stored at one time shares the way from the device. */
-    struct calibrate_model mine = *all;
-    const struct calibrate_model *model = &mine;
-    mine.d2h_bps /= s->together > 1 ? s->together : 1;
-    if (s->path == BE_PATH_LOAD_HOST || s->path == BE_PATH_STORE_HOST)
-        mine.cores = 0; /* main memory holds raw bytes */
-    if (s->path == BE_PATH_REDIS_EXISTS)
-        return calibrate_lone_probe_ns(model, s->pieces);
-    const bool load = s->path == BE_PATH_LOAD_HOST || s->path == BE_PATH_LOAD_REDIS ||
-                      s->path == BE_PATH_LOAD_DISK;
-    const struct calibrate_transfer transfer = {
-        .tier = s->nodes > 0                                                    ? KVT_REDIS
-                : s->path == BE_PATH_LOAD_DISK || s->path == BE_PATH_STORE_DISK ? KVT_DISK
-                                                                                : KVT_HOST,
-        .load = load,
-        .pieces = s->pieces,
-        .nodes = s->nodes > s->pieces ? s->pieces : s->nodes,
-        .raw_b = s->raw_b,
-        .stored_b = s->stored_b,
-    };
-    const struct calibrate_spans spans = calibrate_lone(model, &transfer);
-    return seen == MEDIUM   ? spans.medium_ns
-           : seen == DECODE ? spans.decode_ns
-           : seen == COPY   ? spans.copy_ns
-                            : spans.ns;
-}
-
-static void put_member(struct calibrate_model *model, size_t offset, double value)
-{
-    memcpy((char *)model + offset, &value, sizeof value);
-}
-
-static double predict_row(const void *self, const double parameter[], uint32_t row)
-{
-    const struct group *g = self;
-    struct calibrate_model model = g->base;
-    for (uint32_t k = 0; k < g->n_members; k++)
-        put_member(&model, g->member[k], parameter[k]);
-    return predict_sample(&model, &g->c->samples.at[g->row[row]], g->seen);
-}
-
-/* Fits the members, from what the model says now, to the chosen samples, and leaves them in the model. */
-static int fit_group(struct calibrate *c, struct calibrate_model *model,
-                     const struct choice *choice, const size_t *members, const char *const *names,
-                     uint32_t n_members, const struct be_fit **kept)
-{
-    struct group g = {.c = c, .base = *model, .n_members = n_members, .seen = choice->seen};
-    struct calibrate_fit *fit = NULL;
-    int rc = -ENOMEM;
-    *kept = NULL;
-    memcpy(g.member, members, n_members * sizeof *members);
-    g.row = malloc((c->samples.n + 1) * sizeof *g.row);
-    g.measured = malloc((c->samples.n + 1) * sizeof *g.measured);
-    if (!g.row || !g.measured)
-        goto out;
-    for (uint32_t i = 0; i < c->samples.n; i++) {
-        const struct be_sample *s = &c->samples.at[i];
-        if (!chosen(choice, s))
-            continue;
-        g.row[g.rows] = i;
-        g.measured[g.rows++] = observed_ns(s, choice->seen);
-    }
-    rc = 0;
-    if (g.rows <= n_members + 1)
-        goto out;
-    fit = calibrate_add_fit(c);
-    if (!fit) {
-        rc = -ENOMEM;
-        goto out;
-    }
-    snprintf(fit->what, sizeof fit->what, "%s", choice->what);
-    fit->n_names = n_members;
-    for (uint32_t k = 0; k < n_members; k++) {
-        fit->name[k] = names[k];
-        memcpy(&fit->fit.parameter[k], (const char *)model + members[k], sizeof(double));
-    }
-    const struct be_model be = {.n_parameters = n_members, .predict = predict_row, .self = &g};
-    if (!be_fit_model(&be, g.measured, g.rows, &fit->fit)) {
-        c->n_fits--;
-        goto out;
-    }
-    for (uint32_t k = 0; k < n_members; k++)
-        put_member(model, members[k], fit->fit.parameter[k]);
-    for (uint32_t r = 0; r < g.rows; r++)
-        if (choice->seen == WHOLE || choice->seen == MEDIUM)
-            c->predicted_ns[g.row[r]] =
-                predict_sample(model, &c->samples.at[g.row[r]], choice->seen);
-    *kept = &fit->fit;
-out:
-    free(g.row);
-    free(g.measured);
-    return rc;
-}
 
 /* "16 points, residual p50 4 %, p95 12 %", and a word when that is too much. */
 static void say(const struct be_fit *fit, const char *how, char text[160])
@@ -192,85 +61,131 @@ static double largest_b(const struct calibrate *c)
     return most_b;
 }
 
+/* One thread that fills pages: its line, or where there are too few sizes for one the largest. */
+static double fill_bps(const struct calibrate *c, double line_bps)
+{
+    double most_b = 0, bps = line_bps;
+    for (uint32_t i = 0; line_bps <= 0 && i < c->samples.n; i++) {
+        const struct be_sample *s = &c->samples.at[i];
+        if (s->path != BE_PATH_FILL || s->threads != 1 || s->raw_b <= most_b || s->ns <= 0)
+            continue;
+        most_b = s->raw_b;
+        bps = s->pieces * s->raw_b * 1e9 / s->ns;
+    }
+    return bps;
+}
+
 static int fit_host(struct calibrate *c, struct calibrate_model *model)
 {
-    static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps)};
-    static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps"};
+    static const size_t members[] = {MEMBER(copy_latency_ns), MEMBER(h2d_bps), MEMBER(d2h_bps),
+                                     MEMBER(worker_cores)};
+    static const char *const names[] = {"copy_latency_ns", "h2d_bps", "d2h_bps", "worker_cores"};
     /* With Redis, of what lies in staging, as it does for every tier but main memory: fresh from the socket. */
     const bool redis = nodes_seen(c) > 0;
     const double least_b = largest_b(c) / 2;
-    const struct choice up_way = {"loads, copies", redis ? BIT(LOAD_REDIS) : BIT(LOAD_HOST), COPY,
-                                  false, least_b},
-                        down_way = {"stores, copies", redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
-                                    COPY, false, least_b},
-                        concert = {"stores to all tiers at once (not in the profile)",
-                                   BIT(STORE_HOST) | BIT(STORE_REDIS) | BIT(STORE_DISK), COPY, true,
-                                   0};
-    const struct be_fit *fit, *down_fit = NULL, *busy = NULL;
-    double up[2], down[2], copy[2], other[2];
+    /* A piece alone says how fast one worker is, many say how much several of them get done. */
+    const struct calibrate_choice up_way = {"loads, copies",
+                                            redis ? BIT(LOAD_REDIS) : BIT(LOAD_HOST),
+                                            CALIBRATE_COPY,
+                                            least_b,
+                                            0,
+                                            redis ? 0 : 1},
+                                  down_way = {"stores of one piece, copies",
+                                              redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
+                                              CALIBRATE_COPY,
+                                              least_b,
+                                              1,
+                                              1},
+                                  many = {"stores of many pieces, copies",
+                                          redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
+                                          CALIBRATE_COPY,
+                                          least_b,
+                                          2,
+                                          0};
+    const struct be_fit *fit, *down_fit = NULL, *together = NULL;
+    double up[2], down[2], copy[2], fill[2], other[2];
     char how[160];
     int rc = calibrate_threads(c, BE_PATH_MEMCPY, copy);
     if (rc == 0)
         rc = calibrate_threads(c, BE_PATH_UPLOAD, up);
     if (rc == 0)
         rc = calibrate_threads(c, BE_PATH_DOWNLOAD, down);
+    if (rc == 0)
+        rc = calibrate_threads(c, BE_PATH_FILL, fill);
     for (enum be_path path = BE_PATH_PEER; rc == 0 && path <= BE_PATH_CHECKSUM; path++)
-        rc = calibrate_threads(c, path, other);
-    if (rc == 0)
-        rc = fit_group(c, model, &up_way, members, names, 2, &fit);
-    if (rc == 0)
-        rc = fit_group(c, model, &down_way, &members[2], &names[2], 1, &down_fit);
+        if (path != BE_PATH_FILL)
+            rc = calibrate_threads(c, path, other);
+    /* Each says something of the others: from a first guess they are made again. */
+    const uint32_t n_fits = c->n_fits;
+    for (int turn = 0; rc == 0 && turn < 3; turn++) {
+        c->n_fits = n_fits;
+        rc = calibrate_group(c, model, &up_way, members, names, 2, &fit);
+        if (rc == 0 && fit)
+            rc = calibrate_group(c, model, &down_way, &members[2], &names[2], 1, &down_fit);
+        if (rc == 0 && fit)
+            rc = calibrate_group(c, model, &many, &members[3], &names[3], 1, &together);
+    }
     if (rc != 0 || !fit || !down_fit)
         return rc;
     say(fit, "loads and stores, between main memory and pages", how);
-    rc = calibrate_add_value(c, "hosts", "local", "h2d", CATALOG_BANDWIDTH, model->h2d_bps, how);
-    if (rc == 0)
-        rc =
-            calibrate_add_value(c, "hosts", "local", "d2h", CATALOG_BANDWIDTH, model->d2h_bps, how);
-    for (uint32_t i = 0; i < c->samples.n; i++)
-        if (c->samples.at[i].path == BE_PATH_LOAD_HOST ||
-            c->samples.at[i].path == BE_PATH_STORE_HOST)
-            c->predicted_ns[i] = predict_sample(model, &c->samples.at[i], WHOLE);
-    struct calibrate_model other_model = *model;
-    if (rc == 0)
-        rc = fit_group(c, &other_model, &concert, &members[2], &names[2], 1, &busy);
-    if (rc == 0)
-        rc = calibrate_add_value(c, "hosts", "local", "copy_latency", CATALOG_DURATION,
-                                 model->copy_latency_ns, how);
-    if (rc == 0)
-        rc = calibrate_add_value(c, "hosts", "local", "node", CATALOG_BANDWIDTH,
-                                 fmax(fmax(model->h2d_bps, model->d2h_bps), fmax(up[1], down[1])),
-                                 "the most that all threads moved together, or one engine alone");
-    if (rc == 0)
-        rc = calibrate_add_value(c, "hosts", "local", "memcpy", CATALOG_BANDWIDTH,
-                                 copy[0] > 0 ? copy[0] : model->h2d_bps,
-                                 "memcpy in main memory, one thread");
-    if (rc == 0)
-        rc = calibrate_add_value(c, "hosts", "local", "staging", CATALOG_COUNT, 0,
-                                 "received bytes lie in staging memory already");
+    const struct {
+        const char *key;
+        enum catalog_unit unit;
+        double value;
+        const char *how;
+    } values[] = {
+        {"h2d", CATALOG_BANDWIDTH, model->h2d_bps, how},
+        {"d2h", CATALOG_BANDWIDTH, model->d2h_bps, how},
+        {"copy_latency", CATALOG_DURATION, model->copy_latency_ns, how},
+        {"node", CATALOG_BANDWIDTH,
+         fmax(fmax(model->h2d_bps, model->d2h_bps), fmax(up[1], down[1])),
+         "the most that all threads moved together, or one engine alone"},
+        {"memcpy", CATALOG_BANDWIDTH, copy[0] > 0 ? copy[0] : model->h2d_bps,
+         "memcpy in main memory, one thread"},
+        {"staging", CATALOG_COUNT, 0, "received bytes lie in staging memory already"},
+        {"workers", CATALOG_COUNT, model->workers,
+         "one per processor, and one for loads, or as set"},
+        {"cores", CATALOG_COUNT, model->cores, "processors that are online"},
+        {"worker_cores", CATALOG_NUMBER, together ? fmax(1, model->worker_cores) : -1,
+         "stores of two pieces and more"},
+        {"fill", CATALOG_BANDWIDTH, fill_bps(c, fill[0]), "pages filled by one thread"},
+    };
+    for (size_t i = 0; rc == 0 && i < sizeof values / sizeof *values; i++)
+        if (values[i].value > 0 || values[i].unit == CATALOG_COUNT)
+            rc = calibrate_add_value(c, "hosts", "local", values[i].key, values[i].unit,
+                                     values[i].value, values[i].how);
     return rc;
 }
 
 /* ---- Without a codec ------------------------------------------------------------------------------- */
 
-/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it. */
+/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it,
+ * and of one, which nothing else disturbs. */
 static int fit_none(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t decode[] = {MEMBER(decode_bps)}, encode[] = {MEMBER(encode_bps)};
     static const char *const decode_names[] = {"decode_bps"}, *const encode_names[] = {
                                                                   "encode_bps"};
     const double most_b = largest_b(c);
-    const struct choice loads = {"loads, verified", BIT(LOAD_REDIS) | BIT(LOAD_DISK), DECODE, false,
-                                 most_b / 2},
-                        stores = {"stores, values made", BIT(STORE_REDIS) | BIT(STORE_DISK), DECODE,
-                                  false, most_b / 2};
+    const struct calibrate_choice loads = {"loads of one piece, verified",
+                                           BIT(LOAD_REDIS) | BIT(LOAD_DISK),
+                                           CALIBRATE_DECODE,
+                                           most_b / 2,
+                                           1,
+                                           1},
+                                  stores = {"stores of one piece, values made",
+                                            BIT(STORE_REDIS) | BIT(STORE_DISK),
+                                            CALIBRATE_DECODE,
+                                            most_b / 2,
+                                            1,
+                                            1};
     const struct be_fit *up, *down;
     char how[160];
-    model->cores = c->config.threads ? c->config.threads : be_processors();
+    model->coded = true;
     model->decode_bps = model->encode_bps = 5e9;
-    int rc = fit_group(c, model, &loads, decode, decode_names, 1, &up);
+    int rc = calibrate_group(c, model, &loads, decode, decode_names, 1, &up);
     if (rc == 0)
-        rc = fit_group(c, model, &stores, encode, encode_names, 1, &down);
+        rc = calibrate_group(c, model, &stores, encode, encode_names, 1, &down);
     if (rc != 0 || !up || !down)
         return rc;
     say(down, "values made on the way to Redis and disk", how);
@@ -336,6 +251,8 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
                             const struct be_fit *fit, const struct be_fit *stores,
                             double connection_bps)
 {
+    const double fastest_bps = fmax(model->process_bps, model->process_write_bps);
+    const uint32_t nodes = nodes_seen(c);
     char how[160], write_how[160];
     say(fit, "loads through Redis servers on this machine, while workers verify and upload", how);
     say(stores, "stores through Redis servers on this machine", write_how);
@@ -346,20 +263,25 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
         double value;
         const char *how;
     } values[] = {
-        {"links", "loopback", "bandwidth", CATALOG_BANDWIDTH, model->engine_nic_bps, how},
+        {"links", "loopback", "bandwidth", CATALOG_BANDWIDTH, nodes * fastest_bps,
+         "none: what the servers gave, which share the processors"},
         {"links", "loopback", "round_trip", CATALOG_DURATION, model->rtt_ns, how},
-        {"links", "loopback", "connection", CATALOG_BANDWIDTH,
-         fmax(connection_bps, fmax(model->process_bps, model->process_write_bps)),
+        {"links", "loopback", "connection", CATALOG_BANDWIDTH, fmax(connection_bps, fastest_bps),
          "GET through one connection, and at least what a server gives"},
         {"redis_nodes", "local", "memory", CATALOG_BYTES, floor(c->memory_b / 4),
          "a quarter of the memory that was free"},
         {"redis_nodes", "local", "usable", CATALOG_RATIO, 1, "as set"},
-        {"redis_nodes", "local", "nic", CATALOG_BANDWIDTH,
-         fmax(model->engine_nic_bps, fmax(model->process_bps, model->process_write_bps)),
+        {"redis_nodes", "local", "nic", CATALOG_BANDWIDTH, nodes * fastest_bps,
          "none: as the loopback link"},
         {"redis_servers", "local", "process", CATALOG_BANDWIDTH, model->process_bps, how},
         {"redis_servers", "local", "process_write", CATALOG_BANDWIDTH, model->process_write_bps,
          write_how},
+        {"redis_servers", "local", "get_share", CATALOG_NUMBER, calibrate_share(model->get_odds),
+         how},
+        {"redis_servers", "local", "set_share", CATALOG_NUMBER, calibrate_share(model->set_odds),
+         write_how},
+        {"redis_servers", "local", "connection", CATALOG_DURATION,
+         model->connections > 1 ? model->connection_ns : -1, how},
         {"redis_servers", "local", "command", CATALOG_DURATION, model->command_ns, how},
         {"redis_servers", "local", "key_overhead", CATALOG_BYTES, isnan(overhead) ? 85 : overhead,
          "MEMORY USAGE of a whole block's value: key, entry, and what the allocator rounds up"},
@@ -374,45 +296,44 @@ static int add_redis_values(struct calibrate *c, const struct calibrate_model *m
 
 static int fit_redis(struct calibrate *c, struct calibrate_model *model)
 {
-    static const size_t members[] = {MEMBER(rtt_ns), MEMBER(command_ns), MEMBER(process_bps),
-                                     MEMBER(engine_nic_bps)};
-    static const char *const names[] = {"round_trip_ns", "command_ns", "process_bps",
-                                        "bandwidth_bps"};
-    static const struct choice asking = {"probes, redis", BIT(REDIS_EXISTS), MEDIUM, false, 0},
-                               loading = {"loads, redis", BIT(LOAD_REDIS), MEDIUM, false, 0},
-                               storing = {"stores, redis", BIT(STORE_REDIS), MEDIUM, false, 0};
-    const struct be_fit *fit, *stores, *probes;
-    const uint32_t nodes = nodes_seen(c);
+    static const size_t asked[] = {MEMBER(rtt_ns), MEMBER(command_ns), MEMBER(connection_ns)},
+                        moved[] = {MEMBER(process_bps)}, beside[] = {MEMBER(get_odds)},
+                        written[] = {MEMBER(process_write_bps)}, with[] = {MEMBER(set_odds)};
+    static const char
+        *const asked_names[] = {"round_trip_ns", "command_ns", "connection_ns"},
+               *const moved_names[] = {"process_bps"}, *const beside_names[] = {"get_odds"},
+               *const written_names[] = {"process_write_bps"}, *const with_names[] = {"set_odds"};
+    const double least_b = largest_b(c) / 2;
+    /* A value alone says how long one takes, many say how much of the cores. */
+    const struct calibrate_choice
+        asking = {"probes, redis", BIT(REDIS_EXISTS), CALIBRATE_WHOLE, 0, 0, 0},
+        load = {"loads of one value, redis", BIT(LOAD_REDIS), CALIBRATE_MEDIUM, least_b, 1, 1},
+        loads = {"loads of many values, redis", BIT(LOAD_REDIS), CALIBRATE_MEDIUM, least_b, 2, 0},
+        store = {"stores of one value, redis", BIT(STORE_REDIS), CALIBRATE_MEDIUM, least_b, 1, 1},
+        stores = {
+            "stores of many values, redis", BIT(STORE_REDIS), CALIBRATE_MEDIUM, least_b, 2, 0};
+    const struct be_fit *fit, *probes;
+    struct be_fit loaded, stored;
     double connection_bps;
     int rc = fit_alone(c, &connection_bps);
-    if (rc != 0)
-        return rc;
-    /* Begins where it can be felt. */
-    model->engine_nic_bps = nodes > 1 ? 1.1 * model->process_bps : INFINITY;
-    rc = fit_group(c, model, &asking, members, names, 2, &probes);
     if (rc == 0)
-        rc = fit_group(c, model, &loading, &members[2], &names[2], nodes > 1 ? 2 : 1, &fit);
+        rc = calibrate_group(c, model, &asking, asked, asked_names, model->connections > 1 ? 3 : 2,
+                             &probes);
+    if (rc == 0)
+        rc = calibrate_group(c, model, &load, moved, moved_names, 1, &fit);
     if (rc != 0 || !fit)
         return rc;
-    /* One server alone never fills the link, and two may not either: then what they gave is what is known. */
-    const double most_bps = (nodes > 1 ? nodes : 1) * model->process_bps;
-    const bool limited = model->engine_nic_bps < most_bps;
-    if (!limited)
-        model->engine_nic_bps = INFINITY;
-    const struct be_fit loads = *fit;
-    static const size_t written[] = {MEMBER(process_write_bps)};
-    static const char *const written_names[] = {"process_write_bps"};
-    rc = fit_group(c, model, &storing, written, written_names, 1, &stores);
-    if (rc != 0)
-        return rc;
-    const struct be_fit kept = stores ? *stores : loads;
-    if (!limited)
-        model->engine_nic_bps =
-            (nodes > 1 ? nodes : 1) * fmax(model->process_bps, model->process_write_bps);
-    for (uint32_t i = 0; i < c->samples.n; i++)
-        if (c->samples.at[i].path == BE_PATH_STORE_REDIS)
-            c->predicted_ns[i] = predict_sample(model, &c->samples.at[i], WHOLE);
-    return add_redis_values(c, model, &loads, &kept, connection_bps);
+    loaded = stored = *fit;
+    rc = calibrate_group(c, model, &loads, beside, beside_names, 1, &fit);
+    if (rc == 0 && fit)
+        loaded = *fit;
+    if (rc == 0)
+        rc = calibrate_group(c, model, &store, written, written_names, 1, &fit);
+    if (rc == 0)
+        rc = calibrate_group(c, model, &stores, with, with_names, 1, &fit);
+    if (rc == 0 && fit)
+        stored = *fit;
+    return rc ? rc : add_redis_values(c, model, &loaded, &stored, connection_bps);
 }
 
 /* ---- Disk ------------------------------------------------------------------------------------------ */
@@ -423,18 +344,17 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
                         writes[] = {MEMBER(write_latency_ns), MEMBER(write_bps)};
     static const char *const read_names[] = {"read_latency_ns", "read_bps"},
                              *const write_names[] = {"write_latency_ns", "write_bps"};
-    static const struct choice loading = {"loads, disk", BIT(LOAD_DISK), MEDIUM, false, 0},
-                               storing[2] = {{"stores, disk", BIT(STORE_DISK), WHOLE, false, 0},
-                                             {"stores to all tiers at once, disk", BIT(STORE_DISK),
-                                              WHOLE, true, 0}};
-    const struct be_fit *fit, *busy = NULL;
+    const struct calibrate_choice
+        loading = {"loads, disk", BIT(LOAD_DISK), CALIBRATE_MEDIUM, 0, 0, 0},
+        storing = {"stores, disk", BIT(STORE_DISK), CALIBRATE_WHOLE, 0, 0, 0};
+    const struct be_fit *fit;
     double rate[2];
     char how[160];
     int rc = calibrate_threads(c, BE_PATH_DISK_READ, rate);
     if (rc == 0)
         rc = calibrate_threads(c, BE_PATH_DISK_WRITE, rate);
     if (rc == 0)
-        rc = fit_group(c, model, &loading, reads, read_names, 2, &fit);
+        rc = calibrate_group(c, model, &loading, reads, read_names, 2, &fit);
     if (rc != 0 || !fit)
         return rc;
     say(fit,
@@ -446,12 +366,9 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
         rc = calibrate_add_value(c, "disks", "local", "read_latency", CATALOG_DURATION,
                                  model->read_latency_ns, how);
     if (rc == 0)
-        rc = fit_group(c, model, &storing[0], writes, write_names, 2, &fit);
-    if (rc == 0)
-        rc = fit_group(c, model, &storing[1], writes, write_names, 2, &busy);
+        rc = calibrate_group(c, model, &storing, writes, write_names, 2, &fit);
     if (rc != 0)
         return rc;
-    fit = busy ? busy : fit;
     if (fit)
         say(fit,
             c->config.sync == BE_SYNC_NONE ? "stores to files, not synced"
@@ -463,7 +380,7 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
         rc = calibrate_add_value(c, "disks", "local", "write_latency", CATALOG_DURATION,
                                  model->write_latency_ns, how);
     if (rc == 0)
-        rc = calibrate_add_value(c, "disks", "local", "channels", CATALOG_COUNT, model->channels,
+        rc = calibrate_add_value(c, "disks", "local", "channels", CATALOG_COUNT, model->workers,
                                  "worker threads");
     return rc;
 }
@@ -522,18 +439,31 @@ static int add_codec(struct calibrate *c, const char *name)
     return rc;
 }
 
+/* Loads and stores beside what the model says of them, those that it was not fitted to as well. */
+static void predict_all(struct calibrate *c, const struct calibrate_model *model)
+{
+    for (uint32_t i = 0; i < c->samples.n; i++) {
+        const struct be_sample *s = &c->samples.at[i];
+        if (s->path >= BE_PATH_LOAD_HOST)
+            c->predicted_ns[i] =
+                calibrate_predict(c, model, s,
+                                  s->path == BE_PATH_LOAD_REDIS || s->path == BE_PATH_LOAD_DISK
+                                      ? CALIBRATE_MEDIUM
+                                      : CALIBRATE_WHOLE);
+    }
+}
+
 int calibrate_fit(struct calibrate *c)
 {
+    const uint32_t values = c->config.connections * c->config.depth;
     /* First guesses: any machine of these years within two orders of magnitude. */
     struct calibrate_model model = {
         .h2d_bps = 5e9,
         .d2h_bps = 5e9,
         .copy_latency_ns = 1e4,
-        .engine_nic_bps = INFINITY,
-        .connection_bps = INFINITY,
-        .connections = c->config.connections ? c->config.connections : 1,
         .rtt_ns = 3e4,
-        .nic_bps = INFINITY,
+        .connection_ns = 2e4,
+        .connections = c->config.connections ? c->config.connections : 1,
         .process_bps = 1e9,
         .process_write_bps = 1e9,
         .command_ns = 2e3,
@@ -541,20 +471,28 @@ int calibrate_fit(struct calibrate *c)
         .write_bps = 5e8,
         .read_latency_ns = 3e4,
         .write_latency_ns = 1e5,
-        .channels = c->config.threads ? c->config.threads : 1,
+        .workers = c->config.workers ? c->config.workers : be_processors() + 1,
+        .get_odds = 1,
+        .set_odds = 1,
+        .worker_cores = 1,
+        .cores = c->config.cores ? c->config.cores : be_processors(),
+        .values = values ? values : 1,
     };
     c->predicted_ns = malloc((c->samples.n + 1) * sizeof *c->predicted_ns);
     if (!c->predicted_ns)
         return -ENOMEM;
     for (uint32_t i = 0; i < c->samples.n; i++)
         c->predicted_ns[i] = (double)NAN;
-    int rc = fit_host(c, &model);
+    int rc = fit_none(c, &model);
     if (rc == 0)
-        rc = fit_none(c, &model);
+        rc = fit_host(c, &model);
     if (rc == 0)
         rc = fit_redis(c, &model);
     if (rc == 0)
         rc = fit_disk(c, &model);
+    if (rc == 0)
+        rc = calibrate_vary(c, largest_b(c) / 2);
+    predict_all(c, &model);
     for (uint32_t i = 0; rc == 0 && i < c->config.n_codecs; i++)
         rc = add_codec(c, c->config.codecs[i]);
     return rc;

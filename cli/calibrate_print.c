@@ -18,6 +18,8 @@ static const char *show(char *text, size_t size, const char *name, double value)
         snprintf(text, size, "no limit");
     else if (strstr(name, "_bps"))
         snprintf(text, size, "%.3g GB/s", value / 1e9);
+    else if (!strstr(name, "_ns"))
+        snprintf(text, size, "%.3g", value);
     else if (value < 1)
         snprintf(text, size, "0");
     else

@@ -134,8 +134,13 @@ static void schema_init(struct schema *schema)
     for (size_t i = 0; i < n; i++) {
         size_t k = 0;
 
-        for (size_t j = i; j < n && strcmp(s[i].file, s[j].file) == 0; j++)
-            schema->top[i][k++] = list_schema(&s[j], &schema->entry[j]);
+        for (size_t j = i; j < n && strcmp(s[i].file, s[j].file) == 0; j++) {
+            cyaml_schema_field_t list = list_schema(&s[j], &schema->entry[j]);
+
+            if (s[j].optional)
+                list.value.flags = (enum cyaml_flag)(list.value.flags | CYAML_FLAG_OPTIONAL);
+            schema->top[i][k++] = list;
+        }
         schema->top[i][k] = end_of_fields;
         schema->root[i].type = CYAML_MAPPING;
         schema->root[i].flags = CYAML_FLAG_POINTER;

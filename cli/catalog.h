@@ -83,6 +83,16 @@ struct catalog_host {
     struct catalog_value memcpy_bps; /* one thread */
     struct catalog_value staging; /* threads per GPU that copy what was received into pinned memory;
                                         0: it lands there; left out: 1 */
+    /* One machine that does everything itself (sim/config.h, struct sim_machine). workers left out:
+     * it does not, and the rest is of no use. */
+    struct catalog_value workers, cores, worker_cores, fill_bps;
+};
+
+/* How times of one kind of work on a host spread about the usual: quantiles of time / usual time.
+ * Its name is the host's, a dash, and the kind: "local-get". */
+struct catalog_variation {
+    char *name, *title;
+    struct catalog_value quantile[9]; /* at sim_quantile_at (sim/vary.h) */
 };
 
 struct catalog_redis_node {
@@ -95,6 +105,9 @@ struct catalog_redis_server {
     char *name, *title;
     struct catalog_value process_bps, command_ns, key_overhead_b, samples;
     struct catalog_value process_write_bps; /* left out: as process_bps */
+    struct catalog_value get_share,
+        set_share; /* of the client's work on a value, the server's at that time */
+    struct catalog_value connection_ns; /* of a question: each connection but the first */
 };
 
 struct catalog_disk {
@@ -138,6 +151,7 @@ struct catalog {
     CATALOG_LIST(catalog_model) models;
     CATALOG_LIST(catalog_link) links;
     CATALOG_LIST(catalog_host) hosts;
+    CATALOG_LIST(catalog_variation) variations;
     CATALOG_LIST(catalog_redis_node) redis_nodes;
     CATALOG_LIST(catalog_redis_server) redis_servers;
     CATALOG_LIST(catalog_disk) disks;
@@ -153,7 +167,7 @@ KVT_MUST_CHECK int catalog_load(struct catalog **catalog, const char *folder, ch
 void catalog_free(struct catalog *catalog);
 
 /* Lays a profile over the catalogue: a file in its format with any of the sections hosts, links,
- * redis_nodes, redis_servers, disks and codecs (`kvtwin calibrate` writes one). An entry replaces
+ * variations, redis_nodes, redis_servers, disks and codecs (`kvtwin calibrate` writes one). An entry replaces
  * the one of its name whole, or is added. Several profiles may follow one another. Returns 0, or a
  * negative errno with one line in error; then the catalogue is as it was. */
 KVT_MUST_CHECK int catalog_overlay(struct catalog *catalog, const char *path, char *error,
@@ -169,6 +183,8 @@ const struct catalog_link *catalog_link(const struct catalog *c, const char *nam
                                         size_t error_size);
 const struct catalog_host *catalog_host(const struct catalog *c, const char *name, char *error,
                                         size_t error_size);
+const struct catalog_variation *catalog_variation(const struct catalog *c, const char *name,
+                                                  char *error, size_t error_size);
 const struct catalog_redis_node *catalog_redis_node(const struct catalog *c, const char *name,
                                                     char *error, size_t error_size);
 const struct catalog_redis_server *catalog_redis_server(const struct catalog *c, const char *name,
@@ -216,6 +232,7 @@ struct catalog_section {
     size_t entry_size;
     const struct catalog_field *fields;
     size_t n_fields;
+    bool optional; /* a file without it is whole */
 };
 
 const struct catalog_section *catalog_sections(size_t *n);

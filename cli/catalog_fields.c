@@ -92,6 +92,24 @@ static const struct catalog_field host_fields[] = {
     VALUE(catalog_host, "copy_latency", copy_latency_ns, DURATION, "start of a copy"),
     VALUE(catalog_host, "memcpy", memcpy_bps, BANDWIDTH, "one thread in main memory"),
     MAYBE(catalog_host, "staging", staging, COUNT, "threads per GPU that stage; 0: no copy"),
+    MAYBE(catalog_host, "workers", workers, COUNT, "threads that copy, code, read and write files"),
+    MAYBE(catalog_host, "cores", cores, COUNT, "that workers and servers share"),
+    MAYBE(catalog_host, "worker_cores", worker_cores, NUMBER,
+          "what all workers get done, in cores"),
+    MAYBE(catalog_host, "fill", fill_bps, BANDWIDTH, "one worker that fills pages for a GPU"),
+};
+
+static const struct catalog_field variation_fields[] = {
+    NAMED(catalog_variation),
+    VALUE(catalog_variation, "p1", quantile[0], NUMBER, "time / usual time"),
+    VALUE(catalog_variation, "p5", quantile[1], NUMBER, ""),
+    VALUE(catalog_variation, "p10", quantile[2], NUMBER, ""),
+    VALUE(catalog_variation, "p25", quantile[3], NUMBER, ""),
+    VALUE(catalog_variation, "p50", quantile[4], NUMBER, ""),
+    VALUE(catalog_variation, "p75", quantile[5], NUMBER, ""),
+    VALUE(catalog_variation, "p90", quantile[6], NUMBER, ""),
+    VALUE(catalog_variation, "p95", quantile[7], NUMBER, ""),
+    VALUE(catalog_variation, "p99", quantile[8], NUMBER, ""),
 };
 
 static const struct catalog_field redis_node_fields[] = {
@@ -109,6 +127,11 @@ static const struct catalog_field redis_server_fields[] = {
     VALUE(catalog_redis_server, "process", process_bps, BANDWIDTH, "large values, one process"),
     MAYBE(catalog_redis_server, "process_write", process_write_bps, BANDWIDTH,
           "the same, written; left out: as process"),
+    MAYBE(catalog_redis_server, "get_share", get_share, NUMBER,
+          "work of the server beside the client's, GET; hosts with workers only"),
+    MAYBE(catalog_redis_server, "set_share", set_share, NUMBER, "the same, SET"),
+    MAYBE(catalog_redis_server, "connection", connection_ns, DURATION,
+          "each connection of a question but the first; hosts with workers only"),
     VALUE(catalog_redis_server, "command", command_ns, DURATION, "CPU per command"),
     VALUE(catalog_redis_server, "key_overhead", key_overhead_b, BYTES, "per key"),
     VALUE(catalog_redis_server, "samples", samples, COUNT, "maxmemory-samples"),
@@ -163,6 +186,8 @@ static const struct catalog_section sections[] = {
     {SECTION(models, "model", "models.yaml", catalog_model, model_fields)},
     {SECTION(links, "link", "links.yaml", catalog_link, link_fields)},
     {SECTION(hosts, "host", "hosts.yaml", catalog_host, host_fields)},
+    {SECTION(variations, "variation", "hosts.yaml", catalog_variation, variation_fields),
+     .optional = true},
     {SECTION(redis_nodes, "Redis node", "redis.yaml", catalog_redis_node, redis_node_fields)},
     {SECTION(redis_servers, "Redis server", "redis.yaml", catalog_redis_server,
              redis_server_fields)},

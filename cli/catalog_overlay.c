@@ -22,8 +22,8 @@
 
 bool catalog_in_profile(const struct catalog_section *s)
 {
-    static const char *const sections[] = {"hosts",         "links", "redis_nodes",
-                                           "redis_servers", "disks", "codecs"};
+    static const char *const sections[] = {"hosts",         "variations", "links", "redis_nodes",
+                                           "redis_servers", "disks",      "codecs"};
 
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (strcmp(s->key, sections[i]) == 0)

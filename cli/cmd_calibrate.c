@@ -3,9 +3,8 @@
  * cmd_calibrate.c - kvtwin calibrate: measures this machine and writes a profile that the
  * simulator can use.
  *
- * In order: copies, codecs, disk, Redis by itself, then whole loads and stores, which the
- * profile's rates come from
- * (calibrate_fit.c). Redis servers are private ones, unless --redis names some; files go below
+ * Copies, codecs, disk, Redis by itself; and before and after these whole loads and stores, which
+ * the profile's rates come from (calibrate_fit.c). Redis servers are private ones, unless --redis names some; files go below
  * --disk and are removed. What this machine does not have is left out, said so on stderr, and is
  * then missing in the profile, where the catalogue's own entries remain.
  *
@@ -33,7 +32,11 @@ enum { NODES_MOST = 16, CODECS_MOST = 64, SPAWNED = 2, BAR = 30 };
 enum part { COPIES, CODECS, DISK, REDIS, TRANSFERS, PARTS };
 static const char *const part_names[PARTS] = {"copies", "codecs", "disk", "redis", "transfers"};
 /* About how much of the time each takes. */
-static const double part_shares[PARTS] = {0.18, 0.2, 0.08, 0.18, 0.36};
+static const double part_shares[PARTS] = {0.13, 0.15, 0.06, 0.13, 0.265};
+/* In which order. Whole loads and stores come twice, as far apart as can be: this machine may be faster or slower by a
+ * tenth a minute later, and a profile should be neither of the two. */
+static const enum part part_order[] = {TRANSFERS, COPIES, CODECS, DISK, REDIS, TRANSFERS};
+enum { TURNS = sizeof part_order / sizeof *part_order };
 
 struct options {
     const char *out, *data, *disk, *device, *model;
@@ -52,12 +55,12 @@ static const char help[] =
     "\n"
     "  --out FILE          the profile (profile.yaml)\n"
     "  --data FOLDER       measurements, fits and pictures (calibration/ beside the profile)\n"
-    "  --quick             about ten seconds instead of one to two minutes\n"
+    "  --quick             about half a minute instead of two minutes\n"
     "  --only PART         copies, codecs, disk, redis or transfers; may be repeated\n"
     "  --device NAME       auto, host or cuda (auto)\n"
     "  --model NAME        whose KV is moved, a model of the catalogue (qwen2.5-0.5b)\n"
     "  --block-tokens N    tokens of the largest block that is moved (64)\n"
-    "  --threads N         workers (one per processor)\n"
+    "  --threads N         that copy; workers (one per processor; and one, for loads and stores)\n"
     "  --redis ADDRESS     a server to measure; may be repeated (private ones are started)\n"
     "  --connections N     to each server (2)\n"
     "  --depth N           commands under way on each connection (2)\n"
@@ -295,18 +298,19 @@ static int measure(struct calibrate *c, const struct options *o)
     struct bar bar = {.shown = isatty(STDERR_FILENO) == 1};
     double all = 0;
     int rc = 0;
-    for (int p = 0; p < PARTS; p++)
-        all += o->only[p] ? part_shares[p] : 0;
+    for (int turn = 0; turn < TURNS; turn++)
+        all += o->only[part_order[turn]] ? part_shares[part_order[turn]] : 0;
     c->config.tick = on_tick;
     c->config.self = &bar;
-    for (int p = 0; p < PARTS && rc == 0; p++) {
+    for (int turn = 0; turn < TURNS && rc == 0; turn++) {
+        const enum part p = part_order[turn];
         char why[256] = "";
         if (!o->only[p])
             continue;
         bar.share = part_shares[p] / all;
         rc = measures[p](&c->config, &c->samples, why, sizeof why);
         bar.before += bar.share;
-        if (bar.shown && (rc != 0 || p == PARTS - 1))
+        if (bar.shown && (rc != 0 || turn == TURNS - 1))
             fputs("\r\033[K", stderr);
         if (rc == -ENOTSUP) { /* this machine has none */
             if (p != REDIS)
@@ -408,8 +412,9 @@ static void set_up(struct calibrate *c, const struct options *o)
     config->direct = o->direct;
     config->verify = o->verify;
     config->seed = 1;
-    /* libuv reads it when its pool is first used. */
-    snprintf(number, sizeof number, "%u", (unsigned)config->threads);
+    /* As many as a run has (world.h). libuv reads it when its pool is first used. */
+    config->workers = o->threads ? config->threads : be_processors() + 1;
+    snprintf(number, sizeof number, "%u", (unsigned)config->workers);
     setenv("UV_THREADPOOL_SIZE", number, 1);
     stop_catch();
 }

@@ -173,8 +173,11 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
                                      : build_real(r, observer, &port, error);
     if (rc != 0)
         return rc;
-    if (d->meter)
+    if (d->meter) {
         port = meter_port(d->meter, &port);
+        if (r->world->now)
+            meter_clock(d->meter, r->world->now, r->self);
+    }
     r->core = kvt_core_new(&d->resolved->core, &port, &heap, &rc);
     if (r->core)
         return begin_taps(r, error);
@@ -360,10 +363,50 @@ struct parts {
     struct sim_part_stats *stats; /* holds the names */
 };
 
+/* Of the real world: its workers, and what went over the sockets of each server. */
+static int collect_real_parts(const struct runner *r, struct parts *parts)
+{
+    struct be_world *world = real_world(r->real);
+    const struct kvt_core_config *core = &r->d->resolved->core;
+    const uint32_t nodes =
+        core->cache && core->tiers[KVT_REDIS].present ? r->d->plan->config.redis.n_nodes : 0;
+    parts->stats = calloc(nodes + 1, sizeof *parts->stats);
+    parts->busy = calloc(nodes + 1, sizeof *parts->busy);
+    if (!parts->stats || !parts->busy)
+        return -ENOMEM;
+    uint32_t threads;
+    const struct be_workers_stats workers = be_world_workers(world, &threads);
+    parts->busy[parts->n++] = (struct results_busy){
+        .name = "machine/workers",
+        .servers = threads,
+        .busy_ratio = r->now > 0 ? (double)workers.busy_ns / ((double)r->now * threads) : 0,
+        .queue_mean = NAN,
+        .wait_mean_ns = workers.chores > 0 ? (double)workers.wait_ns / (double)workers.chores : NAN,
+        .jobs = workers.chores,
+    };
+    for (uint32_t i = 0; i < nodes; i++) {
+        struct be_redis_stats stats;
+        be_world_redis(world, i, &stats);
+        snprintf(parts->stats[i].name, sizeof parts->stats[i].name, "redis%u/sockets", i);
+        parts->busy[parts->n++] = (struct results_busy){
+            .name = parts->stats[i].name,
+            .servers = 1,
+            .busy_ratio = NAN,
+            .queue_mean = NAN,
+            .wait_mean_ns = NAN,
+            .jobs = stats.replies,
+            .bytes = stats.bytes_in + stats.bytes_out,
+        };
+    }
+    return 0;
+}
+
 static int collect_parts(const struct runner *r, struct parts *parts)
 {
     uint32_t n = r->sim ? sim_world_parts(r->sim) : 0;
     *parts = (struct parts){0};
+    if (r->real)
+        return collect_real_parts(r, parts);
     if (n == 0)
         return 0;
     parts->stats = calloc(n, sizeof *parts->stats);

@@ -8,7 +8,8 @@
  * taken back, for it was the last to be added.
  *
  * The tap hears an input before core acts on it. So `now`, the time of the latest input, is the
- * time at which whatever core then asks for is issued.
+ * time at which whatever core then asks for is issued; unless the world has a clock, for then core's own
+ * work counts as time, and is no part of the operation.
  *
  * A completion of an operation that the meter never saw begin (memory was short, or the meter
  * came late) has no sample.
@@ -65,6 +66,13 @@ static struct meter_op *begin(struct meter *m, kvt_op_id op)
     return &ops[op.v];
 }
 
+/* A world with a clock says when core has come to ask; else that is when the input came in. */
+static kvt_ns issue_time(const struct meter *m)
+{
+    const kvt_ns at = m->clock ? m->clock(m->clock_self) : m->now;
+    return at > m->now ? at : m->now;
+}
+
 static void begin_transfer(struct meter *m, enum meter_kind kind, const struct kvt_transfer *t)
 {
     kvt_key *keys = grow(m, m->keys, m->n_keys, t->n_blocks, &m->room_keys, sizeof *m->keys);
@@ -79,7 +87,7 @@ static void begin_transfer(struct meter *m, enum meter_kind kind, const struct k
                             .engine = t->engine,
                             .blocks = t->n_blocks,
                             .tokens = t->tokens,
-                            .issue_ns = m->now,
+                            .issue_ns = issue_time(m),
                             .first_key = m->n_keys};
     for (uint32_t i = 0; i < t->n_blocks; i++)
         m->keys[m->n_keys++] = t->blocks[i].key;
@@ -96,7 +104,7 @@ static void begin_step(struct meter *m, const struct kvt_step *s)
                             .engine = s->engine,
                             .blocks = s->repeat,
                             .decoding = s->n_decode,
-                            .issue_ns = m->now,
+                            .issue_ns = issue_time(m),
                             .first_key = m->n_keys};
     for (uint32_t i = 0; i < s->n_chunks; i++)
         op->tokens += s->chunks[i].new_tokens;
@@ -276,6 +284,12 @@ const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next)
                               .refused = tap_refused,
                               .self = m};
     return &m->tap;
+}
+
+void meter_clock(struct meter *m, kvt_ns (*clock)(void *self), void *self)
+{
+    m->clock = clock;
+    m->clock_self = self;
 }
 
 void meter_end(struct meter *m, const struct kvt_core_stats *stats,

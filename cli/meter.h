@@ -7,7 +7,7 @@
  *        \----- tap: what came in, and when -----> meter ---> another tap (a recorder)
  *
  * A port has no clock, and core acts only when something comes in; so an operation is issued at
- * the time of the input that led to it, and ends at the time of its completion. Both are the
+ * the time of the input that led to it (in a world with a clock, when core has come to ask for it), and ends at the time of its completion. Both are the
  * world's own time: virtual in sim, monotonic in real. That makes samples of two worlds
  * comparable.
  *
@@ -68,6 +68,8 @@ struct meter {
     struct meter_op *under_way; /* by operation id */
     size_t room_ops, room_samples, room_keys, room_reports;
     kvt_ns now;
+    kvt_ns (*clock)(void *self);
+    void *clock_self;
 };
 
 /* All zero is an empty meter. It must not move while a core uses it, and serves one core. */
@@ -78,6 +80,10 @@ struct kvt_port meter_port(struct meter *m, const struct kvt_port *inner);
 /* The tap to set before the core's first input. next (may be NULL) is another one to pass
  * everything on to. Both are borrowed for the core's life. */
 const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next);
+
+/* The world's own clock, if it has one: operations are issued when core asks for them, and not when the input that led
+ * to them came in. Borrowed for the core's life. */
+void meter_clock(struct meter *m, kvt_ns (*clock)(void *self), void *self);
 
 /* The run is over: keeps its last figures. Where servers evict by themselves the caller puts
  * their figures into stats and gauges first, as for results. */

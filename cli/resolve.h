@@ -48,6 +48,9 @@ const char *resolve_note(void *self, const char *path);
 
 /* ---- resolve_tiers.c ------------------------------------------------------------------------------- */
 
+/* Kinds of variation as the catalogue's names end: a host's "-get", "-set", ... */
+extern const char *const resolve_varied[SIM_VARIED];
+
 /* Tiers below the GPU, their devices and links; r->core and r->sim have everything else already. */
 KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
                                  const struct catalog *catalog, const struct catalog_gpu *gpu,

@@ -33,6 +33,20 @@ static int refuse_tier(const struct scenario *s, enum kvt_tier_kind kind, const 
     return resolve_refuse(s, tier_path(kind, key, path, sizeof path), expected, error);
 }
 
+const char *const resolve_varied[SIM_VARIED] = {[SIM_VARY_PROBE] = "probe",
+                                                [SIM_VARY_GET] = "get",
+                                                [SIM_VARY_SET] = "set",
+                                                [SIM_VARY_READ] = "read",
+                                                [SIM_VARY_WRITE] = "write",
+                                                [SIM_VARY_DECODE] = "decode",
+                                                [SIM_VARY_ENCODE] = "encode",
+                                                [SIM_VARY_UPLOAD] = "upload",
+                                                [SIM_VARY_DOWNLOAD] = "download",
+                                                [SIM_VARY_GET_MANY] = "get-many",
+                                                [SIM_VARY_SET_MANY] = "set-many",
+                                                [SIM_VARY_READ_MANY] = "read-many",
+                                                [SIM_VARY_WRITE_MANY] = "write-many"};
+
 /* ---- Codecs ---------------------------------------------------------------------------------------- */
 
 /* Narrows elements: its ratio, given for 16-bit KV, is twice that from 32 bits. */
@@ -182,7 +196,42 @@ static const struct catalog_host *find_host(const struct scenario *s, const stru
     return host;
 }
 
-static int resolve_host(struct resolved *r, const struct scenario *s,
+/* What varies on this host, where the catalogue says so. */
+static void resolve_variations(struct resolved *r, const struct catalog *catalog,
+                               const struct catalog_host *host)
+{
+    for (int kind = 0; kind < SIM_VARIED; kind++) {
+        struct sim_variation *v = &r->sim.machine.varied[kind];
+        char name[96], why[256];
+        snprintf(name, sizeof name, "%.80s-%s", host->name, resolve_varied[kind]);
+        const struct catalog_variation *entry =
+            catalog->variations.n > 0 ? catalog_variation(catalog, name, why, sizeof why) : NULL;
+        v->present = entry != NULL;
+        for (int i = 0; entry && i < SIM_QUANTILES; i++)
+            v->ratio[i] = entry->quantile[i].number;
+    }
+}
+
+/* A host with workers is one machine that does everything itself. */
+static void resolve_machine(struct resolved *r, const struct scenario *s,
+                            const struct catalog *catalog, const struct catalog_host *host)
+{
+    struct sim_machine *m = &r->sim.machine;
+    *m = (struct sim_machine){.workers = (uint32_t)host->workers.number};
+    if (m->workers == 0)
+        return;
+    if (s->real.threads > 0)
+        m->workers = (uint32_t)s->real.threads;
+    m->cores = host->cores.number > 0 ? (uint32_t)host->cores.number : m->workers;
+    m->worker_cores = host->worker_cores.number;
+    m->fill_bps = host->fill_bps.number;
+    if (s->cache.tiers[KVT_REDIS].enabled)
+        m->values =
+            (uint32_t)(s->cache.tiers[KVT_REDIS].depth * s->cache.tiers[KVT_REDIS].connections);
+    resolve_variations(r, catalog, host);
+}
+
+static int resolve_host(struct resolved *r, const struct scenario *s, const struct catalog *catalog,
                         const struct catalog_host *host, char *error)
 {
     resolve_add_note(r, "cluster.host", "%s", host->title);
@@ -197,6 +246,7 @@ static int resolve_host(struct resolved *r, const struct scenario *s,
         .copy_threads = (uint32_t)(gpus * staging),
         .copy_thread_bps = host->memcpy_bps.number,
     };
+    resolve_machine(r, s, catalog, host);
     struct kvt_tier_config *tier = &r->core.tiers[KVT_HOST];
     tier->load_fixed_ns = (double)r->sim.host.copy_latency_ns;
     tier->load_ns_per_token = ingest_ns_per_token(r, KVT_HOST);
@@ -266,6 +316,9 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         .evicts = wanted->server_evicts && wanted->manager == KVT_MANAGED_BY_SERVER,
         .timeout_ns = wanted->timeout_ns,
     };
+    r->sim.machine.get_share = fmin(server->get_share.number, 1);
+    r->sim.machine.set_share = fmin(server->set_share.number, 1);
+    r->sim.machine.connection_ns = (kvt_ns)server->connection_ns.number;
     double per_node = fmin(fmin(node->nic_bps.number, server->process_bps.number),
                            network->connection_bps * network->connections);
     double wire_bps = fmin(network->engine_nic_bps, per_node * (double)primaries);
@@ -334,7 +387,7 @@ int resolve_tiers(struct resolved *r, const struct scenario *s, const struct cat
     }
     /* The host is on every way to the GPU, tier or not. */
     if (rc == 0)
-        rc = resolve_host(r, s, host, error);
+        rc = resolve_host(r, s, catalog, host, error);
     if (rc == 0 && s->cache.tiers[KVT_REDIS].enabled)
         rc = resolve_redis(r, s, catalog, error);
     if (rc == 0 && s->cache.tiers[KVT_DISK].enabled)

@@ -11,6 +11,7 @@
 
 #include "gpu.h"
 #include "../core/types.h"
+#include "vary.h"
 
 struct sim_network {
     double engine_nic_bps; /* each direction, goodput, of an engine's node */
@@ -53,6 +54,42 @@ struct sim_disk {
     uint32_t channels; /* commands served at one time; one command per piece. 0: no disk */
 };
 
+/* What varies, each kind by itself. */
+enum sim_varied {
+    SIM_VARY_PROBE,
+    SIM_VARY_GET, /* Redis values, loaded and stored */
+    SIM_VARY_SET,
+    SIM_VARY_READ, /* files */
+    SIM_VARY_WRITE,
+    SIM_VARY_DECODE,
+    SIM_VARY_ENCODE,
+    SIM_VARY_UPLOAD,
+    SIM_VARY_DOWNLOAD,
+    SIM_VARY_GET_MANY, /* the same of operations of at least SIM_MANY pieces: what befalls one is less beside many */
+    SIM_VARY_SET_MANY,
+    SIM_VARY_READ_MANY,
+    SIM_VARY_WRITE_MANY,
+    SIM_VARIED
+};
+enum { SIM_MANY = 4 };
+
+/* One machine that does everything itself, as the real world on a bare machine: worker threads copy, code, and
+ * read and write files, the loop and Redis servers are threads beside them, and all share the cores. */
+struct sim_machine {
+    uint32_t workers; /* of all engines together. 0: no such machine, and nothing below counts */
+    uint32_t cores;
+    double
+        worker_cores; /* what all workers together get done, in cores: what they copy goes through one memory, and
+                            the loop hands each piece on; one has a core, if there is one. 0: as much as there are cores */
+    double get_share,
+        set_share; /* of the loop's work on a value, how much a server has at the same time; 0 .. 1 */
+    kvt_ns
+        connection_ns; /* a question that takes more than one connection to a server: each of the others */
+    double fill_bps; /* a worker that fills pages in place of a GPU; 0: the GPU does */
+    uint32_t values; /* that a load asks for at a time, of each Redis node */
+    struct sim_variation varied[SIM_VARIED];
+};
+
 struct sim_config {
     uint64_t seed;
     uint32_t engines;
@@ -68,6 +105,7 @@ struct sim_config {
     struct sim_redis redis;
     struct sim_codec codec[KVT_TIERS]; /* per tier: host and disk usually none */
     struct sim_disk disk;
+    struct sim_machine machine;
 };
 
 #endif

@@ -31,12 +31,8 @@ void sim_world_done(struct sim_world *w, const struct kvt_done *done)
 
 /* ---- Steps --------------------------------------------------------------------------------------- */
 
-static void on_step_end(void *self, uint64_t arg, kvt_ns now)
+static void finish_step(struct sim_world *w, struct engine *e, kvt_ns now)
 {
-    struct sim_world *w = self;
-    struct engine *e = &w->engines[(uint32_t)arg];
-    if (!e->stepping || e->generation != (uint32_t)(arg >> 32))
-        return;
     e->stepping = false;
     e->busy_ns += now - e->begin_ns;
     e->steps++;
@@ -45,6 +41,24 @@ static void on_step_end(void *self, uint64_t arg, kvt_ns now)
     struct kvt_done done = {.op = e->step.op, .status = e->status, .iterations = e->iterations};
     done.span_ns[KVT_SPAN_COMPUTE] = now - e->begin_ns;
     sim_world_done(w, &done);
+}
+
+static void on_step_end(void *self, uint64_t arg, kvt_ns now)
+{
+    struct sim_world *w = self;
+    struct engine *e = &w->engines[(uint32_t)arg];
+    if (!e->stepping || e->generation != (uint32_t)(arg >> 32))
+        return;
+    e->timed = e->fills > 0 && e->status == KVT_OK;
+    if (!e->timed)
+        finish_step(w, e, now);
+}
+
+void sim_step_filled(struct sim_world *w, uint32_t engine, uint32_t number)
+{
+    struct engine *e = &w->engines[engine];
+    if (e->number == number && --e->fills == 0 && e->stepping && e->timed)
+        finish_step(w, e, w->now);
 }
 
 /* The step under way ends at `at`, and not when it was planned to before. */
@@ -66,6 +80,9 @@ static int port_step(void *self, const struct kvt_step *s)
     if (e->stepping)
         return -EBUSY;
     e->stepping = true;
+    e->timed = false;
+    e->fills = 0;
+    e->number++;
     e->step = *s;
     e->step.chunks = NULL; /* borrowed; an interrupt does not need them, since then repeat is 1 */
     e->begin_ns = w->now;
@@ -78,6 +95,8 @@ static int port_step(void *self, const struct kvt_step *s)
     }
     e->status = KVT_OK;
     e->iterations = s->repeat;
+    if (sim_on_machine(w))
+        sim_piece_fill(w, s->engine.v, s);
     end_step_at(w, e, kvt_ns_add(w->now, sim_gpu_step_ns(&w->config.gpu, s, s->repeat)));
     return 0;
 }
@@ -88,7 +107,7 @@ static void port_interrupt(void *self, kvt_engine_id engine)
     if (engine.v >= w->config.engines)
         return;
     struct engine *e = &w->engines[engine.v];
-    if (!e->stepping || e->iterations <= 1)
+    if (!e->stepping || e->timed || e->iterations <= 1)
         return;
     const struct sim_gpu *gpu = &w->config.gpu;
     uint32_t iterations = sim_gpu_iterations_by(gpu, &e->step, w->now - e->begin_ns);

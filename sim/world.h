@@ -49,6 +49,9 @@
  * redis that has not ended after redis.timeout_ns ends with KVT_TIMEOUT and no block; its flows stop, its
  * commands still run (the server cannot know).
  *
+ * Where the configuration has a machine with workers (config.h), transfers go piece by piece through threads that
+ * share its cores instead, with times that vary: world_piece.c. Everything else is as above.
+ *
  * Not modelled: TCP slow start, GPU slowed by copies, Redis persistence and replication.
  */
 #ifndef SIM_WORLD_H

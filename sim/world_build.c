@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPS_SHIFT = 6, EVENTS_FIRST = 1024 };
+enum { OPS_SHIFT = 6, PIECES_SHIFT = 6, EVENTS_FIRST = 1024 };
 
 static void *heap_get(void *self, size_t size_b)
 {
@@ -61,6 +61,26 @@ static const char *check_redis(const struct sim_config *c)
     return NULL;
 }
 
+static const char *check_machine(const struct sim_config *c)
+{
+    const struct sim_machine *m = &c->machine;
+    if (m->cores == 0 || (c->redis.nodes > 0 && m->values == 0))
+        return "machine.cores and values must be positive";
+    if (!(m->get_share >= 0 && m->get_share <= 1) || !(m->set_share >= 0 && m->set_share <= 1))
+        return "machine.get_share and set_share must be in 0 .. 1";
+    if (m->worker_cores != 0 && !positive(m->worker_cores))
+        return "machine.worker_cores must be positive, or 0";
+    if (m->fill_bps != 0 && !positive(m->fill_bps))
+        return "machine.fill_bps must be positive, or 0";
+    for (int k = 0; k < SIM_VARIED; k++) {
+        const double *ratio = m->varied[k].ratio;
+        for (int i = 0; m->varied[k].present && i < SIM_QUANTILES; i++)
+            if (!positive(ratio[i]) || (i > 0 && ratio[i] < ratio[i - 1]))
+                return "ratios of machine.varied must be positive, and ascend";
+    }
+    return NULL;
+}
+
 static const char *check(const struct sim_config *c)
 {
     if (c->engines == 0)
@@ -83,6 +103,11 @@ static const char *check(const struct sim_config *c)
         return "disk.read_bps and write_bps must be positive";
     if (c->redis.nodes > 0) {
         const char *why = check_redis(c);
+        if (why)
+            return why;
+    }
+    if (c->machine.workers > 0) {
+        const char *why = check_machine(c);
         if (why)
             return why;
     }
@@ -137,6 +162,22 @@ static bool build_node(struct sim_world *w, struct node *node, uint32_t id)
            add_link(w, &node->nic_rx, r->nic_bps) && add_link(w, &node->nic_tx, r->nic_bps);
 }
 
+static bool build_machine(struct sim_world *w)
+{
+    static const char *const streams[SIM_VARIED] = {
+        "vary probe",    "vary get",       "vary set",       "vary read",     "vary write",
+        "vary decode",   "vary encode",    "vary upload",    "vary download", "vary get many",
+        "vary set many", "vary read many", "vary write many"};
+    const struct sim_machine *m = &w->config.machine;
+    for (int k = 0; k < SIM_VARIED; k++)
+        sim_vary_init(&w->vary[k], &m->varied[k], w->config.seed, streams[k]);
+    for (int k = 0; k < 2; k++)
+        w->first[k] = w->last[k] = KVT_NONE;
+    kvt_pool_init(&w->pieces, w->alloc, sizeof(struct piece), PIECES_SHIFT);
+    return sim_crew_init(&w->crew, &w->links, w->alloc, m->workers, m->cores,
+                         m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY) == 0;
+}
+
 static bool build(struct sim_world *w)
 {
     const struct sim_config *c = &w->config;
@@ -146,6 +187,8 @@ static bool build(struct sim_world *w)
     w->engines = take(w->alloc, c->engines * sizeof(*w->engines));
     w->nodes = take(w->alloc, c->redis.nodes * sizeof(*w->nodes) + 1);
     if (!w->engines || !w->nodes || sim_evq_reserve(&w->events, EVENTS_FIRST) != 0)
+        return false;
+    if (c->machine.workers > 0 && !build_machine(w))
         return false;
     for (uint32_t i = 0; i < c->engines; i++)
         if (!build_engine(w, &w->engines[i]))
@@ -198,6 +241,9 @@ void sim_world_free(struct sim_world *world)
         return;
     const struct kvt_alloc *a = w->alloc;
     sim_op_release_all(w);
+    sim_crew_release(&w->crew);
+    if (w->pieces.alloc)
+        kvt_pool_release(&w->pieces);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++) {
         sim_station_release(&w->engines[i].copy);
         sim_station_release(&w->engines[i].disk);

@@ -5,6 +5,7 @@
  *      world.c         the port, steps, timers, the loop          world_build.c   construction
  *      world_op.c      life of an operation, from port to done    world_stats.c   looking
  *      world_pipe.c    the stages of a transfer, and their end
+ *      world_piece.c   the same on one machine with workers: piece by piece
  *
  * Life of an operation:
  *
@@ -20,6 +21,7 @@
 #define SIM_WORLD_IMPL_H
 
 #include "../core/pool.h"
+#include "crew.h"
 #include "evq.h"
 #include "link.h"
 #include "station.h"
@@ -67,11 +69,27 @@ struct op {
     struct stage stages[STAGES_MOST];
     struct op_block *blocks; /* redis only: n_blocks */
     struct op_flow *flows;
+    /* world_piece.c */
+    uint64_t begun, left; /* pieces: begun, not through yet */
+    double medium_ratio;  /* this operation's times beside the usual ones */
+    kvt_ns medium_work_ns, server_ns, code_ns, copy_ns; /* of one piece */
+    kvt_ns medium_at, code_at, copy_at; /* when the last piece so far left that stage */
+};
+
+/* One piece on its way, on a machine with workers. Outlives an operation that ended early. */
+struct piece {
+    uint32_t pool_word;
+    uint32_t op, generation;
+    uint32_t next;              /* waiting for the loop */
+    kvt_ns value_ns, server_ns; /* work of the loop and, at the same time, of a server */
+    uint32_t threads;           /* of the two, that are still at it */
 };
 
 struct engine {
     bool down[KVT_TIERS];
     bool stepping;
+    bool timed;              /* the step's time is over, but not all of its pages are filled */
+    uint32_t fills, number;  /* jobs of this step that are not done; which step it is */
     uint32_t generation;     /* of the step's end */
     struct kvt_step step;    /* chunks: not kept */
     kvt_ns begin_ns, end_ns; /* of the step */
@@ -106,6 +124,12 @@ struct sim_world {
     struct node *nodes;
     struct kvt_pool ops;
     uint32_t ops_made; /* indices below were taken at least once */
+    /* one machine; with workers only */
+    struct sim_crew crew;
+    struct kvt_pool pieces;
+    bool serving;               /* the loop is at a value */
+    uint32_t first[2], last[2]; /* questions and values that wait for it; KVT_NONE: none */
+    struct sim_vary vary[SIM_VARIED];
     struct sim_world_stats stats;
 };
 
@@ -137,5 +161,28 @@ kvt_ns sim_pipe_end(struct op *op);
 void sim_pipe_cancel(struct sim_world *w, struct op *op);
 /* Lets every node run the commands booked with it; when the last one is through. */
 kvt_ns sim_pipe_command_ns(struct sim_world *w);
+
+/* world_piece.c */
+
+static inline bool sim_on_machine(const struct sim_world *w)
+{
+    return w->config.machine.workers > 0;
+}
+/* Draws what this operation takes beside the usual: of its medium at once, since that is how long it is on the way. */
+void sim_piece_draw(struct sim_world *w, struct op *op);
+/* A probe or drop is at the servers: sim_op_asked follows when they have answered. */
+void sim_piece_ask(struct sim_world *w, uint32_t o);
+/* world_op.c */
+void sim_op_asked(struct sim_world *w, uint32_t o);
+/* Half a round trip of this operation. */
+kvt_ns sim_piece_travel_ns(const struct op *op, kvt_ns half_ns);
+/* Starts a transfer, now; sim_op_moved follows when all pieces are through. */
+void sim_piece_begin(struct sim_world *w, uint32_t o);
+/* All pieces are through: books the spans. Returns now. */
+kvt_ns sim_piece_end(const struct sim_world *w, struct op *op);
+/* Gives the pages of a step's chunks to workers. */
+void sim_piece_fill(struct sim_world *w, uint32_t engine, const struct kvt_step *step);
+/* A job of the engine's step is done. world.c */
+void sim_step_filled(struct sim_world *w, uint32_t engine, uint32_t number);
 
 #endif

@@ -147,6 +147,21 @@ static struct node *book(struct sim_world *w, const struct op *op, uint32_t i, u
     return node;
 }
 
+/* The answer to EXISTS or DEL is back at end_ns. */
+static void answered(struct sim_world *w, uint32_t o, kvt_ns end_ns)
+{
+    struct op *op = op_at(w, o);
+    if (op->kind == OP_DROP) {
+        const kvt_ns wire_ns = sim_piece_travel_ns(op, w->config.network.rtt_ns);
+        op->done.span_ns[KVT_SPAN_WIRE] = wire_ns;
+        op->done.span_ns[KVT_SPAN_QUEUED] = end_ns - op->issued_ns - wire_ns;
+        end_at(w, o, end_ns, KVT_OK, op->n_blocks);
+    } else {
+        op->done.span_ns[KVT_SPAN_PROBE] = end_ns - op->issued_ns;
+        end_at(w, o, end_ns, op->n_good == op->n_blocks ? KVT_OK : KVT_MISSING, op->n_good);
+    }
+}
+
 /* EXISTS or DEL, one command a block, all pipelined. Nothing is moved. */
 static void ask(struct sim_world *w, uint32_t o)
 {
@@ -159,15 +174,16 @@ static void ask(struct sim_world *w, uint32_t o)
         else if (sim_redis_node_exists(node->keys, w->now, op->blocks[i].key) && good == i)
             good++;
     }
-    kvt_ns end_ns = kvt_ns_add(sim_pipe_command_ns(w), half_back(w));
-    if (op->kind == OP_DROP) {
-        op->done.span_ns[KVT_SPAN_WIRE] = w->config.network.rtt_ns;
-        op->done.span_ns[KVT_SPAN_QUEUED] = end_ns - op->issued_ns - w->config.network.rtt_ns;
-        end_at(w, o, end_ns, KVT_OK, op->n_blocks);
-    } else {
-        op->done.span_ns[KVT_SPAN_PROBE] = end_ns - op->issued_ns;
-        end_at(w, o, end_ns, good == op->n_blocks ? KVT_OK : KVT_MISSING, good);
-    }
+    op->n_good = good;
+    if (sim_on_machine(w))
+        sim_piece_ask(w, o);
+    else
+        answered(w, o, kvt_ns_add(sim_pipe_command_ns(w), half_back(w)));
+}
+
+void sim_op_asked(struct sim_world *w, uint32_t o)
+{
+    answered(w, o, kvt_ns_add(w->now, sim_piece_travel_ns(op_at(w, o), half_back(w))));
 }
 
 /* GET, or GETEX, in chain order up to the first miss, which costs one command and no bytes. */
@@ -203,6 +219,10 @@ static void begin(struct sim_world *w, uint32_t o)
     op->raw_b = (uint64_t)ceil((double)op->tokens * w->config.kv_b_per_token);
     op->done.bytes = op->stored_b;
     op->done.span_ns[KVT_SPAN_WIRE] = op->begin_ns - op->issued_ns;
+    if (sim_on_machine(w) && op->pieces > 0) {
+        sim_piece_begin(w, o);
+        return;
+    }
     sim_pipe_begin(w, o);
     if (op->n_flowing == 0)
         sim_op_moved(w, o);
@@ -239,15 +259,15 @@ static void on_write(void *self, uint64_t arg, kvt_ns now)
                                stored_b_of(w, KVT_REDIS, b->tokens), expire_ns) != 0)
             break;
     }
-    op->done.span_ns[KVT_SPAN_WIRE] += half_back(w);
-    end_at(w, (uint32_t)arg, kvt_ns_add(now, half_back(w)), i == op->n_blocks ? KVT_OK : KVT_BUSY,
-           i);
+    const kvt_ns back_ns = sim_piece_travel_ns(op, half_back(w));
+    op->done.span_ns[KVT_SPAN_WIRE] += back_ns;
+    end_at(w, (uint32_t)arg, kvt_ns_add(now, back_ns), i == op->n_blocks ? KVT_OK : KVT_BUSY, i);
 }
 
 void sim_op_moved(struct sim_world *w, uint32_t o)
 {
     struct op *op = op_at(w, o);
-    kvt_ns end_ns = sim_pipe_end(op);
+    kvt_ns end_ns = sim_on_machine(w) && op->pieces > 0 ? sim_piece_end(w, op) : sim_pipe_end(op);
     if (op->tier == KVT_REDIS && op->kind == OP_STORE) {
         op->state = OP_WRITING;
         sim_world_push(w, end_ns, on_write, event_arg(w, o));
@@ -364,6 +384,9 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
     struct op *op = op_at(w, o);
     fill_in(w, op, t, kind);
     op->state = OP_ASKED;
+    op->medium_ratio = 1;
+    if (sim_on_machine(w))
+        sim_piece_draw(w, op);
     w->stats.operations[t->tier]++;
     w->stats.under_way++;
     if (sim_world_is_down(w, t->tier, t->engine.v)) {
@@ -378,7 +401,8 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
             book_all(w, op);
             begin(w, o);
         } else {
-            sim_world_push(w, kvt_ns_add(w->now, half_there(w)), on_arrive, event_arg(w, o));
+            sim_world_push(w, kvt_ns_add(w->now, sim_piece_travel_ns(op, half_there(w))), on_arrive,
+                           event_arg(w, o));
         }
     } else if (kind == OP_LOAD || kind == OP_STORE) {
         begin(w, o);

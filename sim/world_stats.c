@@ -78,7 +78,7 @@ uint32_t sim_world_parts(const struct sim_world *world)
     uint32_t n = engine_parts(world, &world->engines[0], parts) * world->config.engines;
     if (world->config.redis.nodes > 0)
         n += node_parts(world, &world->nodes[0], parts) * world->config.redis.nodes;
-    return n;
+    return n + sim_on_machine(world);
 }
 
 /* ---- What they did ------------------------------------------------------------------------------- */
@@ -112,6 +112,18 @@ static void look_at(const struct sim_world *w, const struct part *p, struct sim_
     }
 }
 
+/* The last part: all threads on the cores; jobs and waits are the workers'. */
+static void look_at_machine(const struct sim_world *w, struct sim_part_stats *stats)
+{
+    const struct sim_link_stats s = sim_links_stats(&w->links, w->now, w->crew.link);
+    snprintf(stats->name, sizeof stats->name, "machine/cores");
+    stats->kind = SIM_PART_STATION;
+    stats->servers = w->crew.cores;
+    stats->jobs = w->crew.chores;
+    stats->busy_ratio = ratio_of(s.busy_ns, (double)w->now);
+    stats->mean_wait_ns = w->crew.chores ? (double)w->crew.wait_ns / (double)w->crew.chores : 0;
+}
+
 void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_part_stats *stats)
 {
     struct part parts[PARTS_MOST];
@@ -127,6 +139,10 @@ void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_par
         return;
     }
     part -= each * engines;
+    if (part == 4 * world->config.redis.nodes) {
+        look_at_machine(world, stats);
+        return;
+    }
     const uint32_t i = part / 4;
     const uint32_t n = node_parts(world, &world->nodes[i], parts);
     assert(n == 4);

@@ -55,7 +55,7 @@ check "then nothing is written" test ! -e "$cd_out"
 echo old >"$SCRATCH/new/old.yaml"
 calibrate --quick --out "$cd_out" --block-tokens 32 --no-plots --only copies --only disk --only redis --only transfers
 check "a quick run ends well" test "$status" = 0
-check "it tells what it found" grep -q 'loads, redis' "$SCRATCH/out"
+check "it tells what it found" grep -q 'loads of one value, redis' "$SCRATCH/out"
 check "it leaves measurements and fits" test -s "$SCRATCH/new/calibration/samples.csv" -a -s "$SCRATCH/new/calibration/fits.csv"
 check "nothing else is left" nothing_left
 check "no path in the profile" sh -c "! grep -q -e '$SCRATCH' -e /tmp '$cd_out'"

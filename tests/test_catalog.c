@@ -86,7 +86,8 @@ START_TEST(every_number_has_a_source)
     const struct catalog_section *s = catalog_sections(&n);
 
     for (size_t i = 0; i < n; i++) {
-        ck_assert_uint_gt(catalog_count(catalogue, &s[i]), 0);
+        if (!s[i].optional)
+            ck_assert_uint_gt(catalog_count(catalogue, &s[i]), 0);
         for (uint32_t k = 0; k < catalog_count(catalogue, &s[i]); k++) {
             const char *entry = catalog_entry(catalogue, &s[i], k);
             const char *name = *(const char *const *)(const void *)entry;

@@ -161,6 +161,34 @@ START_TEST(options)
 END_TEST
 
 /* Heads are divided among the GPUs of an engine; together they hold a token's bytes once. */
+/* A value that lies in staging is verified in a pass of its own, whatever the codec: where there is no copy that would pay
+ * for it, "none" has the catalogue's rates. Main memory holds raw bytes, and needs none. */
+START_TEST(none_is_a_codec_where_nothing_is_staged)
+{
+    static const char *const staged[] = {"world=sim", "cluster.host=auto", NULL},
+                             *const unstaged[] = {"world=sim", NULL};
+    const struct catalog_codec *none = catalog_codec(catalogue, "none", error, sizeof error);
+    ck_assert_ptr_nonnull(none);
+    ck_assert_msg(make(&s, &r, &plan, small, unstaged, &large, error) == 0, "%s", error);
+    ck_assert_uint_eq(r.sim.host.copy_threads, 0);
+    for (int kind = 0; kind < KVT_TIERS; kind++) {
+        const struct sim_codec *codec = &r.sim.codec[kind];
+        ck_assert_int_eq(codec->present, kind == KVT_REDIS || kind == KVT_DISK);
+        if (!codec->present)
+            continue;
+        ck_assert_double_eq_tol(codec->encode_bps, none->encode_bps.number, 1);
+        ck_assert_double_eq_tol(codec->decode_bps, none->decode_bps.number, 1);
+        ck_assert_double_eq_tol(codec->ratio, 1, 1e-9);
+    }
+    scenario_release(&s);
+    ck_assert_msg(make(&s, &r, &plan, small, staged, &large, error) == 0, "%s", error);
+    ck_assert_uint_gt(r.sim.host.copy_threads, 0);
+    for (int kind = 0; kind < KVT_TIERS; kind++)
+        ck_assert(!r.sim.codec[kind].present);
+    scenario_release(&s);
+}
+END_TEST
+
 START_TEST(heads_over_gpus)
 {
     static const char *const sets[] = {"cluster.model=llama-3.2-1b", "cluster.gpus_per_engine=4",
@@ -368,6 +396,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, shape_and_sizes);
     tcase_add_test(tc, options);
+    tcase_add_test(tc, none_is_a_codec_where_nothing_is_staged);
     tcase_add_test(tc, heads_over_gpus);
     tcase_add_test(tc, width_of_kv);
     tcase_add_test(tc, host_of_the_cluster);
