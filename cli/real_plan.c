@@ -262,7 +262,7 @@ static int plan_tiers(struct real_plan *plan, const struct resolved *r, const st
     int rc = 0;
     for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
         plan->config.tiers[kind] = r->core.tiers[kind].present;
-        if (plan->config.tiers[kind] && kind != KVT_GPU)
+        if (plan->config.tiers[kind] && kind != KVT_GPU && kind != KVT_PEER)
             rc = plan_codec(plan, s, (enum kvt_tier_kind)kind, error);
     }
     if (rc == 0 && plan->config.tiers[KVT_REDIS])
