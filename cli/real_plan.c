@@ -295,7 +295,8 @@ static int plan_beside(struct real_plan *plan, const struct resolved *r, const s
     c->host_b = host_b < 9e18 ? (uint64_t)host_b : UINT64_MAX;
     *beside_b = host_b * c->engines;
     *beside_b += (double)(c->stage_b ? c->stage_b : stage_b) *
-                 ((c->tiers[KVT_REDIS] ? 1 : 0) + (c->tiers[KVT_DISK] ? 1 : 0));
+                 ((c->tiers[KVT_REDIS] ? 1 : 0) + (c->tiers[KVT_DISK] ? 1 : 0) +
+                  (c->tiers[KVT_PEER] && c->verify ? 1 : 0));
     if (plan->spawn.n > 0 && plan->spawn.memory_b != UINT64_MAX)
         *beside_b += (double)plan->spawn.memory_b * plan->spawn.n;
     return 0;
