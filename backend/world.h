@@ -17,7 +17,8 @@
  * left the last stage, or failed; its spans are how far each stage's last piece extended the end,
  * as in the simulated world.
  *
- *      load    redis   GET -> verify, decode -> upload          wire | decode | copy
+ *      load    peer    pages to pages                           copy
+ *              redis   GET -> verify, decode -> upload          wire | decode | copy
  *              disk    read -> verify, decode -> upload         wire | decode | copy
  *              host    upload                                   copy
  *      store   redis   download -> encode -> SET                copy | decode | wire

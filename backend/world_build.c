@@ -183,8 +183,8 @@ static const char *wrong_config(const struct be_world_config *c)
     if (c->engines == 0 || c->gpus_per_engine == 0 || c->geometry.page_tokens == 0 ||
         c->block_tokens == 0 || c->block_tokens % c->geometry.page_tokens)
         return "expected engines, GPUs, and a block that is a multiple of the page";
-    if (c->tiers[KVT_PEER])
-        return "expected no peer tier";
+    if (c->tiers[KVT_PEER] && c->engines < 2)
+        return "expected another engine for the peer tier";
     if (c->tiers[KVT_REDIS] && c->redis.n_nodes == 0)
         return "expected at least one Redis node";
     if (c->tiers[KVT_REDIS] && c->redis.layout == BE_PER_LAYER && c->gpus_per_engine > 1)
@@ -286,6 +286,7 @@ void be_world_free(struct be_world *w)
     for (uint32_t i = 0; i < w->n_ops; i++) {
         free(w->ops[i]->blocks);
         free(w->ops[i]->pages);
+        free(w->ops[i]->from_pages);
         free(w->ops[i]);
     }
     if (w->clock_fd >= 0)

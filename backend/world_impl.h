@@ -6,6 +6,7 @@
  *      world_op.c      operations and their end             world_redis.c   Redis: commands and replies
  *      world_task.c    pieces: staging, workers, verify     world_disk.c    files
  *      world_step.c    modelled steps, filled pages         world_host.c    main memory
+ *      world_peer.c    GPU to GPU
  *
  * Life of an operation:
  *
@@ -41,6 +42,7 @@ struct op {
     enum op_kind kind;
     kvt_op_id id;
     uint32_t engine;
+    uint32_t from; /* peer: whose pages are read */
     enum kvt_tier_kind tier;
     uint32_t n_blocks, n_pieces; /* pieces of all blocks */
     uint32_t started, under_way; /* pieces; of a probe or drop: commands */
@@ -55,6 +57,7 @@ struct op {
     kvt_ns wire_ns, decode_ns, copy_ns; /* when the last piece left the stage; 0: none did */
     struct op_block *blocks;            /* room_blocks */
     uint32_t *pages;                    /* pages_per_block a block */
+    uint32_t *from_pages;               /* peer: the same of what is read; with a peer tier only */
     uint32_t room_blocks;
     struct be_chore chore; /* disk: removing files */
 };
@@ -287,6 +290,9 @@ void be_host_start(struct task *t);
 void be_host_ended(struct op *op); /* gives back what a failed store had taken */
 void be_host_probe(struct op *op);
 void be_host_drop(struct op *op);
+
+/* world_peer.c: on a worker, from pages to pages; with verify, what arrived into t->value. */
+void be_peer_copy(struct task *t);
 
 /* world_step.c */
 int be_step_start(struct be_world *w, const struct kvt_step *step);

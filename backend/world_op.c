@@ -47,7 +47,7 @@ static void op_free(struct op *op)
     op->world->free_ops = op;
 }
 
-static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block)
+static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block, bool peers)
 {
     if (n <= op->room_blocks)
         return true;
@@ -57,7 +57,12 @@ static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block)
     uint32_t *pages = realloc(op->pages, (size_t)n * pages_per_block * sizeof *pages);
     if (pages)
         op->pages = pages;
-    if (!blocks || !pages)
+    uint32_t *from_pages = NULL;
+    if (peers)
+        from_pages = realloc(op->from_pages, (size_t)n * pages_per_block * sizeof *from_pages);
+    if (from_pages)
+        op->from_pages = from_pages;
+    if (!blocks || !pages || (peers && !from_pages))
         return false;
     op->room_blocks = n;
     return true;
@@ -73,6 +78,7 @@ static int fill_in(struct be_world *w, struct op *op, const struct kvt_transfer 
                       .kind = kind,
                       .id = t->op,
                       .engine = t->engine.v,
+                      .from = t->from.v,
                       .tier = t->tier,
                       .n_blocks = t->n_blocks,
                       .first_bad = t->n_blocks,
@@ -83,6 +89,7 @@ static int fill_in(struct be_world *w, struct op *op, const struct kvt_transfer 
                       .deadline_ns = KVT_NEVER,
                       .blocks = op->blocks,
                       .pages = op->pages,
+                      .from_pages = op->from_pages,
                       .room_blocks = room};
     for (uint32_t i = 0; i < t->n_blocks; i++) {
         const struct kvt_block_ref *ref = &t->blocks[i];
@@ -94,6 +101,10 @@ static int fill_in(struct be_world *w, struct op *op, const struct kvt_transfer 
         const uint32_t n = kvt_core_pages(w->core, t->engine, ref->page, pages, w->pages_per_block);
         if (n != w->pages_per_block || ref->tokens != w->config.block_tokens)
             return -EINVAL; /* a core without page numbers, or one that keeps partial blocks */
+        if (t->tier == KVT_PEER && kvt_core_pages(w->core, t->from, ref->from_page,
+                                                  &op->from_pages[(size_t)i * w->pages_per_block],
+                                                  w->pages_per_block) != w->pages_per_block)
+            return -EINVAL;
     }
     return 0;
 }
@@ -133,12 +144,15 @@ static void start(struct be_world *w, struct op *op)
 
 int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind kind)
 {
-    if (t->tier != KVT_HOST && t->tier != KVT_REDIS && t->tier != KVT_DISK)
+    if (t->tier <= KVT_GPU || t->tier >= KVT_TIERS)
         return -ENODEV;
     const bool shared = t->tier == KVT_REDIS && kind == OP_DROP; /* no engine takes part */
     if (!w->config.tiers[t->tier])
         return -ENODEV;
     if (!w->core || (!shared && t->engine.v >= w->config.engines))
+        return -EINVAL;
+    if (t->tier == KVT_PEER &&
+        (kind != OP_LOAD || t->from.v >= w->config.engines || t->from.v == t->engine.v))
         return -EINVAL;
     if (w->error)
         return w->error;
@@ -146,7 +160,9 @@ int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind k
     if (!op)
         return -ENOMEM;
     op->world = w;
-    int rc = op_reserve(op, t->n_blocks, w->pages_per_block) ? fill_in(w, op, t, kind) : -ENOMEM;
+    int rc = op_reserve(op, t->n_blocks, w->pages_per_block, w->config.tiers[KVT_PEER])
+                 ? fill_in(w, op, t, kind)
+                 : -ENOMEM;
     if (rc != 0) {
         op_free(op);
         return rc;

@@ -10,6 +10,7 @@
  *
  *      load    GET or read -> [ verify whole, decode -> upload ] -> (compare)        [ ] on a worker
  *      store   [ download -> encode ] -> SET or write
+ *      peer    [ pages to pages ] -> (compare)
  *
  * Comparing what was loaded with what must be there comes last and holds up only the staging
  * buffer: the operation has ended by then.
@@ -76,6 +77,10 @@ int be_lane_init(struct be_world *w, enum kvt_tier_kind tier)
         const size_t shard_b =
             k_packed_b(&w->config.geometry, w->config.geometry.layers, w->config.block_tokens);
         lane->raw_room = w->config.verify ? rounded(shard_b) : 0;
+    } else if (tier == KVT_PEER) { /* as with host: one to compare, and one to compare with */
+        const size_t piece_b =
+            k_packed_b(&w->config.geometry, lane->format.piece_layers, w->config.block_tokens);
+        lane->value_room = lane->raw_room = w->config.verify ? rounded(piece_b) : 0;
     } else {
         const struct be_piece piece =
             be_piece_at(&lane->format, (kvt_key){0}, w->config.block_tokens, 0);
@@ -138,6 +143,8 @@ static void begin(struct lane *lane, struct op *op, uint32_t pieces_per_block)
         op->begin_ns = be_clock(t->world);
     if (t->lane == KVT_HOST)
         be_host_start(t);
+    else if (t->lane == KVT_PEER)
+        be_task_ingest(t);
     else if (t->lane == KVT_DISK)
         be_disk_start(t);
     else
@@ -414,7 +421,9 @@ static void after_ingest(struct be_chore *c)
 static void ingest(struct be_chore *c)
 {
     struct task *t = task_of(c);
-    if (t->lane != KVT_DISK || be_disk_fetch(t))
+    if (t->lane == KVT_PEER)
+        be_peer_copy(t);
+    else if (t->lane != KVT_DISK || be_disk_fetch(t))
         ingest_value(t);
 }
 

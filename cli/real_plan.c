@@ -262,7 +262,7 @@ static int plan_tiers(struct real_plan *plan, const struct resolved *r, const st
     int rc = 0;
     for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
         plan->config.tiers[kind] = r->core.tiers[kind].present;
-        if (plan->config.tiers[kind] && kind != KVT_GPU)
+        if (plan->config.tiers[kind] && kind != KVT_GPU && kind != KVT_PEER)
             rc = plan_codec(plan, s, (enum kvt_tier_kind)kind, error);
     }
     if (rc == 0 && plan->config.tiers[KVT_REDIS])
@@ -295,7 +295,8 @@ static int plan_beside(struct real_plan *plan, const struct resolved *r, const s
     c->host_b = host_b < 9e18 ? (uint64_t)host_b : UINT64_MAX;
     *beside_b = host_b * c->engines;
     *beside_b += (double)(c->stage_b ? c->stage_b : stage_b) *
-                 ((c->tiers[KVT_REDIS] ? 1 : 0) + (c->tiers[KVT_DISK] ? 1 : 0));
+                 ((c->tiers[KVT_REDIS] ? 1 : 0) + (c->tiers[KVT_DISK] ? 1 : 0) +
+                  (c->tiers[KVT_PEER] && c->verify ? 1 : 0));
     if (plan->spawn.n > 0 && plan->spawn.memory_b != UINT64_MAX)
         *beside_b += (double)plan->spawn.memory_b * plan->spawn.n;
     return 0;

@@ -137,7 +137,7 @@ int resolve_evict(struct resolved *r, const struct scenario *s, char *error)
     int rc = resolve_quotas(r, s, error);
     int back = -1;
     for (int kind = 0; rc == 0 && kind < KVT_TIERS; kind++) {
-        if (!s->cache.tiers[kind].enabled)
+        if (!s->cache.tiers[kind].enabled || kind == KVT_PEER) /* holds nothing, decides nothing */
             continue;
         rc = resolve_policy(r, s, kind, error);
         if (rc == 0 && kind != KVT_GPU)

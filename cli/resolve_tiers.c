@@ -11,6 +11,9 @@
  * on the medium. Rates are those of an idle cluster; core learns of queues only by loads that turn
  * late.
  *
+ * A peer's GPU is read over both engines' links to their hosts and the network between; its buffers are
+ * registered once, so nothing is staged or coded.
+ *
  * Redis: of `nodes`, replicas hold copies and serve no reads, so room and rate count primaries
  * only.
  */
@@ -257,15 +260,46 @@ static int resolve_host(struct resolved *r, const struct scenario *s, const stru
     return resolve_room(r, s, KVT_HOST, 0, error);
 }
 
+/* What engines are connected by, to each other and to Redis. */
+static int resolve_network(struct resolved *r, const struct scenario *s,
+                           const struct catalog *catalog, char *error)
+{
+    char why[256];
+    const struct catalog_link *link = catalog_link(catalog, s->cluster.network, why, sizeof why);
+    if (!link)
+        return resolve_refuse(s, "cluster.network", why, error);
+    resolve_add_note(r, "cluster.network", "%s", link->title);
+    r->sim.network = (struct sim_network){
+        .engine_nic_bps = link->bandwidth_bps.number,
+        .rtt_ns = (kvt_ns)link->round_trip_ns.number,
+        .connection_bps = link->connection_bps.text ? link->connection_bps.number : INFINITY,
+        .connections = (uint32_t)s->cache.tiers[KVT_REDIS].connections,
+    };
+    return 0;
+}
+
+static void resolve_peer(struct resolved *r, const struct scenario *s)
+{
+    const struct sim_network *network = &r->sim.network;
+    const struct sim_host *host = &r->sim.host;
+    struct kvt_tier_config *tier = &r->core.tiers[KVT_PEER];
+    r->sim.peer = (struct sim_peer){.present = true,
+                                    .connections = (uint32_t)s->cache.tiers[KVT_PEER].connections};
+    const double wire_bps =
+        fmin(network->engine_nic_bps, network->connection_bps * r->sim.peer.connections);
+    const double bps = fmin(wire_bps, fmin(host->h2d_bps, host->d2h_bps));
+    tier->load_fixed_ns = (double)network->rtt_ns + 2 * (double)host->copy_latency_ns;
+    tier->load_ns_per_token = r->kv_b_per_token * 1e9 / bps;
+    resolve_add_note(r, "cache.tiers.peer.enabled", "%.3g GB/s from the GPUs of another engine",
+                     bps / 1e9);
+}
+
 static int resolve_redis(struct resolved *r, const struct scenario *s,
                          const struct catalog *catalog, char *error)
 {
     const struct scenario_tier *wanted = &s->cache.tiers[KVT_REDIS];
     struct kvt_tier_config *tier = &r->core.tiers[KVT_REDIS];
     char why[256];
-    const struct catalog_link *link = catalog_link(catalog, s->cluster.network, why, sizeof why);
-    if (!link)
-        return resolve_refuse(s, "cluster.network", why, error);
     const struct catalog_redis_node *node =
         catalog_redis_node(catalog, wanted->node, why, sizeof why);
     if (!node)
@@ -274,7 +308,6 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         catalog_redis_server(catalog, wanted->server, why, sizeof why);
     if (!server)
         return refuse_tier(s, KVT_REDIS, "server", why, error);
-    resolve_add_note(r, "cluster.network", "%s", link->title);
     resolve_add_note(r, "cache.tiers.redis.node", "%s", node->title);
 
     uint64_t primaries = wanted->nodes / (1 + wanted->replicas);
@@ -290,13 +323,7 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
                          units_show_bytes(size, sizeof size, (double)auto_b),
                          (unsigned long long)primaries);
     }
-    struct sim_network *network = &r->sim.network;
-    *network = (struct sim_network){
-        .engine_nic_bps = link->bandwidth_bps.number,
-        .rtt_ns = (kvt_ns)link->round_trip_ns.number,
-        .connection_bps = link->connection_bps.text ? link->connection_bps.number : INFINITY,
-        .connections = (uint32_t)wanted->connections,
-    };
+    const struct sim_network *network = &r->sim.network;
     double block_b =
         tier->stored_b_per_token * r->core.block_tokens + (double)tier->stored_b_per_block;
     uint64_t room_b = tier->capacity_b;
@@ -375,11 +402,13 @@ int resolve_tiers(struct resolved *r, const struct scenario *s, const struct cat
         tier->stored_b_per_token = r->kv_b_per_token;
         if (kind == KVT_GPU)
             continue;
+        tier->no_promote = !wanted->promote;
+        if (kind == KVT_PEER)
+            continue;
         tier->write_through = wanted->write == WRITE_THROUGH || wanted->write == WRITE_SELECTIVE;
         tier->write_back = wanted->write == WRITE_BACK;
         tier->write_after = wanted->write == WRITE_SELECTIVE ? (uint32_t)wanted->write_after : 0;
         tier->fill_loaded = wanted->fill_loaded;
-        tier->no_promote = !wanted->promote;
         tier->exclusive = wanted->exclusive;
         tier->probe = wanted->probe;
         rc = resolve_codec(r, s, catalog, (enum kvt_tier_kind)kind, staged, error);
@@ -388,6 +417,11 @@ int resolve_tiers(struct resolved *r, const struct scenario *s, const struct cat
     /* The host is on every way to the GPU, tier or not. */
     if (rc == 0)
         rc = resolve_host(r, s, catalog, host, error);
+    const bool peers = s->cache.tiers[KVT_PEER].enabled;
+    if (rc == 0 && (peers || s->cache.tiers[KVT_REDIS].enabled))
+        rc = resolve_network(r, s, catalog, error);
+    if (rc == 0 && peers)
+        resolve_peer(r, s);
     if (rc == 0 && s->cache.tiers[KVT_REDIS].enabled)
         rc = resolve_redis(r, s, catalog, error);
     if (rc == 0 && s->cache.tiers[KVT_DISK].enabled)

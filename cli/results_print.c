@@ -232,7 +232,8 @@ static void print_tiers(const struct table *t, const struct results *r)
         if (!config->present)
             continue;
         fprintf(t->out, "  %-14s%11s%11s%17s", kvt_tier_name((enum kvt_tier_kind)tier),
-                bytes_cell(a, r->gauges.held_b[tier]), capacity_cell(b, config),
+                tier == KVT_PEER ? "-" : bytes_cell(a, r->gauges.held_b[tier]),
+                tier == KVT_PEER ? "-" : capacity_cell(b, config),
                 count_cell(n, s->evicted_blocks[tier]));
         fprintf(t->out, "%10s%10s%10s", bytes_cell(c, s->bytes_read[tier]),
                 bytes_cell(d, s->bytes_written[tier]), bytes_cell(e, r->orphan_b[tier]));

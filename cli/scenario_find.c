@@ -89,11 +89,9 @@ static int find_tier_key(const char *path, const struct scenario_key **key, size
     char kind[WORD_MOST];
     size_t end = component(path, sizeof tiers_prefix - 1, kind);
     *tier = scenario_tier_named(kind);
-    if (*tier == KVT_PEER)
-        return refuse_later(path, "KV in the GPUs of other engines", error);
     if (*tier == KVT_TIERS) {
-        snprintf(error, SCENARIO_ERROR_SIZE, "%.200s: expected a tier: gpu, host, redis or disk",
-                 path);
+        snprintf(error, SCENARIO_ERROR_SIZE,
+                 "%.200s: expected a tier: gpu, peer, host, redis or disk", path);
         return -EINVAL;
     }
     const char *word = path + end + (path[end] == '.');

@@ -23,6 +23,7 @@ enum {
     EACH = BIT(KVT_GPU) | BIT(KVT_HOST) | BIT(KVT_REDIS) | BIT(KVT_DISK),
     BELOW = BIT(KVT_HOST) | BIT(KVT_REDIS) | BIT(KVT_DISK), /* below the GPU */
     GPU = BIT(KVT_GPU),
+    PEER = BIT(KVT_PEER),
     REDIS = BIT(KVT_REDIS),
     DISK = BIT(KVT_DISK),
 };
@@ -107,7 +108,7 @@ static const struct scenario_key plain_keys[] = {
      .offset = AT(cluster.gpus_per_engine), .least = 1, .most = 64,
      .help = "tensor parallel degree"},
     {.path = "cluster.network", .type = KEY_TEXT, .fallback = "ethernet-100g",
-     .offset = AT(cluster.network), .help = "between engines and Redis; see `kvtwin catalog`"},
+     .offset = AT(cluster.network), .help = "between engines, and to Redis; see `kvtwin catalog`"},
     {.path = "cluster.stack", .type = KEY_TEXT, .fallback = "vllm-v1", .offset = AT(cluster.stack),
      .help = "serving software, for its host overheads; see `kvtwin catalog`"},
     {.path = "cluster.router", .type = KEY_CHOICE, .fallback = "prefix-aware",
@@ -176,7 +177,7 @@ static const struct scenario_key plain_keys[] = {
 
 static const struct scenario_key tier_keys[] = {
     {.path = "enabled", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(enabled),
-     .kinds = EACH, .help = "false: as if the tier were not listed"},
+     .kinds = EACH | PEER, .help = "false: as if the tier were not listed"},
     {.path = "capacity", .type = KEY_CAPACITY, .offset = TIER_AT(capacity), .kinds = EACH,
      .help = "per engine (redis: of all nodes); auto: what the hardware leaves (gpu, redis)"},
     {.path = "ttl", .type = KEY_DURATION, .fallback = "none", .offset = TIER_AT(ttl_ns), .least = 1,
@@ -213,7 +214,7 @@ static const struct scenario_key tier_keys[] = {
     {.path = "fill_loaded", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(fill_loaded),
      .kinds = BELOW, .help = "what was loaded from a tier farther away is stored here too"},
     {.path = "promote", .type = KEY_BOOL, .fallback = "true", .offset = TIER_AT(promote),
-     .kinds = BELOW, .help = "a hit here is kept on the GPU; false: used once"},
+     .kinds = BELOW | PEER, .help = "a hit here is kept on the GPU; false: used once"},
     {.path = "exclusive", .type = KEY_BOOL, .fallback = "false", .offset = TIER_AT(exclusive),
      .kinds = BELOW, .help = "a hit here moves to the GPU; needs write: back"},
     {.path = "codec", .type = KEY_LIST, .fallback = "none", .offset = TIER_AT(codec),
@@ -231,7 +232,8 @@ static const struct scenario_key tier_keys[] = {
     {.path = "replicas", .type = KEY_COUNT, .fallback = "0", .offset = TIER_AT(replicas), .most = 1,
      .kinds = REDIS, .help = "1: half of the nodes hold copies, which halves the room"},
     {.path = "connections", .type = KEY_COUNT, .fallback = "8", .offset = TIER_AT(connections),
-     .least = 1, .most = 1024, .kinds = REDIS, .help = "from one engine to one node"},
+     .least = 1, .most = 1024, .kinds = REDIS | PEER,
+     .help = "from one engine to one node, or to one other engine"},
     {.path = "manager", .type = KEY_CHOICE, .fallback = "server", .offset = TIER_AT(manager),
      .kinds = REDIS, .names = managers,
      .help = "who decides what leaves: the server (lru), or core, by deleting"},

@@ -215,14 +215,8 @@ static enum kvt_tier_kind entry_kind(const struct outline *outline, const char *
     enum kvt_tier_kind tier = KVT_TIERS;
     if (kind && kind->kind == OUTLINE_SCALAR)
         tier = scenario_tier_named(kind->value);
-    if (tier == KVT_PEER) {
-        snprintf(message, sizeof message,
-                 "%s: expected gpu, host, redis or disk: peer is not supported yet", path);
-        refuse_node(file, kind, message, error);
-        return KVT_TIERS;
-    }
     if (tier == KVT_TIERS) {
-        snprintf(message, sizeof message, "%s: expected gpu, host, redis or disk", path);
+        snprintf(message, sizeof message, "%s: expected gpu, peer, host, redis or disk", path);
         refuse_node(file, kind ? kind : node, message, error);
     }
     return tier;

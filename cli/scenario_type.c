@@ -227,6 +227,9 @@ static int check_tiers(struct scenario *s, char *error)
     if (!tiers[KVT_GPU].enabled)
         return refuse(s, "cache.tiers.gpu.enabled",
                       "expected true: without the gpu tier set cache.enabled to false", error);
+    if (tiers[KVT_PEER].enabled && s->cluster.engines < 2)
+        return refuse(s, "cluster.engines",
+                      "expected at least 2: the peer tier is what other engines' GPUs hold", error);
     for (int kind = KVT_HOST; kind < KVT_TIERS; kind++) {
         char path[64];
         snprintf(path, sizeof path, "cache.tiers.%s.capacity",
@@ -276,7 +279,7 @@ int scenario_type(struct scenario *s, char *error)
         for (size_t i = 0; i < n; i++)
             listed = listed || s->tier_values[kind][i].source == SOURCE_SET;
         *tier = (struct scenario_tier){.ttl_ns = KVT_NEVER};
-        if (!listed || kind == KVT_PEER)
+        if (!listed)
             continue;
         rc = type_table(s, keys, n, s->tier_values[kind], (enum kvt_tier_kind)kind, tier, error);
         tier->listed = true;

@@ -133,7 +133,7 @@ static bool wants_future(const struct session *session)
     bool any = false;
     for (int kind = 0; kind < KVT_TIERS; kind++) {
         const struct kvt_tier_config *tier = &session->resolved.core.tiers[kind];
-        any |= tier->present && tier->evict->needs_future;
+        any |= tier->present && tier->evict && tier->evict->needs_future;
     }
     return any;
 }

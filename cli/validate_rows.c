@@ -316,7 +316,7 @@ int validate_rows(struct validation *v, const struct meter *real, const struct m
     static const char *const names[REQUEST_TIMES] = {"request queue", "request ttft",
                                                      "request tpot", "request e2e"};
     static const struct row_source step = {METER_STEP, KVT_GPU, VALIDATE_TOTAL};
-    static const enum kvt_tier_kind tiers[] = {KVT_REDIS, KVT_HOST, KVT_DISK};
+    static const enum kvt_tier_kind tiers[] = {KVT_REDIS, KVT_HOST, KVT_DISK, KVT_PEER};
     int rc = 0;
     v->n_rows = 0;
     for (size_t i = 0; rc == 0 && i < sizeof tiers / sizeof tiers[0]; i++)

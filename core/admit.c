@@ -5,7 +5,7 @@
  * Match looks up every prompt block, nearest tier first, and writes what it finds into `src`:
  *
  *      block      0     1     2     3     4     5     6     7    | tail
- *      src        GPU   GPU   HOST  REDIS REDIS EVICT EVICT COLD | tail
+ *      src        GPU   PEER  HOST  REDIS REDIS EVICT EVICT COLD | tail
  *                 <-------- usable --------->  <--- computed ---------->
  *
  * The first block that is nowhere ends the usable prefix: KV depends on all tokens before it. A
@@ -21,8 +21,7 @@
  */
 #include "internal.h"
 
-static const enum kvt_tier_kind below_gpu[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
-enum { N_BELOW = 3, AHEAD = 8 };
+enum { AHEAD = 8 };
 
 static uint8_t hit_class(enum kvt_tier_kind tier)
 {
@@ -49,6 +48,16 @@ static bool ready_anywhere(const struct kvt_core *core, uint32_t block)
     return copy != KVT_NONE;
 }
 
+static bool lent(const struct kvt_core *core, uint32_t block, uint32_t engine)
+{
+    if (!core->config.tiers[KVT_PEER].present)
+        return false;
+    uint32_t copy = kvt_block_at(&core->blocks, block)->copies;
+    while (copy != KVT_NONE && !lendable(core, copy, engine))
+        copy = copy_at(core, copy)->next;
+    return copy != KVT_NONE;
+}
+
 /* Where block i can be had from below the GPU, as a hit class; or why not. What only another engine
  * holds is not cold. */
 static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i)
@@ -57,15 +66,18 @@ static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i
     if (kvt_block_at(&core->blocks, block)->copies == KVT_NONE)
         return miss_class(core, block);
     bool down = false;
-    for (int t = 0; t < N_BELOW; t++) {
-        const uint32_t place = kvt_room_place(&core->room, below_gpu[t], q->engine);
+    for (int t = 0; t < BELOW_GPU; t++) {
+        const enum kvt_tier_kind tier = core->below[t];
+        if (tier == KVT_PEER && lent(core, block, q->engine))
+            return KVT_HIT_PEER;
+        const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
         if (place == KVT_NONE)
             continue;
         const uint32_t copy = kvt_copy_find(&core->room, block, place);
         if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
             continue;
         if (core->room.places[place].up)
-            return hit_class(below_gpu[t]);
+            return hit_class(tier);
         down = true;
     }
     if (down)
@@ -147,8 +159,8 @@ static void decide(struct kvt_core *core, struct req *q)
         if (i + 1 < q->usable && (exact || q->src[i + 1] == q->src[i]))
             continue;
         double load_ns = 0;
-        for (int t = 0; t < N_BELOW; t++) {
-            const enum kvt_tier_kind below = below_gpu[t];
+        for (int t = 0; t < BELOW_GPU; t++) {
+            const enum kvt_tier_kind below = core->below[t];
             if (!tokens[below])
                 continue;
             const struct kvt_tier_config *c = &core->config.tiers[below];

@@ -169,6 +169,27 @@ static const char *check_requests(const struct kvt_core *core)
     return ledger == s->prompt_tokens ? NULL : "(C2) the ledger does not add up to the prompts";
 }
 
+/* (C8) */
+static const char *check_peers(const struct kvt_core *core)
+{
+    uint64_t lent = 0, counted = 0;
+    for (uint32_t e = 0; e < core->config.engines; e++)
+        counted += core->engines[e].lent_blocks;
+    for (uint32_t o = 0; o < core->ops.fresh; o++) {
+        const struct op *op = op_at(core, o);
+        if (!op->live || op->from == KVT_NONE)
+            continue;
+        lent += op->n;
+        for (uint32_t k = 0; k < op->n; k++) {
+            const struct kvt_copy *c = copy_at(core, op->lower[k]);
+            if (op->from == op->engine || c->place != op->from || !c->users ||
+                (c->state != KVT_COPY_READY && c->state != KVT_COPY_VOID))
+                return "(C8) a peer load reads what is not there";
+        }
+    }
+    return lent == counted ? NULL : "(C8) blocks lent to peers are miscounted";
+}
+
 bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
 {
     struct census blocks = {0}, places = {0};
@@ -195,5 +216,7 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
         text = check_order(core, order, sizeof order);
     if (!text)
         text = check_pages(core);
+    if (!text)
+        text = check_peers(core);
     return text ? complain(why, size, text) : true;
 }

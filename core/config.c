@@ -70,6 +70,18 @@ static const char *check_writing(const struct kvt_core_config *c)
     return back > 1 ? "at most one tier can be written back" : NULL;
 }
 
+static const char *check_peer(const struct kvt_core_config *c)
+{
+    const struct kvt_tier_config *peer = &c->tiers[KVT_PEER];
+    if (!peer->present)
+        return NULL;
+    if (c->engines < 2)
+        return "the peer tier needs another engine";
+    if (peer->probe || peer->exclusive || peer->write_back)
+        return "the peer tier is neither probed, nor exclusive, nor written back";
+    return NULL;
+}
+
 static const char *check_quotas(const struct kvt_core_config *c)
 {
     double sum = 0;
@@ -105,14 +117,12 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
         return "store_pages_ratio must lie between 0 and 1";
     if (!c->tiers[KVT_GPU].present)
         return "the gpu tier cannot be left out";
-    if (c->tiers[KVT_PEER].present)
-        return "the peer tier is not supported";
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)
         return "this eviction policy refuses to evict, and running requests need the gpu tier's "
                "room";
-    const char *quotas = check_quotas(c), *writing = check_writing(c);
-    if (quotas || writing)
-        return quotas ? quotas : writing;
+    const char *quotas = check_quotas(c), *writing = check_writing(c), *peer = check_peer(c);
+    if (quotas || writing || peer)
+        return quotas ? quotas : writing ? writing : peer;
     for (int t = 0; t < KVT_TIERS; t++) {
         const char *why = c->tiers[t].present ? check_tier(&c->tiers[t]) : NULL;
         if (why)

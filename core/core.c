@@ -64,6 +64,26 @@ static void *take(const struct kvt_alloc *alloc, size_t n, size_t record_b)
     return memory;
 }
 
+/* Nearest first; a peer before what is not predicted to be faster. */
+static void order_tiers(struct kvt_core *core)
+{
+    static const enum kvt_tier_kind others[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
+    const struct kvt_tier_config *tiers = core->config.tiers;
+    int n = 0;
+    bool placed = false;
+    for (int t = 0; t < BELOW_GPU - 1; t++) {
+        const struct kvt_tier_config *other = &tiers[others[t]];
+        if (!placed && other->present &&
+            other->load_ns_per_token >= tiers[KVT_PEER].load_ns_per_token) {
+            core->below[n++] = KVT_PEER;
+            placed = true;
+        }
+        core->below[n++] = others[t];
+    }
+    if (!placed)
+        core->below[n] = KVT_PEER;
+}
+
 static int build(struct kvt_core *core)
 {
     const struct kvt_alloc *alloc = core->alloc;
@@ -71,6 +91,7 @@ static int build(struct kvt_core *core)
     kvt_pool_init(&core->requests, alloc, sizeof(struct req), REQUESTS_SHIFT);
     kvt_pool_init(&core->ops, alloc, sizeof(struct op), OPS_SHIFT);
     kvt_slab_init(&core->slab, alloc);
+    order_tiers(core);
     core->back = KVT_TIERS;
     for (int t = KVT_HOST; t < KVT_TIERS; t++)
         if (core->config.tiers[t].present && core->config.tiers[t].write_back)
@@ -351,7 +372,7 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
     if (o >= core->ops.fresh || !op_at(core, o)->live)
         return;
     const struct op *op = op_at(core, o);
-    const uint32_t engine = op->engine;
+    const uint32_t engine = op->engine, from = op->from;
     switch (op->kind) {
     case OP_PROBE:
     case OP_LOAD:
@@ -369,6 +390,8 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
         return;
     }
     kvt_pump(core, engine);
+    if (from != KVT_NONE) /* may have waited for the pages that were read */
+        kvt_pump(core, from);
 }
 
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
@@ -388,11 +411,14 @@ void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer)
     kvt_pump(core, req_at(core, r)->engine);
 }
 
-/* Loads and stores hold pages of the engine until they end, but what is in them is gone. */
+/* Loads and stores hold pages of the engine until they end, those of its peers too, but what is in them is
+ * gone. */
 static void lose_pages_in_use(struct kvt_core *core, uint32_t engine)
 {
     for (uint32_t o = 0; o < core->ops.fresh; o++) {
         const struct op *op = op_at(core, o);
+        for (uint32_t k = 0; op->live && op->from == engine && k < op->n; k++)
+            kvt_copy_void(&core->room, op->lower[k], KVT_FATE_EVICTED);
         if (!op->live || op->engine != engine || (op->kind != OP_LOAD && op->kind != OP_STORE))
             continue;
         const uint32_t n = op->kind == OP_STORE ? op->used : op->n;

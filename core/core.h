@@ -3,7 +3,10 @@
  * core.h - the shared cache core: every decision, no I/O, no clock, no threads, no randomness.
  *
  * One core serves a cluster: E engines (each a group of GPUs holding one copy of the model), each
- * with its own gpu tier and, where configured, host and disk tiers; and one shared redis tier.
+ * with its own gpu tier and, where configured, host and disk tiers; and one shared redis tier. With a peer
+ * tier engines also load from each other's GPUs. It holds nothing of its own, so only the predicted cost and
+ * no_promote mean something there; it is looked through before the first tier that is not predicted to be
+ * faster, while the others keep to the order of enum kvt_tier_kind.
  * Requests come in, operations go out through the port (port.h), and each request ends in exactly
  * one report.
  *
@@ -15,6 +18,8 @@
  *   (C5) A copy is on its place's LRU list exactly when it is ready and nobody uses it.
  *   (C6) A place never holds more than its capacity.
  *   (C7) A hit is counted only for tokens that are then not computed.
+ *   (C8) What a load reads from a peer is a copy on that engine's GPU, in use, and READY unless the engine
+ *        went down.
  */
 #ifndef KVT_CORE_H
 #define KVT_CORE_H
@@ -137,7 +142,8 @@ struct kvt_core_config {
     double quotas[KVT_QUOTAS_MOST];
 
     struct kvt_prefill_cost prefill;
-    struct kvt_tier_config tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER must not (yet) */
+    struct kvt_tier_config
+        tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER needs another engine */
 
     /* Blocks that no tier holds and no request names are remembered, to tell evicted from cold:
      * at most so many; UINT64_MAX: all. */

@@ -30,6 +30,7 @@ uint32_t kvt_op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
     op->live = true;
     op->req = KVT_NONE;
     op->engine = KVT_NONE;
+    op->from = KVT_NONE;
     op->begin_ns = core->now;
     op->n = n;
     if (n) {
@@ -72,6 +73,7 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
     struct kvt_transfer t = {.op = {o},
                              .engine = {op->engine},
                              .tier = op->tier,
+                             .from = {op->from},
                              .n_blocks = n,
                              .blocks = refs,
                              .ttl_ns = ttl_ns};
@@ -83,6 +85,8 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
                  5);
     for (uint32_t i = 0; i < n; i++)
         XXH3_128bits_update(&core->digest, &refs[i].key, sizeof refs[i].key);
+    if (op->from != KVT_NONE)
+        XXH3_128bits_update(&core->digest, &op->from, sizeof op->from);
     const struct kvt_port_ops *ops = core->port.ops;
     int (*const call)(void *, const struct kvt_transfer *) = op->kind == OP_PROBE   ? ops->probe
                                                              : op->kind == OP_LOAD  ? ops->load

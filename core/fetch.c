@@ -3,8 +3,10 @@
  * fetch.c - bringing blocks to the GPU: probes, loads, waiting for others, giving up.
  *
  * Right after admission a request starts one load per tier that serves some of its blocks (after a
- * probe, where the tier wants one). It is ready to run when its own operations have ended and every
- * block of its usable prefix is READY, the ones that other requests are filling included.
+ * probe, where the tier wants one); of peers, one per run of blocks that one engine can lend: the one that lends
+ * most from here on in the chain, of equals the one that lends least at the time, of those the next one round.
+ * The request is ready to run when its own operations have ended and every block of its usable prefix is READY,
+ * the ones that other requests are filling included.
  *
  * What may go wrong, and what follows (never a wrong answer):
  *
@@ -32,14 +34,21 @@ static struct kvt_block_ref ref_of(const struct kvt_core *core, const struct req
                                               : copy_at(core, q->copies[i])->page};
 }
 
-/* Writes the positions of usable blocks that `tier` is to serve, and that are still to come,
- * into index (if not NULL). Returns how many. */
+/* Whether `tier` is to serve usable block i, which is still to come. */
+static bool pending(const struct kvt_core *core, const struct req *q, enum kvt_tier_kind tier,
+                    uint32_t i)
+{
+    return q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i]));
+}
+
+/* Writes the positions of such blocks from `first` on, `most` of them at most, into index (if not NULL).
+ * Returns how many. */
 static uint32_t list_blocks(const struct kvt_core *core, const struct req *q,
-                            enum kvt_tier_kind tier, uint32_t *index)
+                            enum kvt_tier_kind tier, uint32_t first, uint32_t most, uint32_t *index)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < q->usable; i++) {
-        if (q->src[i] != KVT_HIT_GPU + (int)tier || kvt_copy_filled(copy_at(core, q->copies[i])))
+    for (uint32_t i = first; i < q->usable && n < most; i++) {
+        if (!pending(core, q, tier, i))
             continue;
         if (index)
             index[n] = i;
@@ -67,7 +76,8 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
     struct req *q = req_at(core, r);
     struct op *op = op_at(core, o);
     const struct kvt_tier_config *c = &core->config.tiers[op->tier];
-    const uint32_t place = kvt_room_place(&core->room, op->tier, q->engine);
+    const uint32_t place =
+        op->from != KVT_NONE ? op->from : kvt_room_place(&core->room, op->tier, q->engine);
     uint64_t tokens = 0;
     for (uint32_t k = 0; k < op->n; k++) {
         const uint32_t i = op->index[k];
@@ -77,14 +87,18 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
         if (op->next)
             op->next[k] = use_of(q, i).next;
         op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place);
-        if (op->lower[k] != KVT_NONE)
+        if (op->lower[k] != KVT_NONE) {
             kvt_copy_use(&core->room, op->lower[k]);
+            core->refs[k].from_page = copy_at(core, op->lower[k])->page;
+        }
         if (op->kind == OP_LOAD)
             kvt_copy_use(&core->room, op->gpu[k]);
     }
     if (op->kind == OP_LOAD) {
         op->predicted_ns = whole_ns((double)tokens * c->load_ns_per_token);
         core->engines[q->engine].inflight_load_ns[op->tier] += op->predicted_ns;
+        if (op->from != KVT_NONE)
+            core->engines[op->from].lent_blocks += op->n;
     } else {
         q->probing = (uint8_t)(q->probing | 1u << op->tier);
     }
@@ -116,22 +130,79 @@ static uint32_t new_op(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tie
 static void start(struct kvt_core *core, uint32_t r, enum kvt_tier_kind tier, enum op_kind kind)
 {
     struct req *q = req_at(core, r);
-    const uint32_t n = list_blocks(core, q, tier, NULL);
+    const uint32_t n = list_blocks(core, q, tier, 0, UINT32_MAX, NULL);
     const uint32_t o = n ? new_op(core, r, tier, kind, n) : KVT_NONE;
     if (o != KVT_NONE) {
-        list_blocks(core, q, tier, op_at(core, o)->index);
+        list_blocks(core, q, tier, 0, n, op_at(core, o)->index);
         send(core, r, o);
         return;
     }
     for (uint32_t i = 0; i < q->usable; i++)
-        if (q->src[i] == KVT_HIT_GPU + (int)tier && !kvt_copy_filled(copy_at(core, q->copies[i])))
+        if (pending(core, q, tier, i))
             compute_instead(core, q, i, KVT_COMPUTED_LATE);
+}
+
+/* ---- Peers -------------------------------------------------------------------------------------- */
+
+/* The engine that can lend the longest run of the blocks that peers are to serve from *first on. Sets *first to
+ * where that begins. KVT_NONE: there are no more such blocks. */
+static uint32_t choose_lender(struct kvt_core *core, const struct req *q, uint32_t *first,
+                              uint32_t *run)
+{
+    uint32_t *const length = core->match_length, engines = core->config.engines;
+    memset(length, 0, engines * sizeof *length);
+    uint32_t n = 0;
+    bool grew = true;
+    for (uint32_t i = *first; i < q->usable && grew; i++) {
+        if (!pending(core, q, KVT_PEER, i))
+            continue;
+        if (n == 0)
+            *first = i;
+        grew = false;
+        uint32_t copy = kvt_block_at(&core->blocks, q->blocks[i])->copies;
+        for (; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
+            const uint32_t place = copy_at(core, copy)->place;
+            if (lendable(core, copy, q->engine) && length[place] == n) {
+                length[place] = n + 1;
+                grew = true;
+            }
+        }
+        n++;
+    }
+    uint32_t best = KVT_NONE;
+    for (uint32_t k = 1; n && k < engines; k++) {
+        const uint32_t e = (q->engine + k) % engines;
+        if (best == KVT_NONE || length[e] > length[best] ||
+            (length[e] == length[best] &&
+             core->engines[e].lent_blocks < core->engines[best].lent_blocks))
+            best = e;
+    }
+    assert(!n || length[best]); /* match saw a copy, and nothing has left other engines since */
+    *run = n ? length[best] : 0;
+    return best;
+}
+
+static void start_peers(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    uint32_t first = 0, run, lender;
+    while ((lender = choose_lender(core, q, &first, &run)) != KVT_NONE) {
+        const uint32_t o = new_op(core, r, KVT_PEER, OP_LOAD, run);
+        if (o == KVT_NONE) {
+            compute_instead(core, q, first, KVT_COMPUTED_LATE);
+            return;
+        }
+        struct op *op = op_at(core, o);
+        op->from = lender;
+        list_blocks(core, q, KVT_PEER, first, run, op->index);
+        first = op->index[run - 1] + 1;
+        send(core, r, o);
+    }
 }
 
 void kvt_fetch_start(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    static const enum kvt_tier_kind order[] = {KVT_HOST, KVT_REDIS, KVT_DISK};
     q->fetch_begin_ns = core->now;
     q->probe_ns = 0;
     q->probing = 0;
@@ -143,9 +214,15 @@ void kvt_fetch_start(struct kvt_core *core, uint32_t r)
             break;
         }
     }
-    for (int t = 0; t < 3; t++)
-        if (core->config.tiers[order[t]].present)
-            start(core, r, order[t], core->config.tiers[order[t]].probe ? OP_PROBE : OP_LOAD);
+    for (int t = 0; t < BELOW_GPU; t++) {
+        const enum kvt_tier_kind tier = core->below[t];
+        if (!core->config.tiers[tier].present)
+            continue;
+        if (tier == KVT_PEER)
+            start_peers(core, r);
+        else
+            start(core, r, tier, core->config.tiers[tier].probe ? OP_PROBE : OP_LOAD);
+    }
     if (q->ops && core->config.load_patience > 0) {
         const double patience_ns = core->config.load_patience * kvt_prefill_ns(core, 0, q->target);
         const kvt_ns at = kvt_ns_add(core->now, whole_ns(patience_ns));
@@ -274,6 +351,8 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     const bool is_load = op->kind == OP_LOAD;
     if (is_load) {
         core->engines[op->engine].inflight_load_ns[op->tier] -= op->predicted_ns;
+        if (op->from != KVT_NONE)
+            core->engines[op->from].lent_blocks -= op->n;
         core->stats.bytes_read[op->tier] += done->bytes;
         core->stats.loaded_blocks[op->tier] += good;
     }

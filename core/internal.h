@@ -83,6 +83,7 @@ struct op {
     bool live;   /* false once completed: a second completion is ignored */
     enum kvt_tier_kind tier;
     uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
+    uint32_t from;                    /* load from a peer: the engine that lends; else KVT_NONE */
     uint32_t n;                       /* room in the arrays below */
     uint32_t used;                    /* store: how many are in it */
     uint32_t *index;                  /* positions in the request's chain */
@@ -109,13 +110,14 @@ struct engine {
     bool blocked;                           /* the head of the queue found too few pages: */
     uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
     uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
+    uint64_t lent_blocks;                   /* read by loads of other engines under way */
     uint32_t storing_blocks[KVT_TIERS];     /* held by stores under way */
     uint64_t cleaning_blocks;               /* of these, blocks that leave the GPU afterwards */
     uint64_t pending_prefill_tokens; /* of unfinished requests, as the router predicts them */
     uint64_t load_tokens;            /* prompt tokens of unfinished requests */
 };
 
-enum { GONE_ROOM = 256 };
+enum { GONE_ROOM = 256, BELOW_GPU = KVT_TIERS - 1 };
 
 enum { REQUESTS_SHIFT = 8, OPS_SHIFT = 8 }; /* records to a segment, as powers of two */
 
@@ -138,8 +140,9 @@ struct kvt_core {
     uint64_t next_engine;        /* round robin */
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
-    enum kvt_tier_kind back; /* the write-back tier; KVT_TIERS: none */
-    bool future;             /* some policy wants to know when blocks will be looked up again */
+    enum kvt_tier_kind back;             /* the write-back tier; KVT_TIERS: none */
+    enum kvt_tier_kind below[BELOW_GPU]; /* the GPU: in which order tiers are looked through */
+    bool future; /* some policy wants to know when blocks will be looked up again */
     kvt_ns now;
     struct {
         uint32_t place, n;
@@ -182,6 +185,14 @@ static inline uint64_t pages_available(const struct kvt_core *core, uint32_t eng
 static inline struct kvt_copy *copy_at(const struct kvt_core *core, uint32_t copy)
 {
     return kvt_copy_at(&core->room, copy);
+}
+/* True when `engine` may load the block from this copy: another engine's GPU holds it. (The places of the GPUs
+ * come first, by engine; one that is down holds nothing READY.) */
+static inline bool lendable(const struct kvt_core *core, uint32_t copy, uint32_t engine)
+{
+    const struct kvt_copy *c = copy_at(core, copy);
+    return c->state == KVT_COPY_READY && c->place != engine && c->place < core->config.engines &&
+           !kvt_copy_past(&core->room, copy);
 }
 /* Tokens that the held blocks cover; the tail's pages begin behind them. */
 static inline uint64_t held_tokens(const struct kvt_core *core, const struct req *q)

@@ -24,7 +24,8 @@
  *   (P4) Arrays passed out (blocks, chunks) are borrowed until the operation returns.
  *   (P5) Several entries at one time are delivered in the order in which the world decided them. Given
  *        the same entries, core issues the same operations, byte for byte.
- *   (P6) GPU pages named by a load or store stay pinned until it completes: abandoned or not.
+ *   (P6) GPU pages named by a load or store stay pinned until it completes: abandoned or not. So do those
+ *        that a load from a peer reads, on the other engine; should that one go down, the load fails.
  *
  * A world that is not sure how to begin copies null.c, which does nothing, correctly.
  */
@@ -59,14 +60,17 @@ struct kvt_block_ref {
     uint32_t index;     /* position in its chain: block 0 starts the prompt */
     uint32_t tokens;    /* block_tokens, or fewer for a partial last block */
     uint32_t page;      /* first GPU page, KVT_NONE for an unlimited pager; see kvt_core_pages */
+    uint32_t from_page; /* peer load: the same of the copy that is read, on engine `from` */
 };
 
 /* probe, load, store and drop are all "these blocks, that tier". Blocks stand in chain order for
- * probe, load and store, and in eviction order for drop. */
+ * probe, load and store, and in eviction order for drop. The peer tier is loaded from and nothing else: it
+ * has no room of its own, but is what the GPUs of other engines hold; a load is from one of them. */
 struct kvt_transfer {
     kvt_op_id op;
     kvt_engine_id engine; /* whose pages; for drop: whose tier, where the tier is per engine */
     enum kvt_tier_kind tier;
+    kvt_engine_id from; /* peer load: whose GPU is read; else KVT_NONE */
     uint32_t n_blocks;
     const struct kvt_block_ref *blocks;
     uint64_t tokens; /* sum over the blocks */

@@ -15,9 +15,14 @@
 
 struct sim_network {
     double engine_nic_bps; /* each direction, goodput, of an engine's node */
-    kvt_ns rtt_ns;         /* engine to Redis and back, idle */
+    kvt_ns rtt_ns;         /* engine to Redis or to another engine and back, idle */
     double connection_bps; /* cap of one TCP flow; INFINITY: none */
     uint32_t connections;  /* from one engine to one Redis node: a transfer uses all of them */
+};
+
+struct sim_peer {
+    bool present;         /* engines read KV from each other's GPUs, over the network */
+    uint32_t connections; /* from one engine to another: a read uses all of them */
 };
 
 struct sim_redis {
@@ -102,8 +107,10 @@ struct sim_config {
     struct sim_gpu gpu;       /* the compute model of one engine, see gpu.h */
     struct sim_host host;
     struct sim_network network;
+    struct sim_peer peer;
     struct sim_redis redis;
-    struct sim_codec codec[KVT_TIERS]; /* per tier: host and disk usually none */
+    struct sim_codec
+        codec[KVT_TIERS]; /* per tier: host and disk usually none, gpu and peer never */
     struct sim_disk disk;
     struct sim_machine machine;
 };

@@ -25,6 +25,7 @@
  *      load from    host     copy -> h2d                          (+ decode before copy, with a codec)
  *                   redis    command -> wire -> decode -> copy -> h2d
  *                   disk     command -> wire -> decode -> h2d
+ *                   peer     d2h there -> wire -> h2d
  *      store to     host     d2h -> encode -> copy
  *                   redis    d2h -> copy -> encode -> wire -> command
  *                   disk     d2h -> encode -> command -> wire
@@ -37,7 +38,7 @@
  *
  * Without competition and with equal pieces this is exact for a chain of single servers: one piece through
  * all stages, and the other n - 1 through the slowest. (t0 is issue time, or half a round trip later where
- * a request has to reach Redis first; l(wire) is half a round trip, l(h2d) and l(d2h) copy_latency_ns.)
+ * a request has to reach Redis or a peer first; l(wire) is half a round trip, l(h2d) and l(d2h) copy_latency_ns.)
  * E(s) - E(s-1) is the time by which stage s extends the end and is booked to its span: command -> queued,
  * wire -> wire (with both halves of the round trip), decode and encode -> decode, copy -> deserialise, h2d
  * and d2h -> copy. So spans sum to the operation's time, to the nanosecond.
@@ -49,10 +50,15 @@
  * redis that has not ended after redis.timeout_ns ends with KVT_TIMEOUT and no block; its flows stop, its
  * commands still run (the server cannot know).
  *
+ * A read from a peer takes up the d2h and nic_tx links of the engine that is read, and nic_rx and h2d of the one
+ * that reads; its buffers are registered once, so nobody copies on the way. When either engine goes down it ends
+ * with KVT_DOWN.
+ *
  * Where the configuration has a machine with workers (config.h), transfers go piece by piece through threads that
  * share its cores instead, with times that vary: world_piece.c. Everything else is as above.
  *
- * Not modelled: TCP slow start, GPU slowed by copies, Redis persistence and replication.
+ * Not modelled: TCP slow start, GPU slowed by copies, Redis persistence and replication, faster links than the
+ * network between engines of one node.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H

@@ -41,14 +41,19 @@ static bool is_rate(double bps)
     return bps > 0 && bps <= SIM_LINK_MOST_BPS;
 }
 
-static const char *check_redis(const struct sim_config *c)
+static const char *check_network(const struct sim_config *c, uint32_t connections)
 {
-    const struct sim_redis *r = &c->redis;
     const struct sim_network *n = &c->network;
     if (!is_rate(n->engine_nic_bps))
         return "network.engine_nic_bps must be positive";
-    if (!(n->connection_bps > 0) || n->connections == 0)
+    if (!(n->connection_bps > 0) || connections == 0)
         return "network.connection_bps and connections must be positive";
+    return NULL;
+}
+
+static const char *check_redis(const struct sim_config *c)
+{
+    const struct sim_redis *r = &c->redis;
     if (!is_rate(r->nic_bps) || !is_rate(r->process_bps) ||
         (r->process_write_bps != 0 && !is_rate(r->process_write_bps)))
         return "redis.nic_bps and process_bps must be positive";
@@ -101,16 +106,20 @@ static const char *check(const struct sim_config *c)
     }
     if (c->disk.channels > 0 && (!is_rate(c->disk.read_bps) || !is_rate(c->disk.write_bps)))
         return "disk.read_bps and write_bps must be positive";
-    if (c->redis.nodes > 0) {
-        const char *why = check_redis(c);
-        if (why)
-            return why;
+    const char *why = NULL;
+    if (c->peer.present) {
+        why = check_network(c, c->peer.connections);
+        if (c->engines < 2 || c->codec[KVT_PEER].present)
+            return "peers need two engines, and know no codec";
     }
-    if (c->machine.workers > 0) {
-        const char *why = check_machine(c);
-        if (why)
-            return why;
+    if (!why && c->redis.nodes > 0) {
+        why = check_network(c, c->network.connections);
+        why = why ? why : check_redis(c);
     }
+    if (!why && c->machine.workers > 0)
+        why = check_machine(c);
+    if (why)
+        return why;
     return sim_gpu_check(&c->gpu);
 }
 
@@ -143,7 +152,7 @@ static bool build_engine(struct sim_world *w, struct engine *e)
     for (int t = 0; ok && t < KVT_TIERS; t++)
         if (c->codec[t].present)
             ok = add_station(w, &e->codec[t], c->codec[t].cores);
-    if (ok && c->redis.nodes > 0)
+    if (ok && (c->redis.nodes > 0 || c->peer.present))
         ok = add_link(w, &e->nic_rx, c->network.engine_nic_bps) &&
              add_link(w, &e->nic_tx, c->network.engine_nic_bps);
     if (ok && c->disk.channels > 0)

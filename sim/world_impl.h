@@ -9,7 +9,7 @@
  *
  * Life of an operation:
  *
- *      port ---> (ASKED: on its way to Redis) ---> MOVING: stages under way ---> (WRITING) ---> ENDING ---> done
+ *      port ---> (ASKED: on its way to Redis or a peer) ---> MOVING: stages under way ---> (WRITING) ---> ENDING ---> done
  *                  half a round trip                flows end one by one       a store's        delivered
  *                                                   last piece leaves          reply            at its time
  *
@@ -57,6 +57,7 @@ struct op {
     enum op_state state;
     kvt_op_id id;
     uint32_t engine;
+    uint32_t from; /* peer: the engine that is read; else KVT_NONE */
     enum kvt_tier_kind tier;
     uint32_t n_blocks, n_good; /* n_good: leading blocks that take part */
     uint64_t tokens;           /* of those */

@@ -5,7 +5,8 @@
  *
  * Redis is asked in the order in which requests reach it: every one travels half a round trip,
  * so that is the order of issue. What it answers is what its nodes hold at that time; that it
- * may first have to work off other commands delays the answer, but does not change it.
+ * may first have to work off other commands delays the answer, but does not change it. A peer is asked in
+ * the same manner, and always has what core says it has.
  */
 #include "world_impl.h"
 
@@ -121,7 +122,7 @@ void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engi
 {
     for (uint32_t o = 0; o < w->ops_made; o++) {
         const struct op *op = op_at(w, o);
-        bool on_it = tier == KVT_GPU     ? op->engine == engine
+        bool on_it = tier == KVT_GPU     ? op->engine == engine || op->from == engine
                      : tier == KVT_REDIS ? op->tier == KVT_REDIS
                                          : op->tier == tier && op->engine == engine;
         if (op->state != OP_FREE && on_it)
@@ -235,6 +236,10 @@ static void on_arrive(void *self, uint64_t arg, kvt_ns now)
     (void)now;
     if (!op)
         return;
+    if (op->tier == KVT_PEER) {
+        begin(w, (uint32_t)arg);
+        return;
+    }
     clear_nodes(w);
     if (op->kind != OP_LOAD) {
         ask(w, (uint32_t)arg);
@@ -310,7 +315,7 @@ static uint32_t take(struct sim_world *w, uint32_t n)
     void *blocks = op->blocks, *flows = op->flows;
     bool ok = make_room(w->alloc, &blocks, &op->room_blocks, n, sizeof(*op->blocks));
     op->blocks = blocks;
-    ok = ok && make_room(w->alloc, &flows, &op->room_flows, (n < nodes ? n : nodes) + 2,
+    ok = ok && make_room(w->alloc, &flows, &op->room_flows, (n < nodes ? n : nodes) + 3,
                          sizeof(*op->flows));
     op->flows = flows;
     if (ok)
@@ -331,7 +336,8 @@ void sim_op_release_all(struct sim_world *w)
 
 static bool tier_is_there(const struct sim_world *w, enum kvt_tier_kind tier)
 {
-    return tier == KVT_HOST || (tier == KVT_REDIS && w->config.redis.nodes > 0) ||
+    return tier == KVT_HOST || (tier == KVT_PEER && w->config.peer.present) ||
+           (tier == KVT_REDIS && w->config.redis.nodes > 0) ||
            (tier == KVT_DISK && w->config.disk.channels > 0);
 }
 
@@ -341,6 +347,7 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
     op->kind = kind;
     op->id = t->op;
     op->engine = t->engine.v;
+    op->from = t->tier == KVT_PEER ? t->from.v : KVT_NONE;
     op->tier = t->tier;
     op->n_blocks = op->n_good = t->n_blocks;
     op->tokens = op->pieces = op->stored_b = 0;
@@ -369,12 +376,20 @@ static void book_all(struct sim_world *w, const struct op *op)
     }
 }
 
+/* A load, from another engine that there is. */
+static bool peer_makes_sense(const struct sim_world *w, const struct kvt_transfer *t,
+                             enum op_kind kind)
+{
+    return kind == OP_LOAD && t->from.v < w->config.engines && t->from.v != t->engine.v;
+}
+
 int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind kind)
 {
     const bool shared = t->tier == KVT_REDIS && kind == OP_DROP; /* no engine takes part */
     if (!tier_is_there(w, t->tier))
         return -ENODEV;
-    if (!shared && t->engine.v >= w->config.engines)
+    if ((!shared && t->engine.v >= w->config.engines) ||
+        (t->tier == KVT_PEER && !peer_makes_sense(w, t, kind)))
         return -EINVAL;
     if (w->broken)
         return w->broken;
@@ -389,10 +404,13 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
         sim_piece_draw(w, op);
     w->stats.operations[t->tier]++;
     w->stats.under_way++;
-    if (sim_world_is_down(w, t->tier, t->engine.v)) {
+    if (sim_world_is_down(w, t->tier, t->engine.v) ||
+        (op->from != KVT_NONE && sim_world_is_down(w, KVT_GPU, op->from))) {
         end_at(w, o, w->now, KVT_DOWN, 0);
     } else if (op->n_blocks == 0) {
         end_at(w, o, w->now, KVT_OK, 0);
+    } else if (t->tier == KVT_PEER) {
+        sim_world_push(w, kvt_ns_add(w->now, half_there(w)), on_arrive, event_arg(w, o));
     } else if (t->tier == KVT_REDIS) {
         if (w->config.redis.timeout_ns != KVT_NEVER)
             sim_world_push(w, kvt_ns_add(w->now, w->config.redis.timeout_ns), on_timeout,

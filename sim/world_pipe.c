@@ -134,12 +134,12 @@ static void flow_alone(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t
          &(struct sim_flow){.bytes = bytes, .cap_bps = INFINITY, .n_links = 1, .links = {link}});
 }
 
-static void stage_device(struct sim_world *w, uint32_t o)
+/* Onto the GPUs of an engine, or from them. */
+static void stage_device(struct sim_world *w, uint32_t o, uint32_t engine, bool up)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
     const struct sim_host *host = &w->config.host;
-    const struct engine *e = &w->engines[op->engine];
-    const bool up = op->kind == OP_LOAD;
+    const struct engine *e = &w->engines[engine];
     struct stage *s =
         add_stage(op, KVT_SPAN_COPY, ns_of(piece_raw_b(op), up ? host->h2d_bps : host->d2h_bps));
     s->travel_ns = host->copy_latency_ns;
@@ -154,6 +154,23 @@ static void stage_disk_wire(struct sim_world *w, uint32_t o)
     const bool up = op->kind == OP_LOAD;
     add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), up ? disk->read_bps : disk->write_bps));
     flow_alone(w, o, op->stored_b, up ? e->disk_read : e->disk_write);
+}
+
+/* Between the network cards of two engines, in memory that both have registered. */
+static void stage_peer_wire(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_network *net = &w->config.network;
+    const double sum_bps = w->config.peer.connections * net->connection_bps;
+    const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
+    struct stage *s =
+        add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), fmin(cap_bps, net->engine_nic_bps)));
+    s->travel_ns = net->rtt_ns - net->rtt_ns / 2;
+    flow(w, o,
+         &(struct sim_flow){.bytes = op->stored_b,
+                            .cap_bps = cap_bps,
+                            .n_links = 2,
+                            .links = {w->engines[op->from].nic_tx, w->engines[op->engine].nic_rx}});
 }
 
 /* One flow for each node that has a part in it. */
@@ -191,6 +208,12 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
 
 static void begin_load(struct sim_world *w, uint32_t o, struct op *op)
 {
+    if (op->tier == KVT_PEER) {
+        stage_device(w, o, op->from, false);
+        stage_peer_wire(w, o);
+        stage_device(w, o, op->engine, true);
+        return;
+    }
     if (op->tier == KVT_REDIS)
         stage_redis_command(w, op);
     if (op->tier == KVT_DISK)
@@ -202,12 +225,12 @@ static void begin_load(struct sim_world *w, uint32_t o, struct op *op)
     stage_codec(w, op);
     if (op->tier != KVT_DISK)
         stage_copy(w, op);
-    stage_device(w, o);
+    stage_device(w, o, op->engine, true);
 }
 
 static void begin_store(struct sim_world *w, uint32_t o, struct op *op)
 {
-    stage_device(w, o);
+    stage_device(w, o, op->engine, false);
     if (op->tier == KVT_REDIS)
         stage_copy(w, op);
     stage_codec(w, op);

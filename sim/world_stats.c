@@ -49,7 +49,7 @@ static uint32_t engine_parts(const struct sim_world *w, const struct engine *e,
     for (int t = 0; t < KVT_TIERS; t++)
         if (c->codec[t].present)
             parts[n++] = station_part(codec_names[t], &e->codec[t], c->codec[t].cores);
-    if (c->redis.nodes > 0) {
+    if (c->redis.nodes > 0 || c->peer.present) {
         parts[n++] = link_part("nic_rx", e->nic_rx, c->network.engine_nic_bps);
         parts[n++] = link_part("nic_tx", e->nic_tx, c->network.engine_nic_bps);
     }

@@ -48,7 +48,9 @@ struct chaos {
     bool inside;
     bool step_of[CHAOS_ENGINES];
     bool two_steps; /* on one engine at one time */
-    char bad[200];  /* first thing seen wrong in a report */
+    uint64_t peer_loads;
+    const struct kvt_core *core; /* set by who wants pages looked at */
+    char bad[200];               /* first thing seen wrong in a report, or in what is asked for */
 };
 
 static inline uint64_t chaos_draw(struct chaos *w, uint64_t below)
@@ -67,9 +69,29 @@ static inline int chaos_keep(struct chaos *w, struct chaos_op op)
     return 0;
 }
 
+/* A load from a peer is from another engine, and names pages that both have; others are from nobody. */
+static inline void chaos_judge_from(struct chaos *w, const struct kvt_transfer *t)
+{
+    const bool lent = t->from.v != KVT_NONE;
+    if ((t->tier == KVT_PEER) != lent || (lent && t->from.v == t->engine.v))
+        strcpy(w->bad, "a transfer is from the wrong engine");
+    if (t->tier != KVT_PEER)
+        return;
+    w->peer_loads++;
+    for (uint32_t i = 0; w->core && i < t->n_blocks; i++) {
+        const struct kvt_block_ref *ref = &t->blocks[i];
+        uint32_t page;
+        const uint32_t here = kvt_core_pages(w->core, t->engine, ref->page, &page, 1);
+        const uint32_t there = kvt_core_pages(w->core, t->from, ref->from_page, &page, 1);
+        if (here != there || (there && page != ref->from_page))
+            strcpy(w->bad, "a peer's block has no pages");
+    }
+}
+
 static int chaos_transfer(void *self, const struct kvt_transfer *t)
 {
     struct chaos *w = self;
+    chaos_judge_from(w, t);
     if (w->fail_percent && chaos_draw(w, 100) < w->fail_percent / 4) {
         w->refused++;
         return -EAGAIN;

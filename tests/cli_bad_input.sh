@@ -57,6 +57,9 @@ run 'empty file' "^$s:1: file: expected" ''
 run 'no text' "^$s:1: " '\xff\xfe\x00'
 run 'key of later work' "^$s:1: faults: expected to be left out: not supported yet" 'faults: []\n'
 
+run 'peers of one engine' "^$s:2: cluster.engines: expected at least 2: the peer tier" 'cluster:\n  engines: 1\ncache:\n  tiers:\n    - {kind: peer}\n'
+run 'a peer has no room' "^$s:5: cache.tiers.peer.capacity: not a key of the peer tier" 'cluster:\n  engines: 2\ncache:\n  tiers:\n    - {kind: peer, capacity: 1GiB}\n'
+
 # Units, ranges.
 run 'size without unit' "^$s:3: cache.tiers.host.capacity: expected a capacity" 'cache:\n  tiers:\n    - {kind: host, capacity: 512}\n'
 run 'wrong unit' "^$s:3: cache.tiers.host.capacity: expected a capacity" 'cache:\n  tiers:\n    - {kind: host, capacity: 512s}\n'

@@ -24,6 +24,7 @@ struct hand_op {
     bool open;
     uint32_t engine, n_blocks, repeat, n_chunks, n_decode;
     enum kvt_tier_kind tier;
+    uint32_t from; /* peer: whose GPU is read; else KVT_NONE */
     struct kvt_chunk chunks[HAND_CHUNKS];
     uint64_t decode_tokens, window_tokens;
     kvt_key first_key;
@@ -54,6 +55,7 @@ static inline int hand_transfer(struct hand *w, enum hand_kind kind, const struc
                                       .engine = t->engine.v,
                                       .n_blocks = t->n_blocks,
                                       .tier = t->tier,
+                                      .from = t->from.v,
                                       .first_key = t->blocks[0].key,
                                       .ttl_ns = t->ttl_ns,
                                       .first_page = t->blocks[0].page};

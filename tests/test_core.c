@@ -17,6 +17,7 @@ enum { ROUNDS = 250, REQUESTS = 60, KEYS = 64, PREFIXES = 6 };
 
 /* -1: as drawn */
 static int page_numbers = -1;
+static uint64_t peer_loads; /* asked for so far */
 
 static enum kvt_router_kind any_router(struct chaos *w)
 {
@@ -47,6 +48,16 @@ static void any_policy(struct chaos *w, struct kvt_tier_config *tier, bool gpu)
                                                        .protected_ratio = 0.5,
                                                        .threshold = 1,
                                                        .warm_up_main = true};
+}
+
+/* Engines read from each other, wherever there are several, at any predicted cost. */
+static void any_peers(struct chaos *w, struct kvt_core_config *c)
+{
+    struct kvt_tier_config *tier = &c->tiers[KVT_PEER];
+    tier->present = chaos_draw(w, 2) && c->engines > 1;
+    tier->load_fixed_ns = (double)chaos_draw(w, 1000);
+    tier->load_ns_per_token = (double)chaos_draw(w, 3000);
+    tier->no_promote = chaos_draw(w, 4) == 0;
 }
 
 /* At most one tier is written back, and of those only one that core manages may be exclusive. */
@@ -126,6 +137,7 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     any_tier(w, &c->tiers[KVT_REDIS], true);
     any_tier(w, &c->tiers[KVT_DISK], false);
     any_writing(w, c);
+    any_peers(w, c);
 }
 
 /* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key
@@ -205,6 +217,7 @@ static void live(uint64_t seed, char digest[33])
     int error;
     struct kvt_core *core = kvt_core_new(&c, &port, alloc, &error);
     ck_assert_ptr_nonnull(core);
+    w.core = core;
     const bool faults = seed % 4 == 1;
     kvt_key keys[KEYS];
     for (uint64_t id = 0; id < REQUESTS; id++) {
@@ -243,6 +256,7 @@ static void live(uint64_t seed, char digest[33])
     kvt_core_free(core);
     ck_assert(failing_alloc_clean(&memory));
     chaos_release(&w);
+    peer_loads += w.peer_loads;
 }
 
 START_TEST(survives_anything)
@@ -250,6 +264,7 @@ START_TEST(survives_anything)
     char digest[33];
     for (uint64_t seed = 1; seed <= ROUNDS; seed++)
         live(seed * 977, digest);
+    ck_assert_uint_gt(peer_loads, ROUNDS);
 }
 END_TEST
 

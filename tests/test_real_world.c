@@ -104,6 +104,46 @@ START_TEST(disk_serves_what_it_was_given)
 END_TEST
 
 /* Pieces: a block in several values, the last one shorter. */
+/* Engines in turn serve the same families, so each finds what another has computed; in a crowd, too. */
+static void peers(uint32_t gpus, size_t piece_b)
+{
+    struct real r;
+    real_init(&r, 24);
+    r.config.engines = r.core_config.engines = 3;
+    r.config.gpus_per_engine = gpus;
+    r.config.piece_b = piece_b;
+    r.core_config.router = KVT_ROUTE_ROUND_ROBIN;
+    r.core_config.tiers[KVT_PEER].present = r.config.tiers[KVT_PEER] = true;
+    real_open(&r);
+    serve(&r, 11, 60, 10);
+    crowd(&r, 12, 90, 10, KVT_MILLISECOND);
+    struct be_world_stats stats;
+    struct kvt_core_stats core;
+    be_world_stats(r.world, &stats);
+    kvt_core_stats(r.core, &core);
+    real_check(&r);
+    for (int i = 0; i < 500 && stats.verified_pieces < stats.pieces[KVT_PEER]; i++) {
+        real_pass(&r, 10 * KVT_MILLISECOND); /* comparing comes last, and after the end */
+        be_world_stats(r.world, &stats);
+    }
+    ck_assert_uint_eq(r.finished, r.sent);
+    ck_assert_uint_gt(r.ledger[KVT_HIT_PEER], 1000);
+    ck_assert_uint_gt(stats.pieces[KVT_PEER], 30);
+    ck_assert_uint_eq(stats.verified_pieces, stats.pieces[KVT_PEER]);
+    ck_assert_uint_eq(core.bytes_read[KVT_PEER],
+                      core.loaded_blocks[KVT_PEER] * gpus *
+                          k_packed_b(&r.config.geometry, r.config.geometry.layers, REAL_BLOCK));
+    real_close(&r);
+}
+
+START_TEST(peers_serve_what_they_hold)
+{
+    peers(1, 1 << 20);
+    peers(2, 1 << 20);
+    peers(2, 2048); /* a layer a piece */
+}
+END_TEST
+
 START_TEST(a_block_in_many_pieces)
 {
     struct real r;
@@ -284,6 +324,7 @@ int main(void)
     tcase_add_test(tiers, redis_with_a_lossy_codec);
     tcase_add_test(tiers, disk_serves_what_it_was_given);
     tcase_add_test(tiers, a_block_in_many_pieces);
+    tcase_add_test(tiers, peers_serve_what_they_hold);
     tcase_add_test(tiers, all_tiers_together_in_a_crowd);
     tcase_add_test(tiers, a_run_can_be_replayed);
     tcase_add_test(faults, redis_killed_in_a_crowd_and_back);

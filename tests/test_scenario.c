@@ -353,9 +353,20 @@ static const struct {
     {"cache:\n  tiers:\n    - {kind: gpu}\n    - {kind: gpu}\n", NULL,
      "x.yaml:4: cache.tiers: expected one gpu tier, the first is in line 3"},
     {"cache:\n  tiers:\n    - {capacity: 1GiB}\n", NULL,
-     "x.yaml:3: cache.tiers[0].kind: expected gpu, host, redis or disk"},
+     "x.yaml:3: cache.tiers[0].kind: expected gpu, peer, host, redis or disk"},
     {"cache:\n  tiers:\n    - {kind: peer}\n", NULL,
-     "x.yaml:3: cache.tiers[0].kind: expected gpu, host, redis or disk: peer is not supported yet"},
+     "x.yaml: cluster.engines (default): expected at least 2: the peer tier is what other engines' "
+     "GPUs "
+     "hold"},
+    {"cluster:\n  engines: 2\ncache:\n  tiers:\n    - {kind: peer}\n", "cluster.engines=1",
+     "--set: cluster.engines: expected at least 2: the peer tier is what other engines' GPUs hold"},
+    {"cluster:\n  engines: 1\ncache:\n  tiers:\n    - {kind: gpu}\n",
+     "cache.tiers.peer.enabled=true",
+     "x.yaml:2: cluster.engines: expected at least 2: the peer tier is what other engines' GPUs "
+     "hold"},
+    {"cluster:\n  engines: 2\ncache:\n  tiers:\n    - {kind: peer, capacity: 1GiB}\n", NULL,
+     "x.yaml:5: cache.tiers.peer.capacity: not a key of the peer tier, expected one of enabled, "
+     "promote, connections"},
     {"cache:\n  tiers:\n    - {kind: redis, codec: zlib-3}\n", NULL,
      "x.yaml:3: cache.tiers.redis.codec: expected a list, such as [fp16, zlib-3]"},
     {"seed: &a 1\n", NULL, "x.yaml:1: anchor: expected a file without anchors and aliases"},

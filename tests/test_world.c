@@ -182,6 +182,146 @@ START_TEST(load_from_redis_by_hand)
 }
 END_TEST
 
+static int issue_peer(uint32_t op, uint32_t engine, uint32_t from, uint32_t n, uint32_t tokens)
+{
+    struct kvt_block_ref refs[8] = {{.tokens = 0}};
+    MUST(n <= 8);
+    for (uint32_t i = 0; i < n; i++)
+        refs[i] = (struct kvt_block_ref){.key = {.lo = i}, .index = i, .tokens = tokens};
+    const struct kvt_transfer t = {.op = {op},
+                                   .engine = {engine},
+                                   .tier = KVT_PEER,
+                                   .from = {from},
+                                   .n_blocks = n,
+                                   .blocks = refs,
+                                   .tokens = (uint64_t)n * tokens};
+    const struct kvt_port port = sim_world_port(fixture.world);
+    return port.ops->load(port.self, &t);
+}
+
+static struct sim_config peers_config(void)
+{
+    struct sim_config c = fixture_config();
+    c.engines = 3;
+    c.redis.nodes = 0;
+    c.disk.channels = 0;
+    c.peer = (struct sim_peer){.present = true, .connections = 2}; /* 2 ns a byte */
+    return c;
+}
+
+START_TEST(load_from_a_peer_by_hand)
+{
+    /* 4 blocks of 1000 tokens, 64,000 bytes each. Half a round trip there, 5,000. d2h and wire take 2 ns a byte,
+     * 128,000 a block, so the first block is through d2h after that and 700, the wire is done with the last one
+     * 512,000 later, half a round trip back and it takes h2d, 64,000 and 700. */
+    struct sim_config c = peers_config();
+    fixture_begin(&c);
+    ck_assert_int_eq(issue_peer(1, 0, 2, 4, 1000), 0);
+    fixture_drain();
+    const struct kvt_done *d = &fixture_find(1)->done;
+    ck_assert_uint_eq(d->status, KVT_OK);
+    ck_assert_uint_eq(d->blocks_ok, 4);
+    ck_assert_uint_eq(d->bytes, 256000);
+    ck_assert_uint_eq(fixture.now, 5000 + 128000 + 700 + 512000 + 5001 + 64000 + 700);
+    ck_assert_uint_eq(fixture_span_sum(d), fixture.now);
+    ck_assert_uint_eq(d->span_ns[KVT_SPAN_WIRE], 5000 + 128000 + 5001);
+    ck_assert_uint_eq(d->span_ns[KVT_SPAN_COPY], 512000 + 700 + 64000 + 700);
+    fixture_end();
+}
+END_TEST
+
+/* One piece through all stages, the others through the slowest; whatever is the slowest. */
+START_TEST(a_peer_alone_is_a_chain_of_servers)
+{
+    dice_seed(77);
+    for (int i = 0; i < 300; i++) {
+        struct sim_config c = peers_config();
+        const uint32_t h2d = 1 + (uint32_t)dice_below(9), d2h = 1 + (uint32_t)dice_below(9),
+                       nic = 1 + (uint32_t)dice_below(9);
+        const uint32_t n = 1 + (uint32_t)dice_below(8), tokens = 1 + (uint32_t)dice_below(3000);
+        c.host.h2d_bps = NS_PER_BYTE(h2d);
+        c.host.d2h_bps = NS_PER_BYTE(d2h);
+        c.host.copy_latency_ns = dice_below(3000);
+        c.network.engine_nic_bps = NS_PER_BYTE(nic);
+        c.network.connection_bps = INFINITY;
+        c.network.rtt_ns = dice_below(50000);
+        const uint64_t b = 64 * (uint64_t)tokens;
+        uint32_t slowest = h2d > d2h ? h2d : d2h;
+        slowest = nic > slowest ? nic : slowest;
+        const kvt_ns expected = c.network.rtt_ns + 2 * c.host.copy_latency_ns +
+                                b * (h2d + d2h + nic) + (n - 1) * b * slowest;
+        fixture_begin(&c);
+        ck_assert_int_eq(issue_peer(1, 1, 0, n, tokens), 0);
+        fixture_drain();
+        /* rates that divide a second unevenly cost a nanosecond of rounding a stage */
+        const kvt_ns at = fixture_find(1)->at;
+        ck_assert_msg(at >= expected && at <= expected + 3 * n, "%llu instead of %llu ns",
+                      (unsigned long long)at, (unsigned long long)expected);
+        ck_assert_uint_eq(fixture_span_sum(&fixture_find(1)->done), at);
+        fixture_end();
+    }
+}
+END_TEST
+
+START_TEST(two_read_one_peer)
+{
+    /* Its d2h is the bottleneck of both: twice the time there. Readers of different peers are in nobody's way. */
+    struct sim_config c = peers_config();
+    c.network.rtt_ns = 0;
+    c.host.copy_latency_ns = 0;
+    fixture_begin(&c);
+    ck_assert_int_eq(issue_peer(1, 0, 2, 1, 1000), 0);
+    ck_assert_int_eq(issue_peer(2, 1, 2, 1, 1000), 0);
+    fixture_drain();
+    ck_assert_uint_eq(fixture_find(1)->at, 256000 + 128000 + 64000);
+    ck_assert_uint_eq(fixture_find(2)->at, 256000 + 128000 + 64000);
+    const kvt_ns begin = fixture.now;
+    ck_assert_int_eq(issue_peer(3, 0, 1, 1, 1000), 0);
+    ck_assert_int_eq(issue_peer(4, 1, 0, 1, 1000), 0);
+    fixture_drain();
+    ck_assert_uint_eq(fixture.now - begin, 128000 + 128000 + 64000);
+    fixture_end();
+}
+END_TEST
+
+START_TEST(either_end_going_down_ends_it)
+{
+    struct sim_config c = peers_config();
+    for (uint32_t gone = 0; gone < 3; gone++) {
+        fixture_begin(&c);
+        ck_assert_int_eq(issue_peer(1, 0, 2, 4, 1000), 0);
+        fixture_advance(100000);
+        sim_world_set_down(fixture.world, KVT_GPU, (kvt_engine_id){gone}, true);
+        ck_assert_int_eq(issue_peer(2, 0, 2, 4, 1000), 0);
+        fixture_drain();
+        const enum kvt_status wanted = gone == 1 ? KVT_OK : KVT_DOWN;
+        ck_assert_uint_eq(fixture_find(1)->done.status, wanted);
+        ck_assert_uint_eq(fixture_find(1)->done.blocks_ok, wanted == KVT_OK ? 4 : 0);
+        ck_assert_uint_eq(fixture_find(2)->done.status, wanted);
+        if (wanted != KVT_OK)
+            ck_assert_uint_eq(fixture_find(1)->at, 100000);
+        fixture_end();
+    }
+}
+END_TEST
+
+START_TEST(a_peer_is_another_engine)
+{
+    struct sim_config c = peers_config();
+    fixture_begin(&c);
+    ck_assert_int_eq(issue_peer(1, 0, 0, 1, 1000), -EINVAL);
+    ck_assert_int_eq(issue_peer(1, 0, 3, 1, 1000), -EINVAL);
+    ck_assert_int_eq(issue_peer(1, 3, 0, 1, 1000), -EINVAL);
+    ck_assert_int_eq(issue_peer(1, 0, KVT_NONE, 1, 1000), -EINVAL);
+    ck_assert_int_eq(fixture_issue(STORE, 1, 0, KVT_PEER, 0, 1, 1000, KVT_NEVER), -EINVAL);
+    fixture_end();
+    c = fixture_config();
+    fixture_begin(&c);
+    ck_assert_int_eq(issue_peer(1, 0, 0, 1, 1000), -ENODEV);
+    fixture_end();
+}
+END_TEST
+
 START_TEST(many_servers_share_the_pieces)
 {
     /* 10 pieces on 4 threads: three rounds. No other stage matters. */
@@ -917,6 +1057,11 @@ int main(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, alone_is_a_chain_of_servers, 0, 6);
     tcase_add_test(c, load_from_redis_by_hand);
+    tcase_add_test(c, load_from_a_peer_by_hand);
+    tcase_add_test(c, two_read_one_peer);
+    tcase_add_test(c, a_peer_alone_is_a_chain_of_servers);
+    tcase_add_test(c, either_end_going_down_ends_it);
+    tcase_add_test(c, a_peer_is_another_engine);
     tcase_add_test(c, many_servers_share_the_pieces);
     tcase_add_test(c, nodes_work_side_by_side);
     tcase_add_test(c, asking_takes_a_round_trip_and_the_commands);
