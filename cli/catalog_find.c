@@ -86,6 +86,8 @@ FINDER(redis_server, redis_servers)
 FINDER(disk, disks)
 FINDER(codec, codecs)
 FINDER(stack, stacks)
+FINDER(redis_failover, redis_failovers)
+FINDER(price, prices)
 
 const struct catalog_value *catalog_at(const struct catalog_curve *curve, uint32_t tp)
 {
