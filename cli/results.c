@@ -269,8 +269,11 @@ static void note_report(struct results *r, const struct kvt_report *p)
     f->lookup_blocks += p->lookup_blocks;
     f->preemptions += p->preemptions;
     f->recomputed_tokens += p->recomputed_tokens;
-    if (p->outcome == KVT_FINISHED)
-        note_finished(r, p);
+    if (p->outcome != KVT_FINISHED)
+        return;
+    note_finished(r, p);
+    if (r->options.cost != NULL)
+        cost_count(&r->tally, r->options.cost, p, results_begin_ns(r));
 }
 
 static void note_step(struct results *r, const struct kvt_note *n)
@@ -465,6 +468,8 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     close_figures(r, end->stats);
     close_stages(r);
     remember(r, close_busy(r, end));
+    if (r->error == 0)
+        cost_close(r);
     return close_check(r, why, size);
 }
 

@@ -49,7 +49,7 @@ static bool is_result_file(const char *name)
 {
     return is_listed(name, results_files) || is_listed(name, validate_files) ||
            is_listed(name, mrc_files) || has_suffix(name, ".svg") || has_suffix(name, ".png") ||
-           strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
+           strcmp(name, "report.html") == 0;
 }
 
 /* Calls visit for each entry of the folder but . and .. ; it may delete or move that entry. */

@@ -18,7 +18,8 @@
 
 const char *const results_files[] = {
     "summary.json",    "requests.csv",      "stages.csv",   "timeline.csv", "ledger.csv",
-    "utilization.csv", "distributions.csv", "metrics.prom", "run.json",     NULL,
+    "utilization.csv", "distributions.csv", "metrics.prom", "run.json",     "cost.csv",
+    "verdict.csv",     "crossover.csv",     NULL,
 };
 
 int results_default_dir(char *dir, size_t size, const char *scenario_name, const char *world)
@@ -74,6 +75,9 @@ int results_write(struct results *r, const struct results *baseline, char *why, 
         {.name = "ledger.csv", .beside = csv_ledger},
         {.name = "distributions.csv", .beside = csv_distributions},
         {.name = "utilization.csv", .alone = csv_utilization},
+        {.name = "cost.csv", .alone = csv_cost},
+        {.name = "verdict.csv", .alone = csv_verdict},
+        {.name = "crossover.csv", .alone = csv_crossover},
         {.name = "metrics.prom", .alone = metrics_write},
         {.name = "run.json", .text = json_run(r)},
         {.name = "summary.json", .text = json_summary(r, baseline)},

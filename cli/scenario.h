@@ -119,6 +119,18 @@ struct scenario_cache {
     struct scenario_tier tiers[KVT_TIERS];
 };
 
+/* Latency that must be met; KVT_NEVER: not asked for. */
+struct scenario_slo {
+    kvt_ns ttft_p95_ns, tpot_p95_ns;
+};
+
+/* Texts: "auto", an entry of the catalogue, or an own price with its unit (cost_prices.c). */
+struct scenario_prices {
+    const char *gpu, *redis, *host, *disk, *zones, *regions;
+    double inter_zone_ratio, inter_region_ratio; /* of the bytes to and from Redis */
+    bool whole_instances, equal_slo;
+};
+
 /* Where a value comes from. */
 enum scenario_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_SET };
 
@@ -128,7 +140,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 56 };
+enum { SCENARIO_KEYS_MOST = 144, SCENARIO_TIER_KEYS_MOST = 56 };
 
 struct scenario {
     char *path; /* owned */
@@ -144,6 +156,8 @@ struct scenario {
     struct scenario_cluster cluster;
     struct scenario_real real;
     struct scenario_cache cache;
+    struct scenario_slo slo;
+    struct scenario_prices prices;
 };
 
 /* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative
