@@ -233,12 +233,14 @@ static void price_more_room(const struct pricing *x)
     const struct cost_rate *redis = &plan->parts[COST_REDIS];
     char why[256];
     const struct catalog_redis_node *node =
-        catalog_redis_node(x->catalog, x->s->cache.tiers[KVT_REDIS].node, why, sizeof why);
+        redis->present
+            ? catalog_redis_node(x->catalog, x->s->cache.tiers[KVT_REDIS].node, why, sizeof why)
+            : NULL;
     for (unsigned kind = 0; kind < KVT_TIERS; kind++) {
         plan->room_usd_per_gib_hour[kind] = NAN;
         plan->kv_b_per_token[kind] = x->r->core.tiers[kind].stored_b_per_token;
     }
-    if (redis->present && !redis->unpriced && node) {
+    if (node && !redis->unpriced) {
         double copies = 1 + (double)x->s->cache.tiers[KVT_REDIS].replicas;
         plan->room_usd_per_gib_hour[KVT_REDIS] =
             redis->usd_per_unit * copies /

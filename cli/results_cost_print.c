@@ -122,9 +122,9 @@ static void print_equal(FILE *out, const struct results *r)
         fprintf(out, "  at equal SLO: %s\n", e->note);
         return;
     }
-    fprintf(out, "  at equal SLO: without cache %u engine%s, %s USD/h; the cache saves %s",
-            e->engines, e->engines == 1 ? "" : "s", usd_cell(a, e->usd_per_hour),
-            percent_cell(b, e->saving_ratio));
+    fprintf(out, "  at equal SLO: without cache %u engine%s, %s USD/h; with it %s %s", e->engines,
+            e->engines == 1 ? "" : "s", usd_cell(a, e->usd_per_hour),
+            percent_cell(b, fabs(e->saving_ratio)), e->saving_ratio < 0 ? "more" : "less");
     fprintf(out, "%s%s (%u runs)\n", e->note[0] != '\0' ? "; " : "", e->note, e->runs);
 }
 
@@ -132,7 +132,7 @@ void cost_print(FILE *out, const struct results *r, bool colour)
 {
     const struct cost_figures *c = &r->cost;
     const struct verdict *v = &r->verdict;
-    char a[CELL], b[CELL], d[CELL];
+    char a[CELL], b[CELL], d[CELL], g[CELL];
 
     if (!c->present)
         return;
@@ -143,10 +143,10 @@ void cost_print(FILE *out, const struct results *r, bool colour)
         fprintf(out, "  the cache saves %s USD/h of GPU time for %s USD/h",
                 usd_cell(a, c->saved_usd_per_hour), usd_cell(b, c->cache_usd_per_hour));
         if (c->breakeven_hit_rate <= 1)
-            fprintf(out, "; even at a hit rate of %s", percent_cell(d, c->breakeven_hit_rate));
+            fprintf(out, "; they are even at a hit rate of %s, after a cold start in %s\n",
+                    percent_cell(d, c->breakeven_hit_rate), duration_cell(g, c->payback_s));
         else
-            fprintf(out, "; even at no hit rate");
-        fprintf(out, ", from a cold start after: %s\n", duration_cell(d, c->payback_s));
+            fprintf(out, "; no hit rate would make them even\n");
     }
     print_equal(out, r);
     if (v->saturates[0] != '\0')

@@ -134,6 +134,19 @@ START_TEST(prices_of_ones_own)
         ck_assert(!r.cost.parts[part].present);
     scenario_release(&s);
 
+    static const char *const gpu_only[] = {"cache.tiers.redis.enabled=false",
+                                           "cache.tiers.host.enabled=false",
+                                           "cache.tiers.disk.enabled=false", NULL};
+    made(gpu_only);
+    ck_assert(!r.cost.parts[COST_REDIS].present);
+    ck_assert(isnan(r.cost.room_usd_per_gib_hour[KVT_REDIS]));
+    scenario_release(&s);
+    /* No redis tier at all: not even its defaults are there. */
+    ck_assert_int_eq(scenario_load_text(&s, "x.yaml", "seed: 1\n", 8, error), 0);
+    ck_assert_int_eq(scenario_type(&s, error), 0);
+    ck_assert_int_eq(resolve(&r, &s, catalogue, 512, error), 0);
+    scenario_release(&s);
+
     static const char *const null[] = {"world=null", NULL};
     made(null);
     ck_assert(!r.cost.present);
