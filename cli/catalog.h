@@ -93,6 +93,12 @@ struct catalog_redis_node {
     struct catalog_value memory_b, usable_ratio, nic_bps;
 };
 
+/* The software on an engine that talks to Redis. */
+struct catalog_redis_client {
+    char *name, *title;
+    struct catalog_value rank_bps; /* most that one process of it moves; a process per GPU */
+};
+
 /* Timers and steps between the death of a primary and the first command that its replica takes. */
 struct catalog_redis_failover {
     char *name, *title;
@@ -159,6 +165,7 @@ struct catalog {
     CATALOG_LIST(catalog_host) hosts;
     CATALOG_LIST(catalog_redis_node) redis_nodes;
     CATALOG_LIST(catalog_redis_server) redis_servers;
+    CATALOG_LIST(catalog_redis_client) redis_clients;
     CATALOG_LIST(catalog_redis_failover) redis_failovers;
     CATALOG_LIST(catalog_disk) disks;
     CATALOG_LIST(catalog_codec) codecs;
@@ -199,6 +206,8 @@ const struct catalog_codec *catalog_codec(const struct catalog *c, const char *n
                                           size_t error_size);
 const struct catalog_stack *catalog_stack(const struct catalog *c, const char *name, char *error,
                                           size_t error_size);
+const struct catalog_redis_client *catalog_redis_client(const struct catalog *c, const char *name,
+                                                        char *error, size_t error_size);
 const struct catalog_redis_failover *
 catalog_redis_failover(const struct catalog *c, const char *name, char *error, size_t error_size);
 const struct catalog_price *catalog_price(const struct catalog *c, const char *name, char *error,

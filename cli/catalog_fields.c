@@ -110,6 +110,11 @@ static const struct catalog_field redis_server_fields[] = {
     VALUE(catalog_redis_server, "samples", samples, COUNT, "maxmemory-samples"),
 };
 
+static const struct catalog_field redis_client_fields[] = {
+    NAMED(catalog_redis_client),
+    VALUE(catalog_redis_client, "rank", rank_bps, BANDWIDTH, "one process, there is one per GPU"),
+};
+
 static const struct catalog_field redis_failover_fields[] = {
     NAMED(catalog_redis_failover),
     VALUE(catalog_redis_failover, "detect", detect_ns, DURATION, "unreachable for so long"),
@@ -179,6 +184,8 @@ static const struct catalog_section sections[] = {
     {SECTION(redis_nodes, "Redis node", "redis.yaml", catalog_redis_node, redis_node_fields)},
     {SECTION(redis_servers, "Redis server", "redis.yaml", catalog_redis_server,
              redis_server_fields)},
+    {SECTION(redis_clients, "Redis client", "redis.yaml", catalog_redis_client,
+             redis_client_fields)},
     {SECTION(redis_failovers, "Redis failover", "redis.yaml", catalog_redis_failover,
              redis_failover_fields)},
     {SECTION(disks, "disk", "disks.yaml", catalog_disk, disk_fields)},

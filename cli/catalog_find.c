@@ -86,6 +86,7 @@ FINDER(redis_server, redis_servers)
 FINDER(disk, disks)
 FINDER(codec, codecs)
 FINDER(stack, stacks)
+FINDER(redis_client, redis_clients)
 FINDER(redis_failover, redis_failovers)
 FINDER(price, prices)
 

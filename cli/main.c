@@ -32,6 +32,7 @@ static const struct command commands[] = {
      "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
     {"codec", cmd_codec, "ratio, speed and error of codecs on KV, and where they pay"},
     {"inspect", cmd_inspect, "decode and verify a stored value, from a file or a Redis"},
+    {"claims", cmd_claims, "numbers that others state, beside the ones computed here"},
     {"doctor", cmd_doctor, "what this machine can run, and what is missing"},
 };
 

@@ -224,6 +224,10 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         catalog_redis_server(catalog, wanted->server, why, sizeof why);
     if (!server)
         return refuse_tier(s, KVT_REDIS, "server", why, error);
+    const struct catalog_redis_client *client =
+        catalog_redis_client(catalog, wanted->client, why, sizeof why);
+    if (!client)
+        return refuse_tier(s, KVT_REDIS, "client", why, error);
     resolve_add_note(r, "cluster.network", "%s", link->title);
     resolve_add_note(r, "cache.tiers.redis.node", "%s", node->title);
 
@@ -242,7 +246,9 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
     }
     struct sim_network *network = &r->sim.network;
     *network = (struct sim_network){
-        .engine_nic_bps = link->bandwidth_bps.number,
+        /* The engine's processes and its NIC stand one behind the other: the narrower one counts. */
+        .engine_nic_bps = fmin(link->bandwidth_bps.number,
+                               client->rank_bps.number * (double)s->cluster.gpus_per_engine),
         .rtt_ns = (kvt_ns)link->round_trip_ns.number,
         .connection_bps = link->connection_bps.text ? link->connection_bps.number : INFINITY,
         .connections = (uint32_t)wanted->connections,

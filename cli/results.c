@@ -340,6 +340,12 @@ double results_quantile_ms(const struct results *r, enum results_metric metric, 
            1e6;
 }
 
+double results_ttft_ns(const struct results *r, double q)
+{
+    assert(r->closed);
+    return series_quantile(&r->series[RESULTS_TTFT], q);
+}
+
 static void close_latency(struct results *r, enum results_metric metric)
 {
     struct results_latency *l = &r->figures.latency[metric];

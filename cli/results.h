@@ -179,6 +179,9 @@ const struct results_figures *results_figures(const struct results *results);
 /* What the real world said of itself, after results_close; device is "" in other worlds. */
 const struct results_real *results_real(const struct results *results);
 
+/* Quantile q of the time to first token, ns, after results_close. NAN without requests. */
+double results_ttft_ns(const struct results *results, double q);
+
 /* What it costs, after results_close; .present is false without a plan. */
 const struct cost_figures *results_cost(const struct results *results);
 

@@ -90,6 +90,7 @@ struct scenario_tier {
     uint64_t touch;     /* enum kvt_touch_order; gpu only */
     const char *node;   /* redis: catalogue name of a node type */
     const char *server; /* redis: catalogue name of the server software */
+    const char *client; /* redis: and of what talks to it */
     uint64_t nodes, replicas, connections;
     uint64_t manager;   /* redis: enum kvt_manager */
     bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
@@ -131,6 +132,15 @@ struct scenario_prices {
     bool whole_instances, equal_slo;
 };
 
+/* A number that somebody states about this scenario (claims.h). Texts are NULL where not given. */
+struct scenario_claim {
+    const char *says, *source, *measure, *value, *unknown;
+    const char *entry;           /* of the catalogue, for measures that are about one */
+    uint64_t tokens, count;      /* how long a context, how many of it; 0: not said */
+    struct units_capacity bytes; /* how much; auto: not said */
+    double tolerance;
+};
+
 /* Where a value comes from. */
 enum scenario_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_SET };
 
@@ -140,7 +150,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 144, SCENARIO_TIER_KEYS_MOST = 56 };
+enum { SCENARIO_KEYS_MOST = 160, SCENARIO_TIER_KEYS_MOST = 56 };
 
 struct scenario {
     char *path; /* owned */
@@ -158,6 +168,7 @@ struct scenario {
     struct scenario_cache cache;
     struct scenario_slo slo;
     struct scenario_prices prices;
+    struct scenario_claim claim;
 };
 
 /* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative

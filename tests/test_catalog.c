@@ -152,16 +152,16 @@ START_TEST(kv_per_token)
     static const struct {
         const char *name;
         double growing_b, constant_b;
-    } published[] = {{"llama-2-7b", 524288, 0},        {"llama-2-13b", 819200, 0},
-                     {"llama-2-70b", 327680, 0},       {"llama-3.1-8b", 131072, 0},
-                     {"llama-3.1-70b", 327680, 0},     {"llama-3.1-405b", 516096, 0},
-                     {"qwen2.5-7b", 57344, 0},         {"qwen2.5-72b", 327680, 0},
-                     {"qwen3-32b", 262144, 0},         {"qwen3-235b", 192512, 0},
-                     {"mistral-7b", 131072, 0},        {"mixtral-8x7b", 131072, 0},
-                     {"mixtral-8x22b", 229376, 0},     {"deepseek-v3", 70272, 0},
-                     {"gpt-oss-120b", 36864, 4718592}, {"gemma-3-27b", 81920, 436207616},
-                     {"document-70b", 262144, 0},      {"qwen2.5-0.5b", 12288, 0},
-                     {"llama-3.2-1b", 32768, 0}};
+    } published[] = {{"llama-2-7b", 524288, 0},         {"llama-2-13b", 819200, 0},
+                     {"llama-2-70b", 327680, 0},        {"llama-3.1-8b", 131072, 0},
+                     {"llama-3.1-70b", 327680, 0},      {"llama-3.1-405b", 516096, 0},
+                     {"qwen2.5-7b", 57344, 0},          {"qwen2.5-72b", 327680, 0},
+                     {"qwen3-8b", 147456, 0},           {"qwen3-32b", 262144, 0},
+                     {"qwen3-235b", 192512, 0},         {"mistral-7b", 131072, 0},
+                     {"mixtral-8x7b", 131072, 0},       {"mixtral-8x22b", 229376, 0},
+                     {"deepseek-v3", 70272, 0},         {"gpt-oss-120b", 36864, 4718592},
+                     {"gemma-3-27b", 81920, 436207616}, {"document-70b", 262144, 0},
+                     {"qwen2.5-0.5b", 12288, 0},        {"llama-3.2-1b", 32768, 0}};
 
     ck_assert_uint_eq(sizeof published / sizeof *published, catalogue->models.n);
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
