@@ -43,6 +43,7 @@ struct run {
     struct session session;
     struct results *results, *baseline;
     struct crossovers crossovers;
+    char *resolved; /* the resolved scenario, as --explain prints it */
     struct cost_plan baseline_cost;
     void *kept, *baseline_kept;
     FILE *record;
@@ -192,6 +193,7 @@ static int new_results(struct run *run, struct results **results, const char *di
         .scenario_name = run->name,
         .scenario_sha256 = run->session.sha256,
         .question = s->question,
+        .resolved = run->resolved,
         .revision = kvtwin_revision(),
         .model = s->cluster.model,
         .gpu = s->cluster.gpu,
@@ -372,6 +374,7 @@ static void release(struct run *run)
     free(run->kept);
     free(run->baseline_kept);
     free(run->crossovers.rows);
+    free(run->resolved);
     session_close(&run->session);
 }
 
@@ -398,6 +401,20 @@ static int read_input(struct run *run)
         print_budget(s);
     fprintf(stderr, "%s\n", s->error);
     return rc == -ENOSPC ? EXIT_BAD_INPUT : session_exit(rc);
+}
+
+/* What is kept beside the results. Out of memory: it is left out. */
+static void keep_resolved(struct run *run)
+{
+    size_t n = 0;
+    FILE *text = open_memstream(&run->resolved, &n);
+    if (!text)
+        return;
+    scenario_explain(&run->session.scenario, text, resolve_note, &run->session.resolved);
+    if (fclose(text) != 0) {
+        free(run->resolved);
+        run->resolved = NULL;
+    }
 }
 
 /* Where results and recording go. */
@@ -433,6 +450,7 @@ static int run_scenario(struct run *run)
     int code = read_input(run);
     if (code != EXIT_DONE || run->arguments.explain)
         return code;
+    keep_resolved(run);
     int rc = open_output(run);
     if (rc != 0)
         return refuse(run, rc);

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"calibrate", cmd_calibrate, "measure this machine, write a hardware profile"},
     {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},
+    {"report", cmd_report, "one page of one or more results folders"},
     {"trace", cmd_trace, "know, convert and generate traffic"},
     {"mrc", cmd_mrc, "the hit rate of every capacity, from one pass over a trace"},
     {"catalog", cmd_catalog,

@@ -74,6 +74,7 @@ static void options_copy(struct results_options *to, const struct results_option
     to->scenario_name = or_empty(from->scenario_name);
     to->scenario_sha256 = or_empty(from->scenario_sha256);
     to->question = or_empty(from->question);
+    to->resolved = or_empty(from->resolved);
     to->revision = or_empty(from->revision);
     to->model = or_empty(from->model);
     to->gpu = or_empty(from->gpu);

@@ -46,9 +46,10 @@ struct results_options {
     const char *scenario_name;
     const char *scenario_sha256; /* hex, of the resolved scenario */
     const char *question;        /* as the scenario asks it */
-    const char *revision;        /* of the program */
-    const char *model, *gpu;     /* catalogue names, for titles */
-    const char *command;         /* the command line, for run.json */
+    const char *resolved; /* the resolved scenario as YAML, with comments: becomes scenario.yaml */
+    const char *revision; /* of the program */
+    const char *model, *gpu; /* catalogue names, for titles */
+    const char *command;     /* the command line, for run.json */
     uint64_t seed;
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
