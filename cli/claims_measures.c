@@ -15,8 +15,10 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../core/ratio.h"
 #include "equal_slo.h"
 #include "model.h"
 #include "near.h"
@@ -495,6 +497,53 @@ static int take_failover(struct claim_work *w, struct claim *c)
     return 0;
 }
 
+/* ---- Matching ---- */
+
+static void *heap_get(void *self, size_t n)
+{
+    (void)self;
+    return malloc(n);
+}
+
+static void heap_put(void *self, void *memory, size_t n)
+{
+    (void)self;
+    (void)n;
+    free(memory);
+}
+
+/* Code points of an ASCII text. Returns how many, 0 for other texts and none. */
+static uint32_t code_points(const char *text, uint32_t points[CLAIM_TEXT])
+{
+    uint32_t n = 0;
+    for (; text && text[n]; n++) {
+        if (n == CLAIM_TEXT || (unsigned char)text[n] > 127)
+            return 0;
+        points[n] = (unsigned char)text[n];
+    }
+    return n;
+}
+
+static int take_similarity(struct claim_work *w, struct claim *c)
+{
+    static const struct kvt_alloc heap = {heap_get, heap_put, NULL};
+    uint32_t a[CLAIM_TEXT], b[CLAIM_TEXT];
+    uint32_t n = code_points(w->claim->query, a), m = code_points(w->claim->candidate, b);
+    struct kvt_ratio ratio;
+    if (n == 0 || m == 0)
+        return missing(w, "claim.query", "expected two texts in ASCII: query and candidate");
+    kvt_ratio_init(&ratio, &heap, 0);
+    int rc = kvt_ratio(&ratio, a, n, b, m, &c->computed);
+    kvt_ratio_release(&ratio);
+    if (rc != 0)
+        snprintf(w->error, SCENARIO_ERROR_SIZE, "out of memory");
+    double both = n + m, matched = c->computed * both / 2;
+    SAY(c, "%.0f of %u + %u letters matched", 2 * matched, n, m);
+    NEED(c, "%.0f letters matched, where the shorter text has %u", w->claimed * both / 2,
+         n < m ? n : m);
+    return rc;
+}
+
 /* ---- The table ---- */
 
 static const struct claim_measure measures[] = {
@@ -525,6 +574,7 @@ static const struct claim_measure measures[] = {
     {"ttft-p90", CLAIM_NS, CLAIM_EQUAL, take_ttft_p90},
     {"saving", CLAIM_RATIO, CLAIM_MORE, take_saving},
     {"redis-price", CLAIM_USD_PER_H, CLAIM_EQUAL, take_redis_price},
+    {"similarity", CLAIM_NUMBER, CLAIM_EQUAL, take_similarity},
     {"failover", CLAIM_NS, CLAIM_LESS, take_failover},
 };
 

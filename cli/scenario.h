@@ -135,9 +135,10 @@ struct scenario_prices {
 /* A number that somebody states about this scenario (claims.h). Texts are NULL where not given. */
 struct scenario_claim {
     const char *says, *source, *measure, *value, *unknown;
-    const char *entry;           /* of the catalogue, for measures that are about one */
-    uint64_t tokens, count;      /* how long a context, how many of it; 0: not said */
-    struct units_capacity bytes; /* how much; auto: not said */
+    const char *entry;             /* of the catalogue, for measures that are about one */
+    const char *query, *candidate; /* two texts, for measures that compare some */
+    uint64_t tokens, count;        /* how long a context, how many of it; 0: not said */
+    struct units_capacity bytes;   /* how much; auto: not said */
     double tolerance;
 };
 

@@ -81,6 +81,27 @@ START_TEST(money_and_pauses)
 }
 END_TEST
 
+/* What Python's difflib.SequenceMatcher(None, a, b).ratio() says of the document's own texts. */
+START_TEST(similarity)
+{
+    static const struct {
+        const char *candidate;
+        double ratio;
+    } cases[] = {{"Compare Next.js vs Remix for a marketing site", 0.6956521739130435},
+                 {"Compare Remix vs Next.js", 0.625},
+                 {"Comparing web frameworks", 0.4166666666666667}};
+    char claim[256];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(claim, sizeof claim,
+                 "measure: similarity, value: 0.9, query: Compare Next.js vs Remix, candidate: %s",
+                 cases[i].candidate);
+        answered(claim, big);
+        ck_assert_double_eq(c.computed, cases[i].ratio);
+    }
+    ck_assert_int_lt(ask("measure: similarity, value: 0.9, query: only one", big), 0);
+}
+END_TEST
+
 /* Stages alone, by hand; the whole in order of size: not less than its longest stage, not more than their sum. */
 START_TEST(stages_of_a_load)
 {
@@ -183,6 +204,7 @@ int main(void)
 
     tcase_add_test(all, sizes);
     tcase_add_test(all, money_and_pauses);
+    tcase_add_test(all, similarity);
     tcase_add_test(all, stages_of_a_load);
     tcase_add_test(all, no_claim);
     tcase_add_test(all, shown);
