@@ -294,6 +294,12 @@ static int parse_number(enum catalog_unit unit, const char *text, double *number
         return units_flops(text, number, why);
     case CATALOG_PRICE:
         return units_price(text, number, why);
+    case CATALOG_STORED:
+        return units_price_stored(text, number, why);
+    case CATALOG_MOVED:
+        return units_price_moved(text, number, why);
+    case CATALOG_DAY:
+        return -EINVAL; /* of strings only */
     case CATALOG_RATIO:
         status = units_ratio(text, number, why);
         if (status == 0 && !(*number > 0 && *number <= 1)) {
@@ -358,6 +364,9 @@ static int type_entry(const struct complaint *c, const struct catalog_section *s
         const struct catalog_field *f = &s->fields[k];
 
         snprintf(path, sizeof path, "%s[%u].%s", s->key, i, f->key);
+        if (f->kind == CATALOG_STRING && f->unit == CATALOG_DAY &&
+            !catalog_is_day(*(const char **)(void *)(entry + f->offset)))
+            return complain_at(c, path, "expected a day of the calendar, such as 2026-11-09");
         if (f->kind == CATALOG_VALUE)
             status =
                 type_value(c, path, f->unit, (struct catalog_value *)(void *)(entry + f->offset));
@@ -477,13 +486,7 @@ static int check_references(const struct catalog *c, char *error, size_t error_s
             snprintf(error, error_size, "gpus.yaml: gpus[%u].host: %s", i, why);
             return -EINVAL;
         }
-    for (uint32_t i = 0; i < c->prices.n; i++)
-        if (c->prices.entries[i].gpu &&
-            !catalog_gpu(c, c->prices.entries[i].gpu, why, sizeof why)) {
-            snprintf(error, error_size, "prices.yaml: prices[%u].gpu: %s", i, why);
-            return -EINVAL;
-        }
-    return 0;
+    return catalog_check_prices(c, error, error_size);
 }
 
 int catalog_load(struct catalog **catalog, const char *folder, char *error, size_t error_size)

@@ -11,6 +11,9 @@
  * schema, it parses the texts, and `kvtwin catalog` prints by it. To add a key: a member here, a
  * row there.
  *
+ * Prices also carry region and date; catalog_prices.c checks them and finds the one that a scenario
+ * pays.
+ *
  * Evidence tags: S read in the source, D derived from sourced numbers, M measured by this project,
  * C commonly known but without a source to cite.
  */
@@ -50,7 +53,7 @@ struct catalog_gpu {
     struct catalog_curve mfu, mfu_half_tokens;
     struct catalog_value runtime_b; /* context, graphs, fragmentation */
     struct catalog_curve nccl_b;
-    struct catalog_value tdp_w, price_usd_per_h; /* price of one GPU with its share of the node */
+    struct catalog_value tdp_w;
 };
 
 struct catalog_model {
@@ -98,7 +101,22 @@ struct catalog_variation {
 struct catalog_redis_node {
     char *name, *title;
     struct catalog_value memory_b, usable_ratio, nic_bps;
-    struct catalog_value redis_usd_per_h, valkey_usd_per_h, ec2_usd_per_h;
+};
+
+/* The software on an engine that talks to Redis. */
+struct catalog_redis_client {
+    char *name, *title;
+    struct catalog_value rank_bps; /* most that one process of it moves; a process per GPU */
+};
+
+/* Timers and steps between the death of a primary and the first command that its replica takes. */
+struct catalog_redis_failover {
+    char *name, *title;
+    struct catalog_value detect_ns;  /* unreachable for so long: down-after, node-timeout */
+    struct catalog_value ping_ns;    /* the clock of detect starts up to so much later */
+    struct catalog_value quorum_ns;  /* others are asked, or gossip spreads */
+    struct catalog_value elect_ns;   /* one of them, or a replica, is chosen to act */
+    struct catalog_value promote_ns; /* the replica turns primary, clients are told */
 };
 
 struct catalog_redis_server {
@@ -134,10 +152,17 @@ struct catalog_stack {
     struct catalog_value batch_tokens, batch_requests; /* its defaults */
 };
 
+/* Exactly one of usd_per_h, usd_per_gb_month, usd_per_gb is there. prices.yaml says what the kinds
+ * are. */
 struct catalog_price {
     char *name, *title;
-    char *gpu; /* name of a catalog_gpu, or NULL */
-    struct catalog_value gpus, usd_per_h, usd_per_gb_month, usd_per_gb;
+    char *kind;          /* "gpu", "redis", "memory", "disk", "transfer" */
+    char *region, *date; /* "us-east-1"; "2026-11-09" */
+    char *gpu;           /* name of a catalog_gpu, or NULL */
+    char *redis_node;    /* name of a catalog_redis_node, or NULL */
+    char *software;      /* "redis", "valkey", "self"; NULL without redis_node */
+    struct catalog_value gpus, memory_b, local_disk_b; /* of the instance */
+    struct catalog_value usd_per_h, usd_per_gb_month, usd_per_gb;
 };
 
 #define CATALOG_LIST(type)                                                                         \
@@ -154,6 +179,8 @@ struct catalog {
     CATALOG_LIST(catalog_variation) variations;
     CATALOG_LIST(catalog_redis_node) redis_nodes;
     CATALOG_LIST(catalog_redis_server) redis_servers;
+    CATALOG_LIST(catalog_redis_client) redis_clients;
+    CATALOG_LIST(catalog_redis_failover) redis_failovers;
     CATALOG_LIST(catalog_disk) disks;
     CATALOG_LIST(catalog_codec) codecs;
     CATALOG_LIST(catalog_stack) stacks;
@@ -195,6 +222,24 @@ const struct catalog_codec *catalog_codec(const struct catalog *c, const char *n
                                           size_t error_size);
 const struct catalog_stack *catalog_stack(const struct catalog *c, const char *name, char *error,
                                           size_t error_size);
+const struct catalog_redis_client *catalog_redis_client(const struct catalog *c, const char *name,
+                                                        char *error, size_t error_size);
+const struct catalog_redis_failover *
+catalog_redis_failover(const struct catalog *c, const char *name, char *error, size_t error_size);
+const struct catalog_price *catalog_price(const struct catalog *c, const char *name, char *error,
+                                          size_t error_size);
+
+/* The first price of that kind whose gpu (or redis_node and software, NULL: any but "self") is the
+ * given one; NULL: any. NULL when there is none. Borrowed. */
+const struct catalog_price *catalog_price_of(const struct catalog *c, const char *kind,
+                                             const char *gpu, const char *redis_node,
+                                             const char *software);
+
+/* Checks what must hold within and between prices. 0, or -EINVAL with one line in error. */
+KVT_MUST_CHECK int catalog_check_prices(const struct catalog *c, char *error, size_t error_size);
+
+/* Is it a day of the calendar, "2026-11-09"? */
+bool catalog_is_day(const char *text);
 
 /* The value for a tensor parallel degree: of the point with that tp, else of the next smaller
  * one, else of the first. NULL for an empty curve. */
@@ -208,9 +253,12 @@ enum catalog_unit {
     CATALOG_DURATION,  /* ns */
     CATALOG_FLOPS,     /* FLOP/s */
     CATALOG_PRICE,     /* USD/h */
+    CATALOG_STORED,    /* USD/GB-month */
+    CATALOG_MOVED,     /* USD/GB */
     CATALOG_RATIO,     /* 0 < x <= 1 */
     CATALOG_NUMBER,    /* >= 0 */
-    CATALOG_COUNT      /* whole, >= 0 */
+    CATALOG_COUNT,     /* whole, >= 0 */
+    CATALOG_DAY        /* of strings: a date, 2026-11-09 */
 };
 
 enum catalog_kind { CATALOG_VALUE, CATALOG_CURVE, CATALOG_STRING };

@@ -44,7 +44,6 @@ static const struct catalog_field gpu_fields[] = {
     VALUE(catalog_gpu, "runtime_memory", runtime_b, BYTES, "context, graphs, fragmentation"),
     CURVE(catalog_gpu, "nccl_memory", nccl_b, BYTES, "NCCL buffers"),
     MAYBE(catalog_gpu, "tdp_w", tdp_w, NUMBER, "watts"),
-    MAYBE(catalog_gpu, "price", price_usd_per_h, PRICE, "one GPU with its share of the node"),
 };
 
 static const struct catalog_field model_fields[] = {
@@ -117,9 +116,6 @@ static const struct catalog_field redis_node_fields[] = {
     VALUE(catalog_redis_node, "memory", memory_b, BYTES, "of the node"),
     VALUE(catalog_redis_node, "usable", usable_ratio, RATIO, "left by reserved memory"),
     VALUE(catalog_redis_node, "nic", nic_bps, BANDWIDTH, "baseline, each direction"),
-    MAYBE(catalog_redis_node, "price_redis", redis_usd_per_h, PRICE, "ElastiCache for Redis OSS"),
-    MAYBE(catalog_redis_node, "price_valkey", valkey_usd_per_h, PRICE, "ElastiCache for Valkey"),
-    MAYBE(catalog_redis_node, "price_ec2", ec2_usd_per_h, PRICE, "the bare instance"),
 };
 
 static const struct catalog_field redis_server_fields[] = {
@@ -135,6 +131,20 @@ static const struct catalog_field redis_server_fields[] = {
     VALUE(catalog_redis_server, "command", command_ns, DURATION, "CPU per command"),
     VALUE(catalog_redis_server, "key_overhead", key_overhead_b, BYTES, "per key"),
     VALUE(catalog_redis_server, "samples", samples, COUNT, "maxmemory-samples"),
+};
+
+static const struct catalog_field redis_client_fields[] = {
+    NAMED(catalog_redis_client),
+    VALUE(catalog_redis_client, "rank", rank_bps, BANDWIDTH, "one process, there is one per GPU"),
+};
+
+static const struct catalog_field redis_failover_fields[] = {
+    NAMED(catalog_redis_failover),
+    VALUE(catalog_redis_failover, "detect", detect_ns, DURATION, "unreachable for so long"),
+    VALUE(catalog_redis_failover, "ping", ping_ns, DURATION, "noticed up to so much later"),
+    VALUE(catalog_redis_failover, "quorum", quorum_ns, DURATION, "others agree"),
+    VALUE(catalog_redis_failover, "elect", elect_ns, DURATION, "who acts"),
+    VALUE(catalog_redis_failover, "promote", promote_ns, DURATION, "replica, then clients"),
 };
 
 static const struct catalog_field disk_fields[] = {
@@ -169,11 +179,19 @@ static const struct catalog_field stack_fields[] = {
 
 static const struct catalog_field price_fields[] = {
     NAMED(catalog_price),
-    STRING(catalog_price, "gpu", gpu, false, "an entry of gpus.yaml"),
-    MAYBE(catalog_price, "gpus", gpus, COUNT, "in the instance"),
     MAYBE(catalog_price, "price", usd_per_h, PRICE, "on demand, list"),
-    MAYBE(catalog_price, "usd_per_gb_month", usd_per_gb_month, NUMBER, "stored, decimal GB"),
-    MAYBE(catalog_price, "usd_per_gb", usd_per_gb, NUMBER, "moved, decimal GB"),
+    MAYBE(catalog_price, "stored", usd_per_gb_month, STORED, "decimal GB, month of 730 hours"),
+    MAYBE(catalog_price, "moved", usd_per_gb, MOVED, "decimal GB"),
+    STRING(catalog_price, "kind", kind, true, "gpu, redis, memory, disk or transfer"),
+    STRING(catalog_price, "region", region, true, "where it holds"),
+    {"date", CATALOG_STRING, CATALOG_DAY, true, offsetof(struct catalog_price, date),
+     "the day on which the list stood so"},
+    STRING(catalog_price, "gpu", gpu, false, "an entry of gpus.yaml"),
+    STRING(catalog_price, "redis_node", redis_node, false, "an entry of redis.yaml"),
+    STRING(catalog_price, "software", software, false, "on it: redis, valkey or self"),
+    MAYBE(catalog_price, "gpus", gpus, COUNT, "in the instance"),
+    MAYBE(catalog_price, "memory", memory_b, BYTES, "of the instance"),
+    MAYBE(catalog_price, "local_disk", local_disk_b, BYTES, "of the instance"),
 };
 
 #define SECTION(list, noun_, file_, type, rows)                                                    \
@@ -191,6 +209,10 @@ static const struct catalog_section sections[] = {
     {SECTION(redis_nodes, "Redis node", "redis.yaml", catalog_redis_node, redis_node_fields)},
     {SECTION(redis_servers, "Redis server", "redis.yaml", catalog_redis_server,
              redis_server_fields)},
+    {SECTION(redis_clients, "Redis client", "redis.yaml", catalog_redis_client,
+             redis_client_fields)},
+    {SECTION(redis_failovers, "Redis failover", "redis.yaml", catalog_redis_failover,
+             redis_failover_fields)},
     {SECTION(disks, "disk", "disks.yaml", catalog_disk, disk_fields)},
     {SECTION(codecs, "codec", "codecs.yaml", catalog_codec, codec_fields)},
     {SECTION(stacks, "serving stack", "stacks.yaml", catalog_stack, stack_fields)},

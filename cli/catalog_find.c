@@ -87,6 +87,9 @@ FINDER(redis_server, redis_servers)
 FINDER(disk, disks)
 FINDER(codec, codecs)
 FINDER(stack, stacks)
+FINDER(redis_client, redis_clients)
+FINDER(redis_failover, redis_failovers)
+FINDER(price, prices)
 
 const struct catalog_value *catalog_at(const struct catalog_curve *curve, uint32_t tp)
 {

@@ -10,7 +10,7 @@
 #include "catalog.h"
 
 /* Names: entries of one section, profiles included. */
-enum { SECTIONS_MOST = 12, FIELDS_MOST = 32, NAMES_MOST = 256, PATH_SIZE = 256 };
+enum { SECTIONS_MOST = 14, FIELDS_MOST = 32, NAMES_MOST = 256, PATH_SIZE = 256 };
 
 /* What libcyaml needs to know, made from the tables at run time. */
 struct schema {

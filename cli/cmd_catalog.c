@@ -39,7 +39,12 @@ static const char help[] =
 
 static const char *unit_name(enum catalog_unit unit)
 {
-    static const char *const names[] = {"B", "B/s", "ns", "FLOP/s", "USD/h", "", "", ""};
+    static const char *const names[] = {
+        [CATALOG_BYTES] = "B",      [CATALOG_BANDWIDTH] = "B/s", [CATALOG_DURATION] = "ns",
+        [CATALOG_FLOPS] = "FLOP/s", [CATALOG_PRICE] = "USD/h",   [CATALOG_STORED] = "USD/GB-month",
+        [CATALOG_MOVED] = "USD/GB", [CATALOG_RATIO] = "",        [CATALOG_NUMBER] = "",
+        [CATALOG_COUNT] = "",       [CATALOG_DAY] = "",
+    };
 
     return names[unit];
 }
@@ -85,14 +90,34 @@ static size_t derive_model(const struct catalog_model *m, struct derived *d)
 
 static size_t derive_redis_node(const struct catalog_redis_node *n, struct derived *d)
 {
-    double usable = n->memory_b.number * n->usable_ratio.number;
+    d[0] = (struct derived){"usable_memory", n->memory_b.number * n->usable_ratio.number, "B",
+                            "memory * usable"};
+    return 1;
+}
+
+static size_t derive_failover(const struct catalog_redis_failover *f, struct derived *d)
+{
+    double least = f->detect_ns.number + f->elect_ns.number + f->promote_ns.number;
+
+    d[0] = (struct derived){"pause_least", least, "ns", "detect + elect + promote"};
+    d[1] = (struct derived){"pause_most", least + f->ping_ns.number + f->quorum_ns.number, "ns",
+                            "and a whole ping period and quorum"};
+    return 2;
+}
+
+static size_t derive_price(const struct catalog_price *p, struct derived *d)
+{
     size_t k = 0;
 
-    d[k++] = (struct derived){"usable_memory", usable, "B", "memory * usable"};
-    if (n->redis_usd_per_h.text)
-        d[k++] = (struct derived){"price_per_usable_gib",
-                                  n->redis_usd_per_h.number / usable * 1073741824, "USD/h",
-                                  "price_redis / usable GiB"};
+    if (p->gpus.text)
+        d[k++] = (struct derived){"per_gpu", p->usd_per_h.number / p->gpus.number, "USD/h",
+                                  "price / gpus"};
+    if (strcmp(p->kind, "memory") == 0)
+        d[k++] = (struct derived){"per_gib", p->usd_per_h.number / p->memory_b.number * 1073741824,
+                                  "USD/h", "price / memory"};
+    if (p->usd_per_gb_month.text)
+        d[k++] = (struct derived){"per_gb", p->usd_per_gb_month.number / 730, "USD/h",
+                                  "stored / 730 hours"};
     return k;
 }
 
@@ -102,7 +127,29 @@ static size_t derive(const struct catalog_section *s, const void *entry, struct 
         return derive_model(entry, d);
     if (strcmp(s->key, "redis_nodes") == 0)
         return derive_redis_node(entry, d);
+    if (strcmp(s->key, "redis_failovers") == 0)
+        return derive_failover(entry, d);
+    if (strcmp(s->key, "prices") == 0)
+        return derive_price(entry, d);
     return 0;
+}
+
+/* Entries that are priced say by whom: the prices that name them. */
+static void print_prices(const struct catalog *c, const struct catalog_section *s,
+                         const void *entry)
+{
+    bool gpu = strcmp(s->key, "gpus") == 0;
+
+    for (uint32_t i = 0; i < c->prices.n; i++) {
+        const struct catalog_price *p = &c->prices.entries[i];
+        const char *of = gpu ? p->gpu : strcmp(s->key, "redis_nodes") == 0 ? p->redis_node : NULL;
+
+        if (!of || strcmp(of, name_of(entry)) != 0)
+            continue;
+        double usd = p->usd_per_h.number / (gpu ? p->gpus.number : 1);
+        printf("  %-24s %10.4f USD/h  %s  %s, %s, %s\n", gpu ? "price of one" : "price", usd,
+               p->usd_per_h.evidence, p->name, p->region, p->date);
+    }
 }
 
 /* ---- For people ------------------------------------------------------------------------------------- */
@@ -167,7 +214,7 @@ static void print_value(const char *key, uint32_t tp, const struct catalog_value
     printf("  %-24s %16s  %s  %s\n", label, v->text, v->evidence, v->source);
 }
 
-static void print_entry(const struct catalog_section *s, const void *entry)
+static void print_entry(const struct catalog *c, const struct catalog_section *s, const void *entry)
 {
     struct derived d[DERIVED_MOST];
     size_t n = derive(s, entry, d);
@@ -193,6 +240,7 @@ static void print_entry(const struct catalog_section *s, const void *entry)
             snprintf(text, sizeof text, "%.4g", d[k].number);
         printf("  %-24s %16s %-3s  =  %s\n", d[k].key, text, d[k].unit, d[k].formula);
     }
+    print_prices(c, s, entry);
     putchar('\n');
 }
 
@@ -316,7 +364,7 @@ static void print_all(const struct catalog *c, const struct query *q)
         }
         for (uint32_t k = 0; k < catalog_count(c, &s[i]); k++)
             if (wanted(q, catalog_entry(c, &s[i], k)))
-                print_entry(&s[i], catalog_entry(c, &s[i], k));
+                print_entry(c, &s[i], catalog_entry(c, &s[i], k));
     }
 }
 

@@ -32,6 +32,8 @@ static const struct picture pictures[] = {
     {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time"},
     {"occupancy", "timeline.csv", "time_s", "how full each tier is, and the queue, over time"},
     {"ledger", "ledger.csv", "class", "what became of every prompt token"},
+    {"cost", "cost.csv", "part", "where the money goes, and what hits saved"},
+    {"crossover", "crossover.csv", "tier", "from which length on loading beats computing"},
 };
 
 enum { PICTURES = sizeof pictures / sizeof pictures[0], SUBTITLE = 512 };

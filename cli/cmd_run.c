@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "crossover.h"
 #include "drive.h"
+#include "equal_slo.h"
 #include "option.h"
 #include "results.h"
 #include "session.h"
@@ -30,7 +32,7 @@ struct arguments {
     struct session_arguments session;
     const char *out, *record;
     const char *sets[SETS_MOST];
-    bool json, explain, baseline, no_baseline;
+    bool json, explain, baseline, no_baseline, equal_slo;
     char command[COMMAND_MOST];
 };
 
@@ -39,6 +41,9 @@ struct run {
     struct arguments arguments;
     struct session session;
     struct results *results, *baseline;
+    struct crossovers crossovers;
+    char *resolved; /* the resolved scenario, as --explain prints it */
+    struct cost_plan baseline_cost;
     void *kept, *baseline_kept;
     FILE *record;
     char dir[PATH_MAX], name[NAME_MAX + 1];
@@ -48,7 +53,7 @@ struct run {
 static const char help[] =
     "usage: kvtwin run SCENARIO [--world null|sim|real] [--set KEY=VALUE]... [--profile FILE]\n"
     "                  [--out FOLDER] [--record FILE] [--json] [--explain] [--baseline]\n"
-    "                  [--no-baseline]\n"
+    "                  [--no-baseline] [--equal-slo]\n"
     "\n"
     "Runs a scenario with the cache and, as baseline, the same requests without; prints a summary "
     "and\n"
@@ -70,6 +75,10 @@ static const char help[] =
     "  --no-baseline    only the run with the cache; so it is in the real world, where a baseline "
     "takes\n"
     "                   as long again and is run with --baseline\n"
+    "  --equal-slo      also finds how many engines without cache are as fast, by running them: "
+    "what "
+    "the\n"
+    "                   cache saves of the bill\n"
     "\n"
     "A trace is looked for in the working folder first, then in the scenario's own. Ctrl-C keeps "
     "what was\n"
@@ -111,6 +120,8 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
             a->no_baseline = true;
         else if (strcmp(name, "--baseline") == 0)
             a->baseline = true;
+        else if (strcmp(name, "--equal-slo") == 0)
+            a->equal_slo = true;
         else if (option_value(argc, argv, &i, "--world", &value))
             a->session.world = value;
         else if (option_value(argc, argv, &i, "--profile", &value))
@@ -177,6 +188,9 @@ static int new_results(struct run *run, struct results **results, const char *di
     options.scenario = run->arguments.session.scenario;
     options.command = run->arguments.command;
     options.interval_ns = dir ? 0 : KVT_NEVER;
+    options.resolved = run->resolved;
+    options.cost = dir ? &run->session.resolved.cost : &run->baseline_cost;
+    options.crossovers = dir ? &run->crossovers : NULL;
     int rc = 0;
     *results = results_new(&options, &rc, run->error, sizeof run->error);
     return *results ? 0 : rc;
@@ -212,6 +226,8 @@ static int run_baseline(struct run *run)
     struct resolved off = run->session.resolved;
     off.core.cache = false;
     off.core.expected_blocks = 0;
+    run->baseline_cost = off.cost;
+    cost_without_cache(&run->baseline_cost);
     int rc = new_results(run, &run->baseline, NULL);
     if (rc == 0)
         rc = drive(run, &off, run->baseline, "baseline", &run->baseline_kept);
@@ -229,6 +245,23 @@ static bool baseline_wanted(const struct run *run)
     bool usual = run->session.scenario.world == WORLD_SIM ||
                  (run->session.scenario.world == WORLD_REAL && a->baseline);
     return usual && !a->no_baseline && run->session.resolved.core.cache;
+}
+
+/* A number of engines is found by simulation, whatever world the run itself was in. */
+static bool equal_slo_wanted(const struct run *run)
+{
+    const struct session *s = &run->session;
+    return (run->arguments.equal_slo || s->scenario.prices.equal_slo) &&
+           s->scenario.world == WORLD_SIM && s->resolved.core.cache;
+}
+
+static int run_equal_slo(struct run *run)
+{
+    struct cost_equal equal;
+    int rc = equal_slo_find(&equal, &run->session, run->results, &stop_wanted, run->error);
+    if (rc == 0)
+        results_set_equal(run->results, &equal);
+    return rc;
 }
 
 /* The recording is complete once it is on its way to the medium. */
@@ -281,6 +314,13 @@ static int execute(struct run *run)
         else if (rc != 0)
             return fail(run);
     }
+    if (equal_slo_wanted(run) && !stopped) {
+        rc = run_equal_slo(run);
+        if (rc == -EINTR)
+            stopped = true;
+        else if (rc != 0)
+            return fail(run);
+    }
     rc = results_write(run->results, run->baseline, run->error, sizeof run->error);
     if (rc != 0)
         return fail(run);
@@ -310,6 +350,8 @@ static void release(struct run *run)
     results_free(run->baseline);
     free(run->kept);
     free(run->baseline_kept);
+    free(run->crossovers.rows);
+    free(run->resolved);
     session_close(&run->session);
 }
 
@@ -324,6 +366,11 @@ static int read_input(struct run *run)
         rc = session_workload(s);
         if (rc == 0)
             rc = session_resolve(s);
+        if (rc == 0 && s->scenario.world != WORLD_NULL &&
+            crossovers_find(&run->crossovers, &s->resolved, &s->scenario, s->catalog) != 0) {
+            snprintf(s->error, sizeof s->error, "kvtwin run: out of memory");
+            rc = -ENOMEM;
+        }
     }
     if (rc == 0)
         return EXIT_DONE;
@@ -331,6 +378,20 @@ static int read_input(struct run *run)
         print_budget(s);
     fprintf(stderr, "%s\n", s->error);
     return rc == -ENOSPC ? EXIT_BAD_INPUT : session_exit(rc);
+}
+
+/* What is kept beside the results. Out of memory: it is left out. */
+static void keep_resolved(struct run *run)
+{
+    size_t n = 0;
+    FILE *text = open_memstream(&run->resolved, &n);
+    if (!text)
+        return;
+    scenario_explain(&run->session.scenario, text, resolve_note, &run->session.resolved);
+    if (fclose(text) != 0) {
+        free(run->resolved);
+        run->resolved = NULL;
+    }
 }
 
 /* Where results and recording go. */
@@ -366,6 +427,7 @@ static int run_scenario(struct run *run)
     int code = read_input(run);
     if (code != EXIT_DONE || run->arguments.explain)
         return code;
+    keep_resolved(run);
     int rc = open_output(run);
     if (rc != 0)
         return refuse(run, rc);

@@ -26,6 +26,8 @@ int cmd_mrc(int argc, char **argv);
 int cmd_catalog(int argc, char **argv);
 int cmd_codec(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_claims(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 #endif

@@ -48,10 +48,8 @@ void figures_of(struct figures *f, const json_t *summary)
 int figures_known(struct figures *f)
 {
     struct results_options options = {.interval_ns = KVT_NEVER, .slo_ttft_ns = 1, .slo_tpot_ns = 1};
-#if __has_include("cost.h")
     static const struct cost_plan priced = {.present = true, .engines = 1, .gpus_per_engine = 1};
     options.cost = &priced;
-#endif
     const struct kvt_core_stats stats = {0};
     const struct kvt_core_gauges gauges = {0};
     const struct results_end end = {.stats = &stats, .gauges = &gauges};

@@ -30,12 +30,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#if __has_include("cost.h")
 #include "cost.h"
-#define LAB_HAS_COST 1
-#else
-#define LAB_HAS_COST 0
-#endif
 #include "datadir.h"
 #include "version.h"
 
@@ -296,7 +291,6 @@ static int check_traffic(struct lab *lab, struct walk *w, uint32_t group)
 /* Of GPUs, Redis nodes, memory and disks: what is paid whether traffic comes or not. */
 static double rent(const struct resolved *r)
 {
-#if LAB_HAS_COST
     double usd_per_hour = 0;
     for (int part = 0; part < COST_ZONES; part++) {
         const struct cost_rate *rate = &r->cost.parts[part];
@@ -305,10 +299,6 @@ static double rent(const struct resolved *r)
             usd_per_hour += billed * rate->usd_per_unit;
     }
     return r->cost.present ? usd_per_hour : (double)NAN;
-#else
-    (void)r;
-    return (double)NAN;
-#endif
 }
 
 static int check_run(struct lab *lab, struct walk *w, size_t run)

@@ -29,12 +29,14 @@ static const struct command commands[] = {
     {"calibrate", cmd_calibrate, "measure this machine, write a hardware profile"},
     {"validate", cmd_validate, "both worlds on the same requests, and how far they are apart"},
     {"plot", cmd_plot, "pictures from the files of a run"},
+    {"report", cmd_report, "one page of one or more results folders"},
     {"trace", cmd_trace, "know, convert and generate traffic"},
     {"mrc", cmd_mrc, "the hit rate of every capacity, from one pass over a trace"},
     {"catalog", cmd_catalog,
      "GPUs, models, links, Redis nodes, disks, codecs, each with its source"},
     {"codec", cmd_codec, "ratio, speed and error of codecs on KV, and where they pay"},
     {"inspect", cmd_inspect, "decode and verify a stored value, from a file or a Redis"},
+    {"claims", cmd_claims, "numbers that others state, beside the ones computed here"},
     {"doctor", cmd_doctor, "what this machine can run, and what is missing"},
 };
 

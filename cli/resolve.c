@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cost_prices.h"
 #include "model.h"
 
 enum { PIECE_B = 2 << 20 }; /* transfers move in pieces of 2 MiB */
@@ -284,6 +285,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = resolve_tiers(r, s, catalog, parts.gpu, error);
     if (rc == 0)
         rc = resolve_evict(r, s, error);
+    if (rc == 0)
+        rc = cost_plan_init(r, s, catalog, error);
     if (rc != 0)
         return rc;
     if (s->world != WORLD_REAL)

@@ -15,9 +15,10 @@
 #include "../sim/config.h"
 #include "budget.h"
 #include "catalog.h"
+#include "cost.h"
 #include "scenario.h"
 
-enum { RESOLVED_NOTES_MOST = 48 };
+enum { RESOLVED_NOTES_MOST = 64 };
 
 /* What was decided about a key, for --explain. */
 struct resolved_note {
@@ -33,6 +34,7 @@ struct resolved {
     uint32_t context_tokens; /* the model's */
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
+    struct cost_plan cost; /* what all of it costs */
     struct resolved_note notes[RESOLVED_NOTES_MOST];
     uint32_t n_notes;
 };

@@ -308,6 +308,10 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         catalog_redis_server(catalog, wanted->server, why, sizeof why);
     if (!server)
         return refuse_tier(s, KVT_REDIS, "server", why, error);
+    const struct catalog_redis_client *client =
+        catalog_redis_client(catalog, wanted->client, why, sizeof why);
+    if (!client)
+        return refuse_tier(s, KVT_REDIS, "client", why, error);
     resolve_add_note(r, "cache.tiers.redis.node", "%s", node->title);
 
     uint64_t primaries = wanted->nodes / (1 + wanted->replicas);
@@ -323,7 +327,10 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
                          units_show_bytes(size, sizeof size, (double)auto_b),
                          (unsigned long long)primaries);
     }
-    const struct sim_network *network = &r->sim.network;
+    /* The engine's processes and its NIC stand one behind the other: the narrower one counts. */
+    struct sim_network *network = &r->sim.network;
+    network->engine_nic_bps =
+        fmin(network->engine_nic_bps, client->rank_bps.number * (double)s->cluster.gpus_per_engine);
     double block_b =
         tier->stored_b_per_token * r->core.block_tokens + (double)tier->stored_b_per_block;
     uint64_t room_b = tier->capacity_b;

@@ -74,6 +74,7 @@ static void options_copy(struct results_options *to, const struct results_option
     to->scenario_name = or_empty(from->scenario_name);
     to->scenario_sha256 = or_empty(from->scenario_sha256);
     to->question = or_empty(from->question);
+    to->resolved = or_empty(from->resolved);
     to->revision = or_empty(from->revision);
     to->model = or_empty(from->model);
     to->gpu = or_empty(from->gpu);
@@ -269,8 +270,11 @@ static void note_report(struct results *r, const struct kvt_report *p)
     f->lookup_blocks += p->lookup_blocks;
     f->preemptions += p->preemptions;
     f->recomputed_tokens += p->recomputed_tokens;
-    if (p->outcome == KVT_FINISHED)
-        note_finished(r, p);
+    if (p->outcome != KVT_FINISHED)
+        return;
+    note_finished(r, p);
+    if (r->options.cost != NULL)
+        cost_count(&r->tally, r->options.cost, p, results_begin_ns(r));
 }
 
 static void note_step(struct results *r, const struct kvt_note *n)
@@ -335,6 +339,12 @@ double results_quantile_ms(const struct results *r, enum results_metric metric, 
     return (metric == RESULTS_ITL ? histogram_quantile(&r->itl, q)
                                   : series_quantile(&r->series[metric], q)) /
            1e6;
+}
+
+double results_ttft_ns(const struct results *r, double q)
+{
+    assert(r->closed);
+    return series_quantile(&r->series[RESULTS_TTFT], q);
 }
 
 static void close_latency(struct results *r, enum results_metric metric)
@@ -465,6 +475,8 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     close_figures(r, end->stats);
     close_stages(r);
     remember(r, close_busy(r, end));
+    if (r->error == 0)
+        cost_close(r);
     return close_check(r, why, size);
 }
 

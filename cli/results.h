@@ -25,9 +25,11 @@
 #define CLI_RESULTS_H
 
 #include "../core/core.h"
+#include "cost.h"
 
 #include <stdio.h>
 
+struct crossovers;
 struct results;
 
 /* Totals over the cluster; UINT64_MAX: without bound. For gpu capacity_blocks is what the pages hold. */
@@ -44,9 +46,10 @@ struct results_options {
     const char *scenario_name;
     const char *scenario_sha256; /* hex, of the resolved scenario */
     const char *question;        /* as the scenario asks it */
-    const char *revision;        /* of the program */
-    const char *model, *gpu;     /* catalogue names, for titles */
-    const char *command;         /* the command line, for run.json */
+    const char *resolved; /* the resolved scenario as YAML, with comments: becomes scenario.yaml */
+    const char *revision; /* of the program */
+    const char *model, *gpu; /* catalogue names, for titles */
+    const char *command;     /* the command line, for run.json */
     uint64_t seed;
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
@@ -54,8 +57,10 @@ struct results_options {
     kvt_ns
         interval_ns; /* of the timeline; 0: automatic, 500 to 1000 rows whatever the run's length;
                            KVT_NEVER: no timeline */
-    kvt_ns slo_ttft_ns, slo_tpot_ns; /* per request, for goodput; 0: none */
-    uint64_t expected_requests;      /* sizing hint; 0: none */
+    kvt_ns slo_ttft_ns, slo_tpot_ns;     /* per request, for goodput; 0: none */
+    uint64_t expected_requests;          /* sizing hint; 0: none */
+    const struct cost_plan *cost;        /* what the cluster costs; NULL: not asked */
+    const struct crossovers *crossovers; /* load or compute; NULL: not asked */
 };
 
 /* One server, link or device, as the world saw it. results adds a row per engine by itself
@@ -174,6 +179,15 @@ const struct results_figures *results_figures(const struct results *results);
 
 /* What the real world said of itself, after results_close; device is "" in other worlds. */
 const struct results_real *results_real(const struct results *results);
+
+/* Quantile q of the time to first token, ns, after results_close. NAN without requests. */
+double results_ttft_ns(const struct results *results, double q);
+
+/* What it costs, after results_close; .present is false without a plan. */
+const struct cost_figures *results_cost(const struct results *results);
+
+/* Sets what a search for equal latency without cache found (equal_slo.h). After results_close. Copied. */
+void results_set_equal(struct results *results, const struct cost_equal *equal);
 
 /* Writes all files and puts the folder in place, replacing earlier results in one step.
  * baseline: closed, or NULL. Returns 0; or a negative errno with one line in why, the earlier

@@ -17,8 +17,9 @@
 #include <string.h>
 
 const char *const results_files[] = {
-    "summary.json",    "requests.csv",      "stages.csv",   "timeline.csv", "ledger.csv",
-    "utilization.csv", "distributions.csv", "metrics.prom", "run.json",     NULL,
+    "summary.json",    "requests.csv",      "stages.csv",    "timeline.csv", "ledger.csv",
+    "utilization.csv", "distributions.csv", "metrics.prom",  "run.json",     "cost.csv",
+    "verdict.csv",     "crossover.csv",     "scenario.yaml", NULL,
 };
 
 int results_default_dir(char *dir, size_t size, const char *scenario_name, const char *world)
@@ -66,6 +67,11 @@ static int write_file(struct results *r, const struct results *baseline, struct 
     return status;
 }
 
+static void scenario_write(struct out *o, const struct results *r)
+{
+    out_text(o, r->options.resolved);
+}
+
 int results_write(struct results *r, const struct results *baseline, char *why, size_t size)
 {
     struct file_job jobs[] = {
@@ -74,6 +80,10 @@ int results_write(struct results *r, const struct results *baseline, char *why, 
         {.name = "ledger.csv", .beside = csv_ledger},
         {.name = "distributions.csv", .beside = csv_distributions},
         {.name = "utilization.csv", .alone = csv_utilization},
+        {.name = "scenario.yaml", .alone = scenario_write},
+        {.name = "cost.csv", .alone = csv_cost},
+        {.name = "verdict.csv", .alone = csv_verdict},
+        {.name = "crossover.csv", .alone = csv_crossover},
         {.name = "metrics.prom", .alone = metrics_write},
         {.name = "run.json", .text = json_run(r)},
         {.name = "summary.json", .text = json_summary(r, baseline)},

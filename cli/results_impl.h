@@ -6,6 +6,7 @@
  *      results_timeline.c  samples and steps, by interval
  *      results_csv.c       requests, stages, ledger, distributions, utilisation
  *      results_json.c      summary.json, run.json
+ *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
  *      results_metrics.c   metrics.prom
  *      results_print.c     the table for people
  *      results_dir.c       the folder
@@ -17,11 +18,14 @@
 #ifndef CLI_RESULTS_IMPL_H
 #define CLI_RESULTS_IMPL_H
 
+#include "crossover.h"
 #include "histogram.h"
 #include "out.h"
 #include "results.h"
 #include "results_dir.h"
+#include "verdict.h"
 
+#include <jansson.h>
 #include <math.h>
 
 /* Rows of the waterfall: core's spans in order (they sum to TTFT), then sums. */
@@ -92,6 +96,10 @@ struct results {
     uint64_t decode_tokens, decode_ns; /* for the token-weighted TPOT */
     struct results_timeline timeline;
     struct results_figures figures;
+    struct cost_tally tally; /* the rest is set by close, equal by who looked */
+    struct cost_figures cost;
+    struct cost_equal equal;
+    struct verdict verdict;
 
     /* of results_end */
     struct kvt_core_stats stats;
@@ -129,6 +137,16 @@ void csv_stages(struct out *o, const struct results *r);
 void csv_ledger(struct out *o, const struct results *r, const struct results *baseline);
 void csv_distributions(struct out *o, const struct results *r, const struct results *baseline);
 void csv_utilization(struct out *o, const struct results *r);
+
+/* ---- results_cost.c: needs figures, busy and stats. ---- */
+void cost_close(struct results *r);
+void csv_cost(struct out *o, const struct results *r);
+void csv_verdict(struct out *o, const struct results *r);
+void csv_crossover(struct out *o, const struct results *r);
+/* Adds the keys to summary.json's object. 0, or -1: out of memory. */
+KVT_MUST_CHECK int json_cost(json_t *object, const struct results *r,
+                             const struct results *baseline);
+void cost_print(FILE *out, const struct results *r, bool colour);
 
 /* ---- the other files ---- */
 void metrics_write(struct out *o, const struct results *r);

@@ -321,6 +321,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_memory(&t, r);
     print_real(&t, r);
     print_busy(&t, r);
+    cost_print(out, r, colour);
     if (r->options.dir != NULL) {
         section(&t, "files", "");
         fprintf(out, "  %s/:", r->options.dir);

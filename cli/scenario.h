@@ -90,6 +90,7 @@ struct scenario_tier {
     uint64_t touch;     /* enum kvt_touch_order; gpu only */
     const char *node;   /* redis: catalogue name of a node type */
     const char *server; /* redis: catalogue name of the server software */
+    const char *client; /* redis: and of what talks to it */
     uint64_t nodes, replicas, connections;
     uint64_t manager;   /* redis: enum kvt_manager */
     bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
@@ -119,6 +120,28 @@ struct scenario_cache {
     struct scenario_tier tiers[KVT_TIERS];
 };
 
+/* Latency that must be met; KVT_NEVER: not asked for. */
+struct scenario_slo {
+    kvt_ns ttft_p95_ns, tpot_p95_ns;
+};
+
+/* Texts: "auto", an entry of the catalogue, or an own price with its unit (cost_prices.c). */
+struct scenario_prices {
+    const char *gpu, *redis, *host, *disk, *zones, *regions;
+    double inter_zone_ratio, inter_region_ratio; /* of the bytes to and from Redis */
+    bool whole_instances, equal_slo;
+};
+
+/* A number that somebody states about this scenario (claims.h). Texts are NULL where not given. */
+struct scenario_claim {
+    const char *says, *source, *measure, *value, *unknown;
+    const char *entry;             /* of the catalogue, for measures that are about one */
+    const char *query, *candidate; /* two texts, for measures that compare some */
+    uint64_t tokens, count;        /* how long a context, how many of it; 0: not said */
+    struct units_capacity bytes;   /* how much; auto: not said */
+    double tolerance;
+};
+
 /* Where a value comes from. */
 enum scenario_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_SET };
 
@@ -128,7 +151,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 56 };
+enum { SCENARIO_KEYS_MOST = 160, SCENARIO_TIER_KEYS_MOST = 56 };
 
 struct scenario {
     char *path; /* owned */
@@ -144,6 +167,9 @@ struct scenario {
     struct scenario_cluster cluster;
     struct scenario_real real;
     struct scenario_cache cache;
+    struct scenario_slo slo;
+    struct scenario_prices prices;
+    struct scenario_claim claim;
 };
 
 /* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative

@@ -140,6 +140,7 @@ static bool wants_future(const struct session *session)
 
 static int read_future(struct session *session)
 {
+    wl_future_free(session->future);
     const int rc = wl_future_new(&session->future, session->source);
     if (rc != 0)
         snprintf(session->error, sizeof session->error, "%s",
@@ -214,6 +215,9 @@ struct results_options session_results(const struct session *session, const char
         .warmup_ns = s->workload.warmup_ns,
         .interval_ns = KVT_NEVER,
         .expected_requests = session->info.requests,
+        .slo_ttft_ns = s->slo.ttft_p95_ns == KVT_NEVER ? 0 : s->slo.ttft_p95_ns,
+        .slo_tpot_ns = s->slo.tpot_p95_ns == KVT_NEVER ? 0 : s->slo.tpot_p95_ns,
+        .cost = &r->cost,
     };
     for (size_t kind = 0; kind < KVT_TIERS; kind++)
         options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,

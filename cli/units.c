@@ -80,6 +80,9 @@ static const char want_duration[] = "expected a duration with unit, such as 250m
 static const char want_rate[] = "expected a rate with unit, such as 4/s or 10/min";
 static const char want_flops[] = "expected a compute rate with unit, such as 312TFLOP/s";
 static const char want_price[] = "expected a price with unit, such as 2.5USD/h";
+static const char want_price_stored[] = "expected a price with unit, such as 0.08USD/GB-month";
+static const char want_price_moved[] = "expected a price with unit, such as 0.01USD/GB";
+static const char want_price_memory[] = "expected a price with unit, such as 0.0067USD/GiB-h";
 static const char want_ratio[] = "expected a ratio such as 0.9 or 90%";
 static const char want_number[] = "expected a plain number, such as 1.5";
 static const char want_count[] = "expected a whole number, such as 512";
@@ -274,6 +277,24 @@ int units_price(const char *text, double *value_usd_per_h, const char **why)
 {
     static const struct unit price_units[] = {{"USD/h", 1}, {NULL, 0}};
     return parse_scaled(text, price_units, 1.0, value_usd_per_h, why, want_price);
+}
+
+int units_price_stored(const char *text, double *value_usd_per_gb_month, const char **why)
+{
+    static const struct unit stored_units[] = {{"USD/GB-month", 1}, {NULL, 0}};
+    return parse_scaled(text, stored_units, 1.0, value_usd_per_gb_month, why, want_price_stored);
+}
+
+int units_price_moved(const char *text, double *value_usd_per_gb, const char **why)
+{
+    static const struct unit moved_units[] = {{"USD/GB", 1}, {NULL, 0}};
+    return parse_scaled(text, moved_units, 1.0, value_usd_per_gb, why, want_price_moved);
+}
+
+int units_price_memory(const char *text, double *value_usd_per_gib_h, const char **why)
+{
+    static const struct unit memory_units[] = {{"USD/GiB-h", 1}, {NULL, 0}};
+    return parse_scaled(text, memory_units, 1.0, value_usd_per_gib_h, why, want_price_memory);
 }
 
 int units_ratio(const char *text, double *value, const char **why)

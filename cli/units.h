@@ -11,7 +11,7 @@
  *      duration    ns us ms s min h d                                             -> nanoseconds
  *      event rate  4/s  10/min  3600/h  5/d                                       -> per second
  *      compute     FLOP/s with K M G T P                                          -> FLOP per second
- *      price       USD/h                                                          -> USD per hour
+ *      price       USD/h, USD/GB-month, USD/GB, USD/GiB-h                         -> per that
  *      ratio       0.9 or 90%
  *      capacity    a size, 20000blocks, auto, infinite
  *
@@ -31,6 +31,12 @@ KVT_MUST_CHECK int units_duration(const char *text, kvt_ns *value_ns, const char
 KVT_MUST_CHECK int units_rate(const char *text, double *value_per_s, const char **why);
 KVT_MUST_CHECK int units_flops(const char *text, double *value_flops, const char **why);
 KVT_MUST_CHECK int units_price(const char *text, double *value_usd_per_h, const char **why);
+/* Decimal GB, kept for a month of 730 hours; decimal GB moved; binary GiB for an hour. */
+KVT_MUST_CHECK int units_price_stored(const char *text, double *value_usd_per_gb_month,
+                                      const char **why);
+KVT_MUST_CHECK int units_price_moved(const char *text, double *value_usd_per_gb, const char **why);
+KVT_MUST_CHECK int units_price_memory(const char *text, double *value_usd_per_gib_h,
+                                      const char **why);
 
 /* 0.9 or 90%; 0 <= value; bounds above are the caller's. */
 KVT_MUST_CHECK int units_ratio(const char *text, double *value, const char **why);

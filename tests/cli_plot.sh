@@ -23,7 +23,7 @@ plot() {
 # A PNG that decodes to something is large; an SVG that was finished ends with its closing tag.
 whole() { # DIR
     local picture
-    for picture in ttft tpot waterfall hitrate occupancy ledger; do
+    for picture in ttft tpot waterfall hitrate occupancy ledger cost crossover; do
         head -c 8 "$1/$picture.png" 2>/dev/null | grep -q PNG || return 1
         [ "$(stat -c %s "$1/$picture.png")" -gt 5000 ] || return 1
         tail -n 3 "$1/$picture.svg" | grep -q '</svg>' || return 1
@@ -36,7 +36,7 @@ one_line() { # STATUS PATTERN: the last plot ended so, with one line that matche
 
 draws() { # DIR: no message, all pictures there and named
     plot "$1"
-    [ "$status" = 0 ] && [ ! -s "$SCRATCH/err" ] && [ "$(wc -l <"$SCRATCH/out")" = 12 ] && whole "$1"
+    [ "$status" = 0 ] && [ ! -s "$SCRATCH/err" ] && [ "$(wc -l <"$SCRATCH/out")" = 16 ] && whole "$1"
 }
 
 if [ ! -x "$KVTWIN" ] || [ ! -x "$writer" ]; then
@@ -71,7 +71,7 @@ if ! command -v gnuplot >/dev/null; then
     echo "1..$n"
     exit 0
 fi
-check "twelve pictures of a run" draws "$SCRATCH/run"
+check "sixteen pictures of a run" draws "$SCRATCH/run"
 cp "$SCRATCH/run/waterfall.svg" "$SCRATCH/first.svg"
 plot --only waterfall "$SCRATCH/run"
 check "the same picture twice" cmp -s "$SCRATCH/first.svg" "$SCRATCH/run/waterfall.svg"
@@ -81,7 +81,7 @@ check "a run without requests" draws "$SCRATCH/empty"
 "$writer" --write 1 "$SCRATCH/one"
 check "a run with one request" draws "$SCRATCH/one"
 cp -r "$SCRATCH/run" "$SCRATCH/bare"
-for f in distributions stages timeline ledger; do
+for f in distributions stages timeline ledger cost crossover; do
     sed -n '/^#/p; /^#/!{p;q}' "$SCRATCH/run/$f.csv" >"$SCRATCH/bare/$f.csv"
 done
 check "files without a row" draws "$SCRATCH/bare"

@@ -47,6 +47,7 @@ static inline void fake_options(struct results_options *o, const char *dir,
     o->scenario_name = "fake";
     o->scenario_sha256 = "00ff";
     o->question = "Does a Redis tier pay for chat?";
+    o->resolved = "question: Does a Redis tier pay for chat?\n";
     o->revision = "test";
     o->model = "llama-3.1-70b";
     o->gpu = "a100-80g-sxm";

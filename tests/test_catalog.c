@@ -130,7 +130,6 @@ START_TEST(holds_what_it_must)
     ck_assert_double_eq(gpu("a100-80g-sxm")->memory_b.number, 80 * GIB);
     ck_assert_double_eq(gpu("h100-80g-sxm")->hbm_bps.number, 3350e9);
     ck_assert_double_eq(gpu("h100-80g-sxm")->bf16_flops.number, 989e12);
-    ck_assert_double_eq(gpu("a100-80g-sxm")->price_usd_per_h.number, 3.4309);
 
     char error[512];
     const struct catalog_redis_node *node =
@@ -154,16 +153,16 @@ START_TEST(kv_per_token)
     static const struct {
         const char *name;
         double growing_b, constant_b;
-    } published[] = {{"llama-2-7b", 524288, 0},        {"llama-2-13b", 819200, 0},
-                     {"llama-2-70b", 327680, 0},       {"llama-3.1-8b", 131072, 0},
-                     {"llama-3.1-70b", 327680, 0},     {"llama-3.1-405b", 516096, 0},
-                     {"qwen2.5-7b", 57344, 0},         {"qwen2.5-72b", 327680, 0},
-                     {"qwen3-32b", 262144, 0},         {"qwen3-235b", 192512, 0},
-                     {"mistral-7b", 131072, 0},        {"mixtral-8x7b", 131072, 0},
-                     {"mixtral-8x22b", 229376, 0},     {"deepseek-v3", 70272, 0},
-                     {"gpt-oss-120b", 36864, 4718592}, {"gemma-3-27b", 81920, 436207616},
-                     {"document-70b", 262144, 0},      {"qwen2.5-0.5b", 12288, 0},
-                     {"llama-3.2-1b", 32768, 0}};
+    } published[] = {{"llama-2-7b", 524288, 0},         {"llama-2-13b", 819200, 0},
+                     {"llama-2-70b", 327680, 0},        {"llama-3.1-8b", 131072, 0},
+                     {"llama-3.1-70b", 327680, 0},      {"llama-3.1-405b", 516096, 0},
+                     {"qwen2.5-7b", 57344, 0},          {"qwen2.5-72b", 327680, 0},
+                     {"qwen3-8b", 147456, 0},           {"qwen3-32b", 262144, 0},
+                     {"qwen3-235b", 192512, 0},         {"mistral-7b", 131072, 0},
+                     {"mixtral-8x7b", 131072, 0},       {"mixtral-8x22b", 229376, 0},
+                     {"deepseek-v3", 70272, 0},         {"gpt-oss-120b", 36864, 4718592},
+                     {"gemma-3-27b", 81920, 436207616}, {"document-70b", 262144, 0},
+                     {"qwen2.5-0.5b", 12288, 0},        {"llama-3.2-1b", 32768, 0}};
 
     ck_assert_uint_eq(sizeof published / sizeof *published, catalogue->models.n);
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
@@ -372,6 +371,42 @@ START_TEST(lookup)
 }
 END_TEST
 
+START_TEST(prices)
+{
+    char error[512];
+    const struct catalog_price *p = catalog_price_of(catalogue, "gpu", "a100-80g-sxm", NULL, NULL);
+
+    /* Amazon's p4de.24xlarge in us-east-1 on 2026-11-09. */
+    ck_assert_str_eq(p->name, "aws-p4de.24xlarge");
+    ck_assert_double_eq(p->usd_per_h.number, 27.44705);
+    ck_assert_double_eq(p->gpus.number, 8);
+    ck_assert_str_eq(p->date, "2026-11-09");
+    ck_assert_str_eq(p->region, "us-east-1");
+    p = catalog_price_of(catalogue, "redis", NULL, "cache.r7g.16xlarge", NULL);
+    ck_assert_double_eq(p->usd_per_h.number, 6.981);
+    p = catalog_price_of(catalogue, "redis", NULL, "cache.r7g.16xlarge", "valkey");
+    ck_assert_double_eq(p->usd_per_h.number, 5.5848);
+    p = catalog_price_of(catalogue, "redis", NULL, "cache.r7g.16xlarge", "self");
+    ck_assert_str_eq(p->name, "ec2-r7g.16xlarge");
+    ck_assert_ptr_null(catalog_price_of(catalogue, "redis", NULL, "cache.r8g.16xlarge", "redis"));
+    ck_assert_double_eq(
+        catalog_price(catalogue, "ebs-gp3-storage", error, sizeof error)->usd_per_gb_month.number,
+        0.08);
+    ck_assert_ptr_null(catalog_price(catalogue, "aws-p4.24xlarge", error, sizeof error));
+    ck_assert_ptr_nonnull(strstr(error, "did you mean aws-p4d.24xlarge?"));
+    for (uint32_t i = 0; i < catalogue->prices.n; i++) {
+        p = &catalogue->prices.entries[i];
+        ck_assert_msg(catalog_is_day(p->date), "%s: %s", p->name, p->date);
+    }
+    ck_assert(catalog_is_day("2024-02-29"));
+    ck_assert(!catalog_is_day("2026-02-29"));
+    ck_assert(!catalog_is_day("2026-13-01"));
+    ck_assert(!catalog_is_day("2026-1-01"));
+    ck_assert(!catalog_is_day("2026-11-0x"));
+    ck_assert(!catalog_is_day("2026--1-01"));
+}
+END_TEST
+
 /* ---- Broken files --------------------------------------------------------------------------------- */
 
 static const char *const files[] = {"gpus.yaml",   "models.yaml", "links.yaml",
@@ -475,6 +510,11 @@ START_TEST(broken_values)
     refused("links.yaml", "value: 100 us", "value: 100", "links[0].round_trip.value", "expected");
     refused("prices.yaml", "21.957642 USD/h", "21.957642 EUR/h", "prices[0].price.value",
             "expected");
+    refused("prices.yaml", "21.957642 USD/h", "21.957642", "prices[0].price.value", "with unit");
+    refused("prices.yaml", "date: 2026-11-09", "date: 2026-02-30", "prices[0].date",
+            "day of the calendar");
+    refused("prices.yaml", "date: 2026-11-09", "date: lately", "prices[0].date",
+            "day of the calendar");
     refused("hosts.yaml", "evidence: S", "evidence: X", "hosts[0].h2d.evidence", "S, D, M or C");
     refused("gpus.yaml", "- {tp: 2, value: 0.694", "- {tp: 1, value: 0.694", "gpus[0].mfu[1].tp",
             "ascending");
@@ -532,6 +572,35 @@ START_TEST(broken_references)
     ck_assert_int_eq(catalog_load(&c, folder, error, sizeof error), -EINVAL);
     ck_assert_msg(strstr(error, "gpus[0].host: expected a host") != NULL, "%s", error);
     free(text);
+}
+END_TEST
+
+/* Changes the first `from` of prices.yaml and expects the words in the refusal. */
+static void price_refused(const char *from, const char *to, const char *words)
+{
+    char error[512] = "";
+    struct catalog *c = NULL;
+    char *text = slurp(SHIPPED "/prices.yaml"), *at = strstr(text, from);
+
+    ck_assert_msg(at != NULL, "no \"%s\"", from);
+    spill("prices.yaml", text, (size_t)(at - text), to, at + strlen(from));
+    ck_assert_int_eq(catalog_load(&c, folder, error, sizeof error), -EINVAL);
+    ck_assert_msg(strstr(error, words) != NULL, "expected \"%s\" in \"%s\"", words, error);
+    free(text);
+}
+
+START_TEST(broken_prices)
+{
+    price_refused("    date: 2026-11-09\n", "", "date");
+    price_refused("    region: us-east-1\n", "", "region");
+    price_refused("kind: gpu", "kind: car", "prices[0].kind: expected one of gpu, redis");
+    price_refused("gpu: a100-40g-sxm", "gpu: a100-41g-sxm", "prices[0].gpu: expected a gpu");
+    price_refused("    gpu: a100-40g-sxm\n", "", "prices[0].gpu: expected the GPU");
+    price_refused("    price: {value: 21.957642 USD/h", "    moved: {value: 0.02 USD/GB",
+                  "prices[0].price: expected this price");
+    price_refused("    redis_node: cache.r7g.large\n", "", ".redis_node: expected the node");
+    price_refused("software: redis", "software: rodis", ".software: expected redis, valkey");
+    price_refused("stored: {value: 0.08 USD/GB-month", "stored: {value: 0.08 USD/h", "with unit");
 }
 END_TEST
 
@@ -658,6 +727,7 @@ int main(void)
     tcase_add_test(shipped, memory_budget);
     tcase_add_test(shipped, model_that_does_not_fit);
     tcase_add_test(shipped, lookup);
+    tcase_add_test(shipped, prices);
     suite_add_tcase(suite, shipped);
 
     tcase_add_checked_fixture(broken, copy_setup, copy_teardown);
@@ -666,6 +736,7 @@ int main(void)
     tcase_add_test(broken, broken_keys);
     tcase_add_test(broken, broken_files);
     tcase_add_test(broken, broken_references);
+    tcase_add_test(broken, broken_prices);
     tcase_add_test(broken, profile_replaces_and_adds);
     tcase_add_test(broken, profile_refused_changes_nothing);
     tcase_add_test(broken, profile_too_long);
