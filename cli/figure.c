@@ -47,7 +47,11 @@ void figures_of(struct figures *f, const json_t *summary)
 
 int figures_known(struct figures *f)
 {
-    struct results_options options = {.interval_ns = KVT_NEVER, .slo_ttft_ns = 1, .slo_tpot_ns = 1};
+    struct results_options options = {.approximate = true,
+                                      .radix = true,
+                                      .interval_ns = KVT_NEVER,
+                                      .slo_ttft_ns = 1,
+                                      .slo_tpot_ns = 1};
     static const struct cost_plan priced = {.present = true, .engines = 1, .gpus_per_engine = 1};
     options.cost = &priced;
     const struct kvt_core_stats stats = {0};

@@ -164,6 +164,7 @@ static XXH128_hash_t signature(const struct lab *lab, struct scenario *s, bool a
         return (XXH128_hash_t){0, 0}; /* one group less apart: costs time, not truth, see lab_run */
     for (size_t i = 0; i < sizeof reading / sizeof *reading; i++)
         at += (size_t)snprintf(text + at, SIGNATURE_MOST - at, "%.2000s\n", text_of(s, reading[i]));
+    at += (size_t)snprintf(text + at, SIGNATURE_MOST - at, "%d\n", session_asks_for_tokens(s));
     if (all) {
         const struct scenario_key *keys = scenario_keys(&n);
         for (size_t i = 0; i < n && at < SIGNATURE_MOST; i++) {

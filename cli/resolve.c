@@ -211,6 +211,9 @@ static int resolve_core(struct resolved *r, const struct scenario *s, const stru
     core->partial_blocks = cache->partial_blocks;
     core->recompute_last_token = cache->recompute_last_token;
     core->match = cache->match_chain ? KVT_MATCH_CHAIN : KVT_MATCH_EXACT;
+    core->approximate_threshold = cache->approximate_threshold;
+    core->approximate_prompts = (uint32_t)cache->approximate_candidates;
+    core->count_partial = cache->match_radix;
     core->touch = (enum kvt_touch_order)cache->tiers[KVT_GPU].touch;
     core->router = (enum kvt_router_kind)s->cluster.router;
     core->load_choice = (enum kvt_load_choice)cache->load_or_compute;

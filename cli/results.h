@@ -53,6 +53,7 @@ struct results_options {
     uint64_t seed;
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
+    bool approximate, radix; /* matching by tokens was asked for: its counters are shown */
     kvt_ns warmup_ns;
     kvt_ns
         interval_ns; /* of the timeline; 0: automatic, 500 to 1000 rows whatever the run's length;

@@ -232,6 +232,26 @@ static void put_memory(struct object *o, const struct results *r)
     put_count(o, "iterations", s->iterations);
 }
 
+/* Where matching by tokens was asked for. */
+static void put_matching(struct object *o, const struct results *r)
+{
+    const struct kvt_core_stats *s = &r->stats;
+
+    if (r->options.approximate) {
+        put_count(o, "approx_lookups", s->approx_lookups);
+        put_count(o, "approx_candidates_seen", s->approx_candidates_seen);
+        put_count(o, "approx_compared", s->approx_compared);
+        put_count(o, "approx_above_threshold", s->approx_above_threshold);
+        put_count(o, "approx_found", s->approx_found);
+        put_count(o, "approx_hits", s->approx_hits);
+        put_count(o, "approx_hits_chain_found_anyway", s->approx_hits_chain_found_anyway);
+        put_count(o, "approx_tokens_common", s->approx_common_tokens);
+        put_count(o, "approx_tokens_reused", s->approx_reused_tokens);
+    }
+    if (r->options.radix)
+        put_count(o, "radix_tokens_possible", s->radix_possible_tokens);
+}
+
 /* Where there is more than one tenant. */
 static void put_tenants(struct object *o, const struct results *r)
 {
@@ -305,6 +325,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_slo(&o, r);
     put_baseline(&o, r, baseline);
     put_memory(&o, r);
+    put_matching(&o, r);
     put_tenants(&o, r);
     put_real_world(&o, r);
     o.failed |= json_cost(o.json, r, baseline) != 0;

@@ -258,6 +258,32 @@ static void print_memory(const struct table *t, const struct results *r)
         fprintf(t->out, "  %s preemptions\n", count_cell(n, r->stats.preemptions));
 }
 
+/* Where matching by tokens was asked for. */
+static void print_matching(const struct table *t, const struct results *r)
+{
+    const struct kvt_core_stats *s = &r->stats;
+    char a[CELL + 8], b[CELL + 8], c[CELL + 8];
+
+    if (!r->options.approximate && !r->options.radix)
+        return;
+    section(t, "matching by tokens", "");
+    if (r->options.approximate) {
+        fprintf(t->out, "  similar prompts: %s of %s look-ups found one;",
+                count_cell(a, s->approx_found), count_cell(b, s->approx_lookups));
+        fprintf(t->out, " %s candidates, %s compared\n", count_cell(a, s->approx_candidates_seen),
+                count_cell(b, s->approx_compared));
+        fprintf(t->out, "  same first blocks: %s tokens, held for %s prompts",
+                count_cell(a, s->approx_common_tokens), count_cell(b, s->approx_hits));
+        fprintf(t->out, "; %s of them a chain match finds as well\n",
+                count_cell(c, s->approx_hits_chain_found_anyway));
+        fprintf(t->out, "  reused thanks to it: %s tokens\n",
+                count_cell(a, s->approx_reused_tokens));
+    }
+    if (r->options.radix)
+        fprintf(t->out, "  matching to the page would add: %s tokens at most\n",
+                count_cell(a, s->radix_possible_tokens));
+}
+
 /* What a simulation has nothing to say about. */
 static void print_real(const struct table *t, const struct results *r)
 {
@@ -319,6 +345,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_ledger(&t, r);
     print_tiers(&t, r);
     print_memory(&t, r);
+    print_matching(&t, r);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

@@ -110,7 +110,9 @@ struct scenario_cache {
     bool enabled;
     uint64_t block_tokens; /* 0: the trace's own */
     uint64_t page_tokens;  /* 0: the block */
-    bool match_exact, match_chain;
+    bool match_exact, match_chain, match_radix;
+    double approximate_threshold; /* 0: off */
+    uint64_t approximate_candidates;
     uint64_t load_or_compute; /* enum kvt_load_choice */
     double load_patience;
     bool single_flight, partial_blocks, recompute_last_token;

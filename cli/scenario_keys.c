@@ -147,7 +147,17 @@ static const struct scenario_key plain_keys[] = {
      .offset = AT(cache.match_chain), .help = "longest run of leading blocks"},
     {.path = "cache.match.exact", .type = KEY_BOOL, .fallback = "true",
      .offset = AT(cache.match_exact), .help = "the whole prefix; with chain: false, only that"},
-    {.path = "cache.match.approximate", .type = KEY_LATER, .help = "similar prompts"},
+    {.path = "cache.match.radix", .type = KEY_BOOL, .fallback = "false",
+     .offset = AT(cache.match_radix),
+     .help = "prompts with text or tokens: counts what matching to the page, not to the block, would add; "
+             "decides nothing"},
+    {.path = "cache.match.approximate.threshold", .type = KEY_RATIO, .fallback = "off",
+     .offset = AT(cache.approximate_threshold), .least = 0.01, .most = 1, .word = "off",
+     .help = "prompts with text or tokens: where less than the whole was found, reuse what a prompt begins "
+             "with that is similar beyond this"},
+    {.path = "cache.match.approximate.max_candidates", .type = KEY_COUNT, .fallback = "10000",
+     .offset = AT(cache.approximate_candidates), .least = 1, .most = 1048576,
+     .help = "earlier prompts kept for that, the last used ones"},
     {.path = "cache.shard", .type = KEY_LATER, .help = "placement of KV over GPUs"},
     {.path = "cache.load_or_compute", .type = KEY_CHOICE, .fallback = "adaptive",
      .offset = AT(cache.load_or_compute), .names = load_choices,

@@ -90,6 +90,35 @@ static int find_trace(struct session *session)
     return resolve_refuse(s, "workload.trace", want, session->error);
 }
 
+/* The key that asks for tokens; NULL: none does. */
+static const char *asks_for_tokens(const struct scenario_cache *cache)
+{
+    if (!cache->enabled)
+        return NULL;
+    if (cache->approximate_threshold > 0)
+        return "cache.match.approximate.threshold";
+    return cache->match_radix ? "cache.match.radix" : NULL;
+}
+
+bool session_asks_for_tokens(const struct scenario *s)
+{
+    return asks_for_tokens(&s->cache) != NULL;
+}
+
+/* What has no tokens cannot be matched by them. */
+static int check_tokens(struct session *session)
+{
+    const char *key = asks_for_tokens(&session->scenario.cache);
+    char want[200];
+    if (!key || session->info.format == WL_PROMPTS)
+        return 0;
+    snprintf(want, sizeof want,
+             "expected a trace of prompts with text or tokens, but %.60s %s none",
+             session->info.name,
+             session->info.format == WL_GENERATED ? "is generated and has" : "has");
+    return resolve_refuse(&session->scenario, key, want, session->error);
+}
+
 int session_workload(struct session *session)
 {
     const struct scenario *s = &session->scenario;
@@ -119,13 +148,25 @@ int session_workload(struct session *session)
     options.synth = (struct wl_synth){.system_tokens = (uint32_t)w->synth_system_tokens,
                                       .continues = w->synth_continues,
                                       .idle_ns = w->synth_idle_ns};
+    struct wl_prompt_sink sink;
+    wl_prompts_free(session->prompts);
+    session->prompts = NULL;
+    if (session_asks_for_tokens(s)) {
+        session->prompts = wl_prompts_new();
+        if (!session->prompts) {
+            snprintf(session->error, sizeof session->error, "out of memory");
+            return -ENOMEM;
+        }
+        sink = wl_prompts_sink(session->prompts);
+        options.prompts = &sink;
+    }
     rc = wl_open(&session->source, &options, &why);
     if (rc != 0) {
         snprintf(session->error, sizeof session->error, "%s", why.text);
         return rc;
     }
     wl_source_info(session->source, &session->info);
-    return 0;
+    return check_tokens(session);
 }
 
 static bool wants_future(const struct session *session)
@@ -167,6 +208,7 @@ void session_close(struct session *s)
 {
     real_plan_release(&s->plan);
     wl_future_free(s->future);
+    wl_prompts_free(s->prompts);
     wl_close(s->source);
     catalog_free(s->catalog);
     scenario_release(&s->scenario);
@@ -212,6 +254,8 @@ struct results_options session_results(const struct session *session, const char
         .gpus_per_engine = (uint32_t)s->cluster.gpus_per_engine,
         .block_tokens = r->core.block_tokens,
         .page_tokens = r->core.page_tokens,
+        .approximate = r->core.cache && r->core.approximate_threshold > 0,
+        .radix = r->core.cache && r->core.count_partial,
         .warmup_ns = s->workload.warmup_ns,
         .interval_ns = KVT_NEVER,
         .expected_requests = session->info.requests,
@@ -233,6 +277,10 @@ static int next_request(void *self, struct kvt_request *request, char *error, si
         snprintf(error, error_size, "%s", wl_source_error(s->source));
     if (got > 0 && s->future)
         wl_future_tell(s->future, request);
+    if (got > 0 && s->prompts && wl_prompts_tell(s->prompts, request) != 0) {
+        snprintf(error, error_size, "out of memory");
+        got = -ENOMEM;
+    }
     return got;
 }
 
@@ -241,5 +289,7 @@ struct drive_source session_source(struct session *s)
     wl_rewind(s->source);
     if (s->future)
         wl_future_rewind(s->future);
+    if (s->prompts)
+        wl_prompts_rewind(s->prompts);
     return (struct drive_source){.next = next_request, .self = s, .expected = s->info.requests};
 }

@@ -16,6 +16,7 @@
 #include <limits.h>
 
 #include "../workload/future.h"
+#include "../workload/prompts.h"
 #include "../workload/workload.h"
 #include "catalog.h"
 #include "drive.h"
@@ -36,7 +37,8 @@ struct session {
     struct scenario scenario;
     struct catalog *catalog;
     struct wl_source *source;
-    struct wl_future *future; /* NULL: no policy asks for it */
+    struct wl_future *future;   /* NULL: no policy asks for it */
+    struct wl_prompts *prompts; /* NULL: matching goes by keys alone */
     struct wl_info info;
     struct resolved resolved;
     struct real_plan plan; /* the real world only */
@@ -47,6 +49,8 @@ struct session {
 /* *s is zero before. Each returns 0, or a negative errno with s->error. */
 KVT_MUST_CHECK int session_load(struct session *s, const struct session_arguments *a);
 KVT_MUST_CHECK int session_workload(struct session *s);
+/* Does the scenario match by tokens? Then session_workload keeps the prompts themselves, too. */
+bool session_asks_for_tokens(const struct scenario *s);
 /* -ENOSPC: the model does not fit its GPUs, and s->resolved.budget says why. */
 KVT_MUST_CHECK int session_resolve(struct session *s);
 /* Safe in any state. */

@@ -118,13 +118,17 @@ static void match(struct kvt_core *core, struct req *q)
         const uint8_t src = ready ? KVT_HIT_GPU : look_below(core, q, i);
         q->src[i] = is_hit(src) ? cause : src;
     }
+    const uint32_t alike = kvt_wording_ask(core, q, q->usable);
+    q->run = q->usable;
+    q->by_alike = false;
     if (core->config.match == KVT_MATCH_EXACT && q->usable < q->n_held) {
-        for (i = 0; i < q->usable; i++) {
+        for (i = alike; i < q->usable; i++) {
             q->src[i] = cause;
             if (q->copies[i] != KVT_NONE && copy_at(core, q->copies[i])->state != KVT_COPY_READY)
                 q->copies[i] = KVT_NONE;
         }
-        q->usable = 0;
+        q->usable = alike;
+        q->by_alike = true;
     }
 }
 

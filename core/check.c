@@ -218,5 +218,7 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
         text = check_pages(core);
     if (!text)
         text = check_peers(core);
+    if (!text && core->config.cache && !kvt_alike_check(&core->alike))
+        text = "(A1) prompts kept for matching are not what was kept";
     return text ? complain(why, size, text) : true;
 }

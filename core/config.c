@@ -115,6 +115,11 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
         return "load_patience must not be negative";
     if (!(c->store_pages_ratio >= 0 && c->store_pages_ratio <= 1))
         return "store_pages_ratio must lie between 0 and 1";
+    if (!(c->approximate_threshold >= 0 && c->approximate_threshold <= 1))
+        return "approximate_threshold must lie between 0 and 1";
+    if (c->approximate_threshold > 0 &&
+        (!c->approximate_prompts || c->approximate_prompts > 1u << 24))
+        return "approximate_prompts must be 1 to 16777216";
     if (!c->tiers[KVT_GPU].present)
         return "the gpu tier cannot be left out";
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)

@@ -84,6 +84,23 @@ static void order_tiers(struct kvt_core *core)
         core->below[n] = KVT_PEER;
 }
 
+/* The tree is as large as all GPU tiers together. */
+static int init_alike(struct kvt_core *core)
+{
+    const struct kvt_core_config *c = &core->config;
+    const uint64_t blocks = c->tiers[KVT_GPU].capacity_blocks;
+    uint64_t tokens = blocks > UINT64_MAX / c->block_tokens ? UINT64_MAX : blocks * c->block_tokens;
+    if (c->gpu_pages != UINT64_MAX && c->gpu_pages * c->page_tokens < tokens)
+        tokens = c->gpu_pages * c->page_tokens;
+    const struct kvt_alike_config alike = {
+        .threshold = c->approximate_threshold,
+        .prompts = c->approximate_prompts,
+        .tree = c->count_partial,
+        .tree_tokens = tokens > UINT64_MAX / c->engines ? UINT64_MAX : tokens * c->engines,
+    };
+    return c->cache ? kvt_alike_init(&core->alike, core->alloc, &alike) : 0;
+}
+
 static int build(struct kvt_core *core)
 {
     const struct kvt_alloc *alloc = core->alloc;
@@ -98,6 +115,8 @@ static int build(struct kvt_core *core)
             core->back = (enum kvt_tier_kind)t;
     for (int t = 0; t < KVT_TIERS; t++)
         core->future |= core->config.tiers[t].present && core->config.tiers[t].evict->needs_future;
+    if (init_alike(core))
+        return -ENOMEM;
     if (kvt_blocks_init(&core->blocks, alloc, core->config.expected_blocks,
                         core->config.history_blocks) ||
         kvt_room_init(&core->room, &core->config, alloc, &core->blocks, &core->stats))
@@ -183,6 +202,7 @@ void kvt_core_free(struct kvt_core *core)
                    core->config.max_batch_requests * sizeof *core->chunks);
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
+    kvt_alike_release(&core->alike);
     kvt_room_release(&core->room);
     kvt_blocks_release(&core->blocks);
     kvt_pool_release(&core->requests);
@@ -265,6 +285,7 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
         return KVT_NONE;
     struct req *q = req_at(core, r);
     memset(q, 0, sizeof *q);
+    q->prompt_tokens = in->prompt_tokens;
     q->blocks = kvt_slab_take(&core->slab, n_keys);
     q->copies = kvt_slab_take(&core->slab, n_keys);
     q->src = (void *)kvt_slab_take(&core->slab, (n_keys + 3) / 4);
@@ -272,11 +293,13 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
     if (future)
         q->next_use = (void *)kvt_slab_take(&core->slab, 2 * n_keys);
     if (!q->blocks || !q->copies || !q->src || (future && !q->next_use) ||
+        !kvt_wording_take(core, q, in) ||
         kvt_blocks_intern(&core->blocks, in->keys, n_keys, q->blocks)) {
         kvt_slab_give(&core->slab, (void *)q->next_use, 2 * n_keys);
         kvt_slab_give(&core->slab, q->blocks, n_keys);
         kvt_slab_give(&core->slab, q->copies, n_keys);
         kvt_slab_give(&core->slab, (void *)q->src, (n_keys + 3) / 4);
+        kvt_wording_give(core, q);
         kvt_pool_give(&core->requests, r);
         return KVT_NONE;
     }
@@ -286,7 +309,6 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
     q->id = in->id;
     q->tenant = in->tenant;
     q->session = in->session;
-    q->prompt_tokens = in->prompt_tokens;
     q->output_tokens = in->output_tokens;
     q->arrive_ns = in->arrive_ns;
     q->deliver_ns = core->now;

@@ -123,6 +123,14 @@ struct kvt_core_config {
     bool partial_blocks;       /* a partial last prompt block has a key and is kept */
     bool recompute_last_token; /* a full hit still computes one token, for its logits */
     enum kvt_match_kind match;
+
+    /* Where requests bring their tokens (alike.h, wording.c): a prompt of which keys found less than all
+     * whole blocks is compared with so many earlier ones, and is similar to one when their ratio is above
+     * the threshold; 0: no such thing. count_partial: also counts what matching by tokens would add. */
+    double approximate_threshold;
+    uint32_t approximate_prompts;
+    bool count_partial;
+
     enum kvt_touch_order touch;
     enum kvt_router_kind router;
     enum kvt_load_choice load_choice;
@@ -201,6 +209,19 @@ struct kvt_core_stats {
     uint64_t contiguous_allocated_tokens, contiguous_used_tokens; /* same requests */
     uint64_t contiguous_refused; /* requests for which no hole was large enough */
     uint64_t steps, iterations, ops_issued;
+
+    /* Similar prompts: look-ups, and pairs of a query and an earlier prompt. above_threshold: of the compared ones,
+     * those that were, and not below the best so far. found: look-ups with an answer. */
+    uint64_t approx_lookups, approx_candidates_seen, approx_compared, approx_above_threshold,
+        approx_found;
+    /* Of finished prefills: whole blocks of tokens in common with the prompt found, held or not; look-ups
+     * of which the first such block was held; of those, the ones in which the chain of keys names the same
+     * blocks (by construction all: a common prefix is a prefix); tokens not computed thanks to it. */
+    uint64_t approx_common_tokens, approx_hits, approx_hits_chain_found_anyway,
+        approx_reused_tokens;
+    /* count_partial: prompt tokens in whole pages right behind the last block found that some prompt before began
+     * with as well, be it held or not: at most what a token tree would add. */
+    uint64_t radix_possible_tokens;
 };
 
 /* The state of this moment. engine KVT_NONE: summed over the cluster. */

@@ -5,6 +5,7 @@
  *      core.c    inputs, construction             route.c   which engine
  *      admit.c   match, decide, take pages        fetch.c   probes and loads, abandoning, gathering
  *      back.c    write-back: what leaves the GPU is stored first
+ *      wording.c what a request's tokens add to its keys
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
@@ -25,6 +26,7 @@
 #ifndef KVT_INTERNAL_H
 #define KVT_INTERNAL_H
 
+#include "alike.h"
 #include "contig.h"
 #include "order.h"
 #include "place.h"
@@ -52,11 +54,17 @@ struct req {
     bool decoding_in_step, abandoned, replan, first_done;
     uint8_t probing; /* bit per tier: a probe is under way, so no load fills its blocks yet */
     enum req_state state;
-    uint32_t *blocks;    /* slab, n_keys */
-    uint32_t *copies;    /* slab, n_keys: GPU copy used by this request, while admitted */
-    uint8_t *src;        /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
-    uint64_t *next_use;  /* slab, n_keys: next request that looks the block up; NULL: not known */
-    uint32_t gathered;   /* blocks [0, gathered) have arrived */
+    uint32_t *blocks;   /* slab, n_keys */
+    uint32_t *copies;   /* slab, n_keys: GPU copy used by this request, while admitted */
+    uint8_t *src;       /* slab, n_keys bytes: enum kvt_ledger of each prompt block */
+    uint64_t *next_use; /* slab, n_keys: next request that looks the block up; NULL: not known */
+    uint32_t *tokens, *letters; /* slab: prompt_tokens, n_letters; while they may be asked about */
+    uint32_t n_letters;
+    bool asked, measured, by_alike; /* by_alike: an exact match was replaced by a shorter one */
+    uint32_t alike_blocks;          /* whole blocks in common with the most similar prompt */
+    uint32_t run;                   /* leading blocks that keys found at the last match */
+    uint32_t measured_run, behind_tokens; /* what the tree knew behind that many blocks */
+    uint32_t gathered;                    /* blocks [0, gathered) have arrived */
     uint32_t usable;     /* blocks [0, usable) need not be computed, as far as is known */
     uint32_t ops;        /* probes and loads of its own under way */
     uint32_t stored;     /* blocks [0, stored) were offered to the write-through tiers */
@@ -129,6 +137,7 @@ struct kvt_core {
     struct kvt_blocks blocks;
     struct kvt_store_room room;
     struct kvt_slab slab;
+    struct kvt_alike alike;
     struct kvt_pool requests, ops;
     struct engine *engines;
     struct kvt_contig *contigs; /* one per engine */
@@ -245,6 +254,15 @@ void kvt_release_memory(struct kvt_core *core, struct req *q);
 /* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs
  * included). False, and nothing freed, when that cannot be reached. */
 bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
+
+/* wording.c */
+/* Copies the request's tokens when something will be asked of them. False when memory is out: nothing taken. */
+bool kvt_wording_take(struct kvt_core *core, struct req *q, const struct kvt_request *in);
+void kvt_wording_give(struct kvt_core *core, struct req *q);
+/* Keys found `run` leading blocks. How many of them a similar prompt begins with, too. */
+uint32_t kvt_wording_ask(struct kvt_core *core, struct req *q, uint32_t run);
+/* The ledger is booked: counts what came of it, and keeps the prompt for others. */
+void kvt_wording_done(struct kvt_core *core, struct req *q);
 
 /* back.c */
 /* Frees the unused copy that leaves the GPU next, written back or not. False when none can go. */

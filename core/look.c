@@ -10,7 +10,13 @@
 
 void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats)
 {
+    const struct kvt_similar_counts *similar = &core->alike.similar.counts;
     *stats = core->stats;
+    stats->approx_lookups = similar->lookups;
+    stats->approx_candidates_seen = similar->seen;
+    stats->approx_compared = similar->compared;
+    stats->approx_above_threshold = similar->above;
+    stats->approx_found = similar->found;
 }
 
 static void add_engine(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *g)
@@ -160,7 +166,8 @@ size_t kvt_core_memory_b(const struct kvt_core *core)
         pagers += kvt_pager_memory_b(&gpu_place(core, e)->pager);
     return core->self_b + kvt_blocks_memory_b(&core->blocks) + kvt_room_memory_b(&core->room) +
            kvt_pool_memory_b(&core->requests) + kvt_pool_memory_b(&core->ops) +
-           core->slab.memory_b + core->refs_room * sizeof *core->refs +
+           core->slab.memory_b + kvt_alike_memory_b(&core->alike) +
+           core->refs_room * sizeof *core->refs +
            core->config.max_batch_requests * sizeof *core->chunks + pagers;
 }
 

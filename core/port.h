@@ -51,6 +51,11 @@ struct kvt_request {
     /* (optional) For eviction policies that are told the future: per key, which request (counted from
      * the start of the stream) names it next; KVT_NEVER: none. Borrowed likewise. */
     const uint64_t *next_use;
+    /* (optional) The prompt itself, for matching that looks at tokens (alike.h): prompt_tokens of them; and
+     * where it came as text, the text's code points, by which prompts are then compared. Borrowed
+     * likewise; NULL: not known. */
+    const uint32_t *tokens, *letters;
+    uint32_t n_letters;
 };
 
 /* One block as an operation sees it. */

@@ -76,9 +76,27 @@ static uint64_t or_none(uint32_t v)
     return (uint32_t)(v + 1u);
 }
 
+static void put_words(struct kvt_record *r, const uint32_t *words, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        put_leb(r, &(uint64_t){words[i]}, 1);
+}
+
+static void record_wording(struct kvt_record *r, kvt_ns now, const struct kvt_request *q)
+{
+    put_kind(r, KVT_RECORD_WORDING, now);
+    put_leb(r, &(uint64_t){q->prompt_tokens}, 1);
+    put_words(r, q->tokens, q->prompt_tokens);
+    put_leb(r, &(uint64_t){q->letters ? (uint64_t)q->n_letters + 1 : 0}, 1);
+    if (q->letters)
+        put_words(r, q->letters, q->n_letters);
+}
+
 static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
 {
     struct kvt_record *r = self;
+    if (q->tokens)
+        record_wording(r, now, q);
     put_kind(r, KVT_RECORD_REQUEST, now);
     const uint64_t fields[] = {q->id - r->id,    now - q->arrive_ns, q->tenant, or_none(q->session),
                                q->prompt_tokens, q->output_tokens,   q->n_keys};

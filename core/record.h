@@ -19,6 +19,8 @@
  *      4 up        tier, engine + 1
  *      5 down      tier, engine + 1
  *      6 refused   op, -error; within the input before it
+ *      7 wording   n, then n tokens of the prompt; m + 1, then m letters, or 0 for none; of the request
+ *                  that is the next record, at the same time. Only where requests bring them
  *
  * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
  * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
@@ -26,8 +28,9 @@
  * with the chunk's number: a flipped bit, a lost chunk, and two in the wrong order all show. A
  * record may cross from one chunk into the next.
  *
- * Not in the recording: core's configuration (the caller keeps it), and requests that core could
- * not keep for want of memory look like others.
+ * Not in the recording: core's configuration (the caller keeps it), and the future that some eviction
+ * policies are told (kvt_request.next_use). Requests that core could not keep for want of memory look like
+ * others.
  */
 #ifndef KVT_RECORD_H
 #define KVT_RECORD_H
@@ -43,7 +46,8 @@ enum kvt_record_kind {
     KVT_RECORD_TIMER,
     KVT_RECORD_UP,
     KVT_RECORD_DOWN,
-    KVT_RECORD_REFUSED
+    KVT_RECORD_REFUSED,
+    KVT_RECORD_WORDING
 };
 
 /* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */

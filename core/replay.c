@@ -268,13 +268,52 @@ static int get_keys(struct kvt_replay *r, uint32_t n)
     return 0;
 }
 
+/* So many words, each of which takes at least a byte of the recording. */
+static int get_words(struct kvt_replay *r, struct kvt_replay_words *w, uint64_t n)
+{
+    const uint64_t left_b = (uint64_t)(r->end - r->at) + (uint64_t)(r->limit - r->rest);
+    if (n > left_b || n > UINT32_MAX / 2)
+        return -EBADMSG;
+    if (n > w->room) {
+        uint32_t *words = r->alloc->get(r->alloc->self, n * sizeof *words);
+        if (!words)
+            return -ENOMEM;
+        r->alloc->put(r->alloc->self, w->words, w->room * sizeof *words);
+        w->words = words;
+        w->room = (uint32_t)n;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        if (!get_u32(r, &w->words[i]))
+            return -EBADMSG;
+    w->n = (uint32_t)n;
+    w->there = true;
+    return 0;
+}
+
+/* What comes before the request that it belongs to. */
+static int get_wording(struct kvt_replay *r)
+{
+    uint64_t n;
+    if (!get_leb(r, &n) || !n)
+        return -EBADMSG;
+    const int error = get_words(r, &r->tokens, n);
+    if (error)
+        return error;
+    if (!get_leb(r, &n))
+        return -EBADMSG;
+    return n ? get_words(r, &r->letters, n - 1) : 0;
+}
+
 static int feed_request(struct kvt_replay *r, struct kvt_core *core)
 {
-    struct kvt_request q;
+    struct kvt_request q = {.tokens = r->tokens.there ? r->tokens.words : NULL,
+                            .letters = r->letters.there ? r->letters.words : NULL,
+                            .n_letters = r->letters.there ? r->letters.n : 0};
     uint64_t id, age;
     if (!get_leb(r, &id) || !get_leb(r, &age) || age > r->now || !get_u32(r, &q.tenant) ||
         !get_or_none(r, &q.session) || !get_u32(r, &q.prompt_tokens) ||
-        !get_u32(r, &q.output_tokens) || !get_u32(r, &q.n_keys))
+        !get_u32(r, &q.output_tokens) || !get_u32(r, &q.n_keys) ||
+        (q.tokens && r->tokens.n != q.prompt_tokens))
         return -EBADMSG;
     r->id += id;
     q.id = r->id;
@@ -363,6 +402,18 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
     }
 }
 
+/* A wording, and to the request behind it. */
+static int read_ahead(struct kvt_replay *r, unsigned char *kind)
+{
+    const int error = get_time(r) ? get_wording(r) : -EBADMSG;
+    if (error)
+        return error;
+    if (!peek_kind(r, kind) || *kind != KVT_RECORD_REQUEST)
+        return -EBADMSG;
+    r->at++;
+    return 0;
+}
+
 int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
 {
     unsigned char kind;
@@ -371,7 +422,10 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
     if (!peek_kind(r, &kind))
         return r->ended && r->rest == r->limit ? 0 : fail(r, -EBADMSG);
     r->at++;
-    const int error = feed(r, core, kind);
+    r->tokens.there = r->letters.there = false;
+    int error = kind == KVT_RECORD_WORDING ? read_ahead(r, &kind) : 0;
+    if (!error)
+        error = feed(r, core, kind);
     if (error)
         return fail(r, error);
     if (r->error) /* in the port */
@@ -404,7 +458,12 @@ void kvt_replay_release(struct kvt_replay *replay)
     const struct kvt_alloc *alloc = replay->alloc;
     alloc->put(alloc->self, replay->ops, replay->n_ops * sizeof *replay->ops);
     alloc->put(alloc->self, replay->keys, replay->n_keys * sizeof *replay->keys);
+    alloc->put(alloc->self, replay->tokens.words,
+               replay->tokens.room * sizeof *replay->tokens.words);
+    alloc->put(alloc->self, replay->letters.words,
+               replay->letters.room * sizeof *replay->letters.words);
     replay->ops = NULL;
     replay->keys = NULL;
+    replay->tokens = replay->letters = (struct kvt_replay_words){0};
     replay->n_ops = replay->n_keys = 0;
 }

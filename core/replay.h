@@ -47,6 +47,10 @@ struct kvt_replay {
     uint32_t n_ops;
     kvt_key *keys; /* of the request at hand */
     uint32_t n_keys;
+    struct kvt_replay_words {
+        uint32_t *words, room, n;
+        bool there;
+    } tokens, letters; /* likewise; tokens.there: the next record is the request */
     int error;
 };
 

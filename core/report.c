@@ -126,6 +126,7 @@ void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
     kvt_slab_give(&core->slab, q->copies, q->n_keys);
     kvt_slab_give(&core->slab, (void *)q->next_use, 2 * q->n_keys);
     kvt_slab_give(&core->slab, (void *)q->src, (q->n_keys + 3) / 4);
+    kvt_wording_give(core, q);
     renew(core, q);
     kvt_pool_give(&core->requests, r);
     if (core->port.ops->note) {

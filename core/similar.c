@@ -267,6 +267,11 @@ void kvt_similar_use(struct kvt_similar *s, uint32_t prompt)
     link_first(s, prompt);
 }
 
+uint32_t kvt_similar_after(const struct kvt_similar *s, uint32_t prompt)
+{
+    return prompt_at(s, prompt)->after;
+}
+
 /* Makes a sketch for each record of a prompt: both pools have the same numbers. */
 static int cover(struct kvt_similar *s, uint32_t prompt)
 {

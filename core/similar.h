@@ -123,6 +123,14 @@ static inline uint32_t kvt_similar_reuse(const struct kvt_similar *s, uint32_t p
 /* The prompt's elements, borrowed until the set changes. */
 const uint32_t *kvt_similar_elements(const struct kvt_similar *s, uint32_t prompt, uint32_t *n);
 
+/* Who goes when one more is added; KVT_NONE: there is room. */
+static inline uint32_t kvt_similar_next_out(const struct kvt_similar *s)
+{
+    return s->count < s->config.capacity ? KVT_NONE : s->last;
+}
+/* The prompt that was used next before this one; KVT_NONE: none. Begin with s->first. */
+uint32_t kvt_similar_after(const struct kvt_similar *s, uint32_t prompt);
+
 size_t kvt_similar_memory_b(const struct kvt_similar *s);
 /* Walks everything; for tests and asserts. */
 bool kvt_similar_check(const struct kvt_similar *s);

@@ -323,6 +323,7 @@ bool kvt_prefill_complete(struct kvt_core *core, uint32_t r)
     q->pending = 0;
     if (!q->first_done) {
         kvt_book_ledger(core, q);
+        kvt_wording_done(core, q);
         q->first_done = true;
         q->first_token_ns = core->now;
     }

@@ -97,6 +97,12 @@ trace 'time going backwards' "^$scratch/t.jsonl:3: timestamp: " \
 trace 'block count that does not fit the input length' "^$scratch/t.jsonl:2: hash_ids: " \
     "$good"'{"timestamp": 10, "input_length": 600, "output_length": 5, "hash_ids": [1]}\n'
 trace 'empty trace' "^$scratch/t.jsonl" ''
+run 'similar prompts of a generator' '^--set: cache.match.approximate.threshold: expected a trace of prompts with text or tokens, but chat' \
+    "$small" cache.match.approximate.threshold=0.9
+run 'similar prompts of a trace without text' "^$s:1: cache.match.approximate.threshold: expected .*, but mooncake has none" \
+    'cache: {match: {approximate: {threshold: 0.9}}}\n' workload.trace=scenarios/traces/agent-300.jsonl
+run 'a token tree without tokens' '^--set: cache.match.radix: expected a trace of prompts' "$small" cache.match.radix=true
+run 'a ratio above one' '^--set: cache.match.approximate.threshold: expected 0.01 to 1, or off' "$small" cache.match.approximate.threshold=9
 
 # Arguments and folders.
 refuse 'unknown command' "^kvtwin: rum: unknown command, did you mean run\?$" rum

@@ -100,6 +100,25 @@ report $? 'the explained scenario is the same scenario'
 [ "${PIPESTATUS[0]}" = 0 ] && [ -s "$scratch/pipe/summary.json" ]
 report $? 'a reader that goes away does not stop the files'
 
+# Similar prompts add to exact matching, and nothing to the chain.
+similar() { # FOLDER SET...
+    local folder=$1 sets=()
+    shift
+    for set in "$@"; do sets+=(--set "$set"); done
+    "$kvtwin" run scenarios/policies/approximate.yaml --out "$scratch/$folder" "${sets[@]}" >"$scratch/stdout" 2>"$scratch/stderr"
+}
+hits() { value hit_tokens "$scratch/$1/summary.json"; }
+similar chain cache.match.approximate.threshold=off && ! grep -q 'approx_' "$scratch/chain/summary.json" && similar both &&
+    [ "$(value decisions_digest "$scratch/both/summary.json")" = "$(value decisions_digest "$scratch/chain/summary.json")" ] &&
+    [ "$(value approx_hits "$scratch/both/summary.json")" -gt 0 ] && [ "$(value approx_tokens_reused "$scratch/both/summary.json")" = 0 ]
+report $? 'similar prompts decide nothing where the chain is matched'
+grep -q 'reused thanks to it: 0 tokens' "$scratch/stdout" && grep -q 'matching to the page would add: [1-9]' "$scratch/stdout"
+report $? 'and the table says so'
+similar exact cache.match.chain=false cache.match.approximate.threshold=off && similar alike cache.match.chain=false &&
+    [ $(($(hits exact) + $(value approx_tokens_reused "$scratch/alike/summary.json"))) = "$(hits alike)" ] &&
+    [ "$(hits alike)" -gt "$(hits exact)" ] && [ "$(hits alike)" -le "$(hits chain)" ]
+report $? 'similar prompts add to exact matching, at most what the chain finds'
+
 # Tiny caches: every size ends (no livelock), and the ledger holds.
 for blocks in 40 60 100 200; do
     timeout 60 "$kvtwin" run "$scratch/small.yaml" --out "$scratch/tiny" --no-baseline \

@@ -34,6 +34,10 @@ static void small_cluster(struct kvt_core_config *c, unsigned pick)
         c->tiers[t].write_through = t != KVT_GPU;
     c->tiers[KVT_HOST].capacity_blocks = 20;
     c->tiers[KVT_REDIS].ttl_ns = 1000000;
+    c->match = pick & 1 ? KVT_MATCH_EXACT : KVT_MATCH_CHAIN;
+    c->approximate_threshold = 0.5;
+    c->approximate_prompts = 3;
+    c->count_partial = pick & 2;
     c->load_choice = KVT_LOAD_ALWAYS;
     c->load_patience = 2;
     c->prefill = (struct kvt_prefill_cost){1000, 100, 0};

@@ -17,7 +17,7 @@
 #include "failing_alloc.h"
 #include "record_fixture.h"
 
-enum { INPUTS = 3000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512 };
+enum { INPUTS = 3000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
 
 enum input_kind { REQUEST, DONE, TIMER, UP, DOWN };
 
@@ -42,6 +42,8 @@ struct input {
 static struct input script[INPUTS];
 static uint32_t n_script;
 static kvt_key keys[MOST_KEYS];
+static uint32_t
+    words[WORDS]; /* tokens and letters of all requests that bring them begin somewhere here */
 
 /* What the stand-in does. */
 static struct {
@@ -94,6 +96,11 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     MUST(r->output_tokens == e->output_tokens && r->n_keys == e->n_keys);
     for (uint32_t i = 0; i < r->n_keys; i++)
         MUST(kvt_key_equal(r->keys[i], key_of(e->id, i)));
+    MUST(!r->tokens == !e->tokens && !r->letters == !e->letters && r->n_letters == e->n_letters);
+    for (uint32_t i = 0; e->tokens && i < r->prompt_tokens; i++)
+        MUST(r->tokens[i] == e->tokens[i]);
+    for (uint32_t i = 0; i < r->n_letters; i++)
+        MUST(r->letters[i] == e->letters[i]);
     if (core_is.request_error)
         return core_is.request_error;
     ask(in);
@@ -167,6 +174,12 @@ static void any_request(struct input *in, uint32_t most_keys)
         .output_tokens = (uint32_t)any_number(UINT32_MAX),
         .n_keys = (uint32_t)dice_below(dice_one_in(40) ? most_keys + 1 : 30),
     };
+    struct kvt_request *r = &in->request;
+    if (!r->prompt_tokens || r->prompt_tokens > WORDS / 2 || dice_one_in(3))
+        return;
+    r->tokens = words + dice_below(WORDS / 2);
+    r->letters = dice_one_in(2) ? words + dice_below(WORDS / 2) : NULL;
+    r->n_letters = r->letters ? 1 + (uint32_t)dice_below(WORDS / 2) : 0;
 }
 
 static bool any_done(struct input *in)
@@ -214,6 +227,8 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
     dice_seed(seed);
     memset(under_way, 0, sizeof under_way);
     memset(script, 0, sizeof script);
+    for (uint32_t i = 0; i < WORDS; i++)
+        words[i] = (uint32_t)any_number(UINT32_MAX);
     kvt_ns now = 0;
     uint32_t live = 0;
     for (n_script = 0; n_script < n; n_script++) {
@@ -348,6 +363,11 @@ START_TEST(format_is_as_described)
         /* down: redis, no engine; up: host of engine 4 */
         5, 0, 3, 0,
         4, 0, 2, 5,
+        /* wording: tokens 7 and 300, letter 65; then request 6 at once, without keys; the same without letters */
+        7, 0, 2, 7, 0xac, 0x02, 2, 65,
+        1, 0, 1, 0, 0, 1, 2, 0, 0,
+        7, 0, 2, 7, 0xac, 0x02, 0,
+        1, 0, 1, 0, 0, 1, 2, 0, 0,
     };
     /* clang-format on */
     struct tape tape = {0};
@@ -373,6 +393,17 @@ START_TEST(format_is_as_described)
     tap->timer(tap->self, 1001, UINT64_MAX);
     tap->updown(tap->self, 1001, false, KVT_REDIS, (kvt_engine_id){KVT_NONE});
     tap->updown(tap->self, 1001, true, KVT_HOST, (kvt_engine_id){4});
+    const uint32_t tokens[] = {7, 300}, letter = 65;
+    struct kvt_request worded = {.id = 6,
+                                 .arrive_ns = 1001,
+                                 .prompt_tokens = 2,
+                                 .tokens = tokens,
+                                 .letters = &letter,
+                                 .n_letters = 1};
+    tap->request(tap->self, 1001, &worded);
+    worded.id = 7;
+    worded.letters = NULL;
+    tap->request(tap->self, 1001, &worded);
     ck_assert_int_eq(kvt_record_finish(&record), 0);
     kvt_record_release(&record);
     struct tape frame = {0};
@@ -529,22 +560,30 @@ START_TEST(forged)
     const unsigned char good[] = {BEGIN};
     ck_assert_int_eq(replay_records(good, sizeof good), 0);
     REFUSE(0, 0); /* no such record */
-    REFUSE(7, 0);
-    REFUSE(BEGIN, 2, 0, 2, 0, 0, 0, 0, 0);             /* done: never asked for */
-    REFUSE(BEGIN, 2, 0, 0xff, 0xff, 3, 0, 0, 0, 0, 0); /* beyond the table */
-    REFUSE(BEGIN, 2, 0, 0, 6, 0, 0, 0, 0);             /* no such status */
-    REFUSE(BEGIN, 2, 0, 0, 0, 4, 0, 0, 0);             /* more blocks than asked for */
-    REFUSE(BEGIN, 2, 0, 1, 0, 0, 4, 0, 0);             /* more iterations */
-    REFUSE(BEGIN, 2, 0, 1, 0, 0, 0, 0, 0);             /* fewer than one */
-    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 3, 5, 5);       /* spans longer than the operation */
-    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 0x80, 4);       /* no such span */
-    REFUSE(BEGIN, 4, 0, 5, 0);                         /* no such tier */
-    REFUSE(BEGIN, 6, 0, 2, 11);                        /* refused: never asked for */
-    REFUSE(BEGIN, 6, 0, 0, 0);                         /* no error */
-    REFUSE(BEGIN, 6, 1, 0, 11);                        /* at another time */
-    REFUSE(6, 0, 0, 11);                               /* before any input */
-    REFUSE(BEGIN, 1, 0, 1, 6, 0, 0, 1, 1, 0);          /* request: arrives before the run */
-    REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 1);          /* fewer keys than it says */
+    REFUSE(8, 0);
+    REFUSE(BEGIN, 7, 0, 0, 0);                               /* wording: no tokens */
+    REFUSE(BEGIN, 7, 0, 9, 1, 1);                            /* fewer than it says */
+    REFUSE(BEGIN, 7, 0, 0xff, 0xff, 0xff, 0xff, 15, 1, 1);   /* far fewer */
+    REFUSE(BEGIN, 7, 0, 1, 1, 9, 1);                         /* fewer letters */
+    REFUSE(BEGIN, 7, 0, 1, 1, 0);                            /* of nothing */
+    REFUSE(BEGIN, 7, 0, 1, 1, 0, 3, 0, 0);                   /* of no request */
+    REFUSE(BEGIN, 7, 0, 1, 1, 0, 7, 0, 1, 1, 0);             /* twice */
+    REFUSE(BEGIN, 7, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 2, 1, 0); /* of a longer prompt */
+    REFUSE(BEGIN, 2, 0, 2, 0, 0, 0, 0, 0);                   /* done: never asked for */
+    REFUSE(BEGIN, 2, 0, 0xff, 0xff, 3, 0, 0, 0, 0, 0);       /* beyond the table */
+    REFUSE(BEGIN, 2, 0, 0, 6, 0, 0, 0, 0);                   /* no such status */
+    REFUSE(BEGIN, 2, 0, 0, 0, 4, 0, 0, 0);                   /* more blocks than asked for */
+    REFUSE(BEGIN, 2, 0, 1, 0, 0, 4, 0, 0);                   /* more iterations */
+    REFUSE(BEGIN, 2, 0, 1, 0, 0, 0, 0, 0);                   /* fewer than one */
+    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 3, 5, 5);             /* spans longer than the operation */
+    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 0x80, 4);             /* no such span */
+    REFUSE(BEGIN, 4, 0, 5, 0);                               /* no such tier */
+    REFUSE(BEGIN, 6, 0, 2, 11);                              /* refused: never asked for */
+    REFUSE(BEGIN, 6, 0, 0, 0);                               /* no error */
+    REFUSE(BEGIN, 6, 1, 0, 11);                              /* at another time */
+    REFUSE(6, 0, 0, 11);                                     /* before any input */
+    REFUSE(BEGIN, 1, 0, 1, 6, 0, 0, 1, 1, 0);                /* request: arrives before the run */
+    REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 1);                /* fewer keys than it says */
     REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 15); /* far fewer */
     REFUSE(BEGIN, 1, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 31, 0, 1, 1, 0); /* a tenant of 33 bits */
     REFUSE(BEGIN, 3, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2); /* of 65 */

@@ -339,9 +339,15 @@ static const struct {
      "GPUs)"},
     {"faults:\n  - {at: 30s}\n", NULL,
      "x.yaml:1: faults: expected to be left out: not supported yet (what breaks, and when)"},
-    {"cache:\n  match: {chain: true, approximate: {threshold: 0.9}}\n", NULL,
-     "x.yaml:2: cache.match.approximate: expected to be left out: not supported yet (similar "
-     "prompts)"},
+    /* matching */
+    {"cache:\n  match: {chain: true, approximate: {threshold: 90}}\n", NULL,
+     "x.yaml:2: cache.match.approximate.threshold: expected 0.01 to 1, or off"},
+    {"cache:\n  match: {approximate: 0.9}\n", NULL,
+     "x.yaml:2: cache.match.approximate: expected a section with keys"},
+    {"cache:\n  match: {fuzzy: true}\n", NULL,
+     "x.yaml:2: cache.match.fuzzy: unknown key, expected one of chain, exact, radix, approximate"},
+    {"seed: 1\n", "cache.match.approximate.max_candidates=0",
+     "--set: cache.match.approximate.max_candidates: expected a whole number from 1 to 1048576"},
     /* shapes */
     {"", NULL, "x.yaml:1: file: expected a mapping of keys to values, but it is empty"},
     {"- a\n", NULL, "x.yaml:1: file: expected keys such as workload, cluster and cache"},
