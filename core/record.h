@@ -19,6 +19,7 @@
  *      4 up        tier, engine + 1
  *      5 down      tier, engine + 1
  *      6 refused   op, -error; within the input before it
+ *      7 gpu lost  engine + 1, gpu
  *
  * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
  * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
@@ -43,7 +44,8 @@ enum kvt_record_kind {
     KVT_RECORD_TIMER,
     KVT_RECORD_UP,
     KVT_RECORD_DOWN,
-    KVT_RECORD_REFUSED
+    KVT_RECORD_REFUSED,
+    KVT_RECORD_GPU_LOST
 };
 
 /* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */

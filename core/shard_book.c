@@ -81,6 +81,7 @@ static void uncount(const struct kvt_shard_book *book, const uint8_t *row, uint6
 
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
+    memcpy(kvt_book_row(book, copy), book->placing, book->shards.n);
     kvt_book_count(book, kvt_book_row(book, copy), book->held);
     kvt_book_count(book, kvt_book_row(book, copy), book->stored);
 }
@@ -167,8 +168,19 @@ uint32_t kvt_book_choose(const struct kvt_shard_book *book, const uint64_t *part
     return best;
 }
 
+void kvt_load_settle(struct kvt_shard_book *book, struct kvt_shard_load *load)
+{
+    const struct kvt_shards *s = &book->shards;
+    const uint32_t gpus = s->config.gpus;
+    for (uint32_t k = 0; load->iterations && k < s->n; k++)
+        for (uint32_t g = 0; g < gpus; g++)
+            book->read[g] += load->iterations * s->weight[k] * load->tokens[k * gpus + g];
+    load->iterations = 0;
+}
+
 void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load)
 {
+    kvt_load_settle(book, load);
     memset(load->tokens, 0, load_b(&book->shards));
     load->sum = load->busy = 0;
     load->stale = false;
@@ -178,6 +190,7 @@ void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, cons
                   uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
+    kvt_load_settle(book, load);
     for (uint32_t k = 0; k < s->n; k++)
         load->tokens[k * s->config.gpus + (j ? kvt_shard_copy(s, row[k], j) : row[k])] += tokens;
     load->sum += tokens;
@@ -188,6 +201,7 @@ void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, c
                      uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
+    kvt_load_settle(book, load);
     for (uint32_t k = 0; k < s->n; k++) {
         uint32_t *at =
             &load->tokens[k * s->config.gpus + (j ? kvt_shard_copy(s, row[k], j) : row[k])];

@@ -42,9 +42,10 @@ struct kvt_shard_room {
 /* Tokens to attend to, by shard and GPU. */
 struct kvt_shard_load {
     /* private: */
-    uint32_t *tokens; /* n * gpus */
-    uint64_t sum;     /* of block tokens added */
-    uint64_t busy;    /* sum over shards of weight * most tokens, if not stale */
+    uint32_t *tokens;    /* n * gpus */
+    uint64_t sum;        /* of block tokens added */
+    uint64_t busy;       /* sum over shards of weight * most tokens, if not stale */
+    uint64_t iterations; /* since it last changed, still to be added to `read` */
     bool stale;
 };
 
@@ -56,6 +57,7 @@ struct kvt_shard_book {
     uint64_t stored[KVT_SHARD_GPUS]; /* weights that were stored there since the start */
     uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens that were read there since the start */
     uint64_t changes;                /* grows whenever something is freed or falls idle */
+    uint8_t placing[KVT_SHARD_GPUS]; /* where the next copy will lie: its owner has placed it */
     struct kvt_shard_load decoding, chunk;
     /* private: */
     struct kvt_pool *rows; /* shared by all books of a cluster; a copy's number is its row's */
@@ -85,8 +87,8 @@ static inline uint8_t *kvt_book_row(const struct kvt_shard_book *book, uint32_t 
 
 /* ---- Memory ------------------------------------------------------------------------------------ */
 
-/* A copy in use has come to the place, placed as its row says; it is gone (from use or idle); it is
- * no longer used, or again. */
+/* A copy in use has come to the place, placed as `placing` says; it is gone (from use); it is no
+ * longer used, or again. */
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy);
@@ -126,6 +128,14 @@ void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, cons
 void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
                      uint32_t j, uint32_t tokens);
 void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load);
+
+/* So many steps attended to it, as it is. */
+static inline void kvt_load_attended(struct kvt_shard_load *load, uint32_t iterations)
+{
+    load->iterations += iterations;
+}
+/* Adds what was attended to to book->read. */
+void kvt_load_settle(struct kvt_shard_book *book, struct kvt_shard_load *load);
 
 /* Busy tokens less tokens, rounded up: >= 0. */
 uint64_t kvt_load_skew(struct kvt_shard_book *book, struct kvt_shard_load *load);

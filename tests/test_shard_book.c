@@ -112,7 +112,7 @@ START_TEST(test_bytes_per_gpu)
             if (state[c] == ABSENT) {
                 ck_assert_int_eq(kvt_book_cover(&rows, c), 0);
                 const struct kvt_shard_site site = {{dice_word(), 0}, (uint32_t)dice_below(99)};
-                kvt_shards_place(&book.shards, &site, kvt_book_row(&book, c));
+                kvt_shards_place(&book.shards, &site, book.placing);
                 kvt_book_add(&book, c);
                 state[c] = USED;
             } else if (state[c] == USED && dice_one_in(2)) {
