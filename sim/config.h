@@ -9,6 +9,7 @@
 #ifndef SIM_CONFIG_H
 #define SIM_CONFIG_H
 
+#include "fabric.h"
 #include "gpu.h"
 #include "../core/types.h"
 #include "vary.h"
@@ -106,6 +107,7 @@ struct sim_config {
     struct sim_codec codec[KVT_TIERS]; /* per tier: host and disk usually none */
     struct sim_disk disk;
     struct sim_machine machine;
+    struct sim_fabric fabric; /* sharded engines only */
 };
 
 #endif

@@ -110,8 +110,11 @@ static const char *check(const struct sim_config *c)
         const char *why = check_machine(c);
         if (why)
             return why;
+        if (c->fabric.gpus > 1)
+            return "one machine's workers move no shards";
     }
-    return sim_gpu_check(&c->gpu);
+    const char *fabric = sim_fabric_check(&c->fabric);
+    return fabric ? fabric : sim_gpu_check(&c->gpu);
 }
 
 /* ---- Building ------------------------------------------------------------------------------------ */
@@ -150,6 +153,8 @@ static bool build_engine(struct sim_world *w, struct engine *e)
         ok = add_station(w, &e->disk, c->disk.channels) &&
              add_link(w, &e->disk_read, c->disk.read_bps) &&
              add_link(w, &e->disk_write, c->disk.write_bps);
+    if (ok && sim_world_sharded(w))
+        ok = sim_fabric_build(w, e);
     return ok;
 }
 
@@ -245,6 +250,7 @@ void sim_world_free(struct sim_world *world)
     if (w->pieces.alloc)
         kvt_pool_release(&w->pieces);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++) {
+        sim_fabric_release(w, &w->engines[i]);
         sim_station_release(&w->engines[i].copy);
         sim_station_release(&w->engines[i].disk);
         for (int t = 0; t < KVT_TIERS; t++)
