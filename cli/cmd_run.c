@@ -211,6 +211,7 @@ static int run_baseline(struct run *run)
 {
     struct resolved off = run->session.resolved;
     off.core.cache = false;
+    resolve_unshard(&off);
     off.core.expected_blocks = 0;
     int rc = new_results(run, &run->baseline, NULL);
     if (rc == 0)

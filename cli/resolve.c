@@ -284,6 +284,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = resolve_tiers(r, s, catalog, parts.gpu, error);
     if (rc == 0)
         rc = resolve_evict(r, s, error);
+    if (rc == 0)
+        rc = resolve_shard(r, s, parts.gpu, parts.model, error);
     if (rc != 0)
         return rc;
     if (s->world != WORLD_REAL)

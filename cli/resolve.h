@@ -31,6 +31,10 @@ struct resolved {
     struct budget budget;
     double kv_b_per_token;   /* one copy, all layers that grow with the context */
     uint32_t context_tokens; /* the model's */
+    /* Without sharding: for a baseline. */
+    uint64_t plain_gpu_pages;
+    struct sim_gpu plain_gpu;
+    struct kvt_prefill_cost plain_prefill;
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct resolved_note notes[RESOLVED_NOTES_MOST];
@@ -55,6 +59,14 @@ extern const char *const resolve_varied[SIM_VARIED];
 KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
                                  const struct catalog *catalog, const struct catalog_gpu *gpu,
                                  char *error);
+
+/* On which GPUs KV lies; last, since it goes by all the rest. */
+KVT_MUST_CHECK int resolve_shard(struct resolved *r, const struct scenario *s,
+                                 const struct catalog_gpu *gpu, const struct catalog_model *model,
+                                 char *error);
+
+/* The same engines as if nothing were sharded. */
+void resolve_unshard(struct resolved *r);
 
 /* Policies of all tiers, and quotas; after resolve_tiers, which says who manages them. */
 KVT_MUST_CHECK int resolve_evict(struct resolved *r, const struct scenario *s, char *error);

@@ -105,6 +105,16 @@ struct scenario_tier {
     bool direct, keep;   /* disk */
 };
 
+struct scenario_shard {
+    uint64_t policy; /* 0: none, else 1 + index into kvt_shard_all */
+    uint64_t access; /* enum kvt_shard_access */
+    uint64_t replicas, slice_tokens;
+    uint64_t interleaved;   /* 1: yes */
+    uint64_t recent_blocks; /* UINT64_MAX: all */
+    uint64_t lose_gpu;      /* of every engine */
+    kvt_ns lose_at_ns;      /* KVT_NEVER: none fails */
+};
+
 struct scenario_cache {
     bool enabled;
     uint64_t block_tokens; /* 0: the trace's own */
@@ -116,6 +126,7 @@ struct scenario_cache {
     const char *model_epoch;
     uint64_t history_blocks; /* UINT64_MAX: all */
     const char *quotas;      /* comma separated shares, by tenant; "none" */
+    struct scenario_shard shard;
     struct scenario_tier tiers[KVT_TIERS];
 };
 
@@ -128,7 +139,7 @@ struct scenario_value {
     uint32_t line; /* SOURCE_FILE */
 };
 
-enum { SCENARIO_KEYS_MOST = 112, SCENARIO_TIER_KEYS_MOST = 56 };
+enum { SCENARIO_KEYS_MOST = 128, SCENARIO_TIER_KEYS_MOST = 56 };
 
 struct scenario {
     char *path; /* owned */
