@@ -35,6 +35,10 @@ struct resolved {
     uint64_t plain_gpu_pages;
     struct sim_gpu plain_gpu;
     struct kvt_prefill_cost plain_prefill;
+    double exchange_head_b; /* query and output of one head of all layers, per token */
+    uint32_t query_heads;
+    kvt_ns lose_at_ns; /* when GPU lose_gpu of every engine fails; KVT_NEVER: none does */
+    uint32_t lose_gpu;
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct resolved_note notes[RESOLVED_NOTES_MOST];
@@ -64,6 +68,12 @@ KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
 KVT_MUST_CHECK int resolve_shard(struct resolved *r, const struct scenario *s,
                                  const struct catalog_gpu *gpu, const struct catalog_model *model,
                                  char *error);
+
+/* Of any policy on these engines: the compute model of reading in place, prepared, from that of tensor
+ * parallelism; and fabric.h's part_b. */
+void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *shape,
+                            struct sim_gpu *gpu);
+uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards *shape);
 
 /* The same engines as if nothing were sharded. */
 void resolve_unshard(struct resolved *r);

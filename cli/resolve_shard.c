@@ -107,20 +107,36 @@ static void resolve_gpu_memory(struct resolved *r, const struct kvt_shards *shap
         core->gpu_pages / (core->block_tokens / core->page_tokens) * core->engines;
 }
 
-/* Bytes that one token of a step exchanges in all layers when contexts are read in place. */
-static double exchange_b(const struct kvt_shards *shape, const struct catalog_model *m,
-                         double kv_once_b)
+/* Query and output of one head in all layers. */
+static double head_b(const struct catalog_model *m)
 {
     const bool latent = m->latent_dim.number > 0;
     const double key = latent ? m->latent_dim.number : m->head_dim.number;
     const double value = latent ? m->latent_value_dim.number : m->head_dim.number;
-    const double merge = shape->config.policy->splits & KVT_SPLIT_SEQUENCE ? 4 : 0;
-    return m->layers.number * m->heads.number * (2 * key + 2 * value + merge) +
-           kv_once_b * shape->copies;
+    return m->layers.number * 2 * (key + value);
+}
+
+void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *shape,
+                            struct sim_gpu *gpu)
+{
+    const struct sim_fabric *f = &r->sim.fabric;
+    const double merge_b = shape->config.policy->splits & KVT_SPLIT_SEQUENCE ? 4 : 0;
+    const double b = r->query_heads * (r->exchange_head_b + merge_b * shape->config.layers) +
+                     r->kv_b_per_token * shape->copies;
+    gpu->kv_b_per_token = r->kv_b_per_token;
+    gpu->exchanges = 2 * shape->config.layers;
+    gpu->exchange_latency_ns = (double)f->latency_ns;
+    gpu->exchange_ns_per_token = sim_fabric_exchange_ns_per_b(f) * b;
+    sim_gpu_prepare(gpu);
+}
+
+uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards *shape)
+{
+    return whole(r->kv_b_per_token / shape->weight_sum);
 }
 
 static void resolve_fabric(struct resolved *r, const struct catalog_gpu *gpu,
-                           const struct catalog_model *model, const struct kvt_shards *shape)
+                           const struct kvt_shards *shape)
 {
     const struct kvt_shard_config *c = &shape->config;
     struct sim_fabric *f = &r->sim.fabric;
@@ -131,16 +147,11 @@ static void resolve_fabric(struct resolved *r, const struct catalog_gpu *gpu,
     f->nic_bps = gpu->inter_node_bps.text ? gpu->inter_node_bps.number : 0;
     f->latency_ns = (kvt_ns)gpu->all_reduce_latency_ns.number;
     f->parts = heads < c->gpus ? heads : c->gpus;
-    f->part_b = whole(r->kv_b_per_token / shape->weight_sum);
+    f->part_b = resolve_shard_part_b(r, shape);
     if (c->access != KVT_ACCESS_IN_PLACE || c->policy->splits == KVT_SPLIT_HEAD || c->gpus == 1)
         return;
     struct sim_gpu *g = &r->sim.gpu;
-    g->kv_b_per_token = r->kv_b_per_token;
-    g->exchanges = 2 * c->layers;
-    g->exchange_latency_ns = (double)f->latency_ns;
-    g->exchange_ns_per_token =
-        sim_fabric_exchange_ns_per_b(f) * exchange_b(shape, model, r->kv_b_per_token);
-    sim_gpu_prepare(g);
+    resolve_shard_in_place(r, shape, g);
     sim_gpu_prefill_cost(g, r->core.max_batch_tokens, &r->core.prefill);
 }
 
@@ -152,9 +163,15 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     r->plain_gpu_pages = r->core.gpu_pages;
     r->plain_gpu = r->sim.gpu;
     r->plain_prefill = r->core.prefill;
+    r->lose_at_ns = KVT_NEVER;
     c->policy = policy_of(s);
     if (!c->policy)
         return 0;
+    r->lose_at_ns = wanted->lose_at_ns;
+    r->lose_gpu = (uint32_t)wanted->lose_gpu;
+    if (r->lose_gpu >= s->cluster.gpus_per_engine)
+        return refuse(s, "cache.shard.lose_gpu", error, "expected 0 to %u, the GPUs of an engine",
+                      (uint32_t)s->cluster.gpus_per_engine - 1);
     c->access = (enum kvt_shard_access)wanted->access;
     c->gpus = (uint32_t)s->cluster.gpus_per_engine;
     c->layers = (uint32_t)model->layers.number;
@@ -179,7 +196,9 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     struct kvt_shards shape;
     kvt_shards_init(&shape, c);
     resolve_gpu_memory(r, &shape);
-    resolve_fabric(r, gpu, model, &shape);
+    r->query_heads = (uint32_t)model->heads.number;
+    r->exchange_head_b = head_b(model);
+    resolve_fabric(r, gpu, &shape);
     resolve_add_note(r, "cache.shard.policy", "%s; %u shards of a block, %u copies",
                      c->policy->source, shape.n, shape.copies);
     return 0;
@@ -188,6 +207,7 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
 void resolve_unshard(struct resolved *r)
 {
     r->core.shard.policy = NULL;
+    r->lose_at_ns = KVT_NEVER;
     r->core.gpu_pages = r->plain_gpu_pages;
     r->core.prefill = r->plain_prefill;
     r->sim.gpu = r->plain_gpu;

@@ -17,8 +17,9 @@
 #include <string.h>
 
 const char *const results_files[] = {
-    "summary.json",    "requests.csv",      "stages.csv",   "timeline.csv", "ledger.csv",
-    "utilization.csv", "distributions.csv", "metrics.prom", "run.json",     NULL,
+    "summary.json",    "requests.csv",      "stages.csv",      "timeline.csv", "ledger.csv",
+    "utilization.csv", "distributions.csv", "metrics.prom",    "run.json",     "lengths.csv",
+    "shards.csv",      "placement.csv",     "shard_costs.csv", NULL,
 };
 
 int results_default_dir(char *dir, size_t size, const char *scenario_name, const char *world)
@@ -74,6 +75,10 @@ int results_write(struct results *r, const struct results *baseline, char *why, 
         {.name = "ledger.csv", .beside = csv_ledger},
         {.name = "distributions.csv", .beside = csv_distributions},
         {.name = "utilization.csv", .alone = csv_utilization},
+        {.name = "lengths.csv", .alone = csv_lengths},
+        {.name = "shards.csv", .alone = csv_shards},
+        {.name = "placement.csv", .alone = csv_placement},
+        {.name = "shard_costs.csv", .alone = csv_shard_costs},
         {.name = "metrics.prom", .alone = metrics_write},
         {.name = "run.json", .text = json_run(r)},
         {.name = "summary.json", .text = json_summary(r, baseline)},
