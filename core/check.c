@@ -114,17 +114,18 @@ static const char *check_books(const struct kvt_core *core)
 {
     for (uint32_t e = 0; core->room.books && e < core->config.engines; e++) {
         const struct kvt_shard_book *book = &core->room.books[e];
-        uint64_t held[KVT_SHARD_GPUS] = {0}, idle[KVT_SHARD_GPUS] = {0};
+        uint64_t held[KVT_SHARD_GPUS] = {0}, pinned[KVT_SHARD_GPUS] = {0};
+        const bool limited = book->room.gpu_b != UINT64_MAX;
         for (uint32_t i = 0; i < core->room.copies.fresh; i++) {
             const struct kvt_copy *c = copy_at(core, i);
             if (c->place != e || (c->state == KVT_COPY_VOID && !c->users)) /* freed, or elsewhere */
                 continue;
             kvt_book_count(book, kvt_book_row(book, i), held);
-            if (c->state == KVT_COPY_READY && !c->users)
-                kvt_book_count(book, kvt_book_row(book, i), idle);
+            if (limited && (c->state != KVT_COPY_READY || c->users))
+                kvt_book_count(book, kvt_book_row(book, i), pinned);
         }
         for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-            if (held[g] != book->held[g] || idle[g] != book->idle[g])
+            if (held[g] != book->held[g] || pinned[g] != book->pinned[g])
                 return "(K1) what lies on a GPU is miscounted";
             if (book->room.gpu_b != UINT64_MAX &&
                 kvt_book_used_b(book, g, kvt_working_pages(core, e)) > book->room.gpu_b)

@@ -302,8 +302,6 @@ static void free_copy(struct kvt_store_room *room, uint32_t copy)
     struct kvt_place *place = &room->places[c->place];
     c->state = KVT_COPY_VOID; /* whoever walks the pool passes it by */
     place->copies--;
-    if (place->book)
-        kvt_book_remove(place->book, copy);
     if (place->tier == KVT_GPU)
         kvt_pager_give(&place->pager, c->page, room->pages_per_block);
     kvt_pool_give(&room->copies, copy);
@@ -474,6 +472,8 @@ static bool leave(struct kvt_store_room *room, uint32_t copy)
         return true;
     assert(c->state != KVT_COPY_FILLING); /* its filler is a user and publishes or voids it first */
     if (c->state != KVT_COPY_READY) {
+        if (room->places[c->place].book)
+            kvt_book_remove(room->places[c->place].book, copy);
         free_copy(room, copy);
         return false;
     }
@@ -519,7 +519,9 @@ void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
     if (place->tier != KVT_GPU && place->config->manager == KVT_MANAGED_BY_CORE)
         room->gone(room->gone_self, c->place, c->block,
                    kvt_block_key(kvt_block_at(room->blocks, c->block)));
-    wake(room, copy);
+    place->cached--;
+    if (place->book)
+        kvt_book_evict(place->book, copy);
     kvt_order_gone(room, copy, fate == KVT_FATE_EVICTED);
     unlink_copy(room, copy, fate);
     free_copy(room, copy);

@@ -121,7 +121,8 @@ static inline void kvt_shards_place(struct kvt_shards *s, const struct kvt_shard
 /* The GPU of copy j (0 .. copies - 1) of a shard whose first one is gpu. */
 static inline uint32_t kvt_shard_copy(const struct kvt_shards *s, uint32_t gpu, uint32_t j)
 {
-    return (gpu + j * s->stride) % s->config.gpus;
+    return j ? (gpu + j * s->stride) % s->config.gpus
+             : gpu; /* few have copies, and division is slow */
 }
 
 /* The shard that holds `head` (0 .. max(kv_heads, 1) - 1) of `layer`. */

@@ -57,59 +57,80 @@ int kvt_book_cover(struct kvt_pool *rows, uint32_t copy)
 
 /* ---- Memory ------------------------------------------------------------------------------------ */
 
-void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
+static bool limited(const struct kvt_shard_book *book)
 {
-    const struct kvt_shards *s = &book->shards;
-    for (uint32_t k = 0; k < s->n; k++)
-        need[row[k]] += s->weight[k];
-    for (uint32_t j = 1; j < s->copies; j++)
-        for (uint32_t k = 0; k < s->n; k++)
-            need[kvt_shard_copy(s, row[k], j)] += s->weight[k];
+    return book->room.gpu_b != UINT64_MAX;
 }
 
-static void uncount(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *sum)
+/* Adds the weights of a row, times sign, to the sums. */
+static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign, uint64_t *sum)
 {
-    const struct kvt_shards *s = &book->shards;
-    for (uint32_t j = 0; j < s->copies; j++) {
-        for (uint32_t k = 0; k < s->n; k++) {
-            const uint32_t g = j ? kvt_shard_copy(s, row[k], j) : row[k];
-            assert(sum[g] >= s->weight[k]);
-            sum[g] -= s->weight[k];
-        }
-    }
+    for (uint32_t k = 0; k < s->n; k++)
+        sum[row[k]] += sign * s->weight[k];
+    for (uint32_t j = 1; j < s->copies; j++)
+        for (uint32_t k = 0; k < s->n; k++)
+            sum[kvt_shard_copy(s, row[k], j)] += sign * s->weight[k];
+}
+
+static const uint64_t MINUS = UINT64_MAX; /* modulo 2^64 */
+
+void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
+{
+    count(&book->shards, row, 1, need);
 }
 
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
-    memcpy(kvt_book_row(book, copy), book->placing, book->shards.n);
-    kvt_book_count(book, kvt_book_row(book, copy), book->held);
-    kvt_book_count(book, kvt_book_row(book, copy), book->stored);
+    const struct kvt_shards *s = &book->shards;
+    memcpy(kvt_book_row(book, copy), book->placing, s->n);
+    count(s, book->placing, 1, book->held);
+    if (limited(book))
+        count(s, book->placing, 1, book->pinned);
 }
 
+/* What was stored is what is held and what is gone. */
 void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy)
 {
-    uncount(book, kvt_book_row(book, copy), book->held);
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
+    kvt_book_evict(book, copy);
+}
+
+void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy)
+{
+    const struct kvt_shards *s = &book->shards;
+    const uint8_t *row = kvt_book_row(book, copy);
+    for (uint32_t j = 0; j < s->copies; j++) {
+        for (uint32_t k = 0; k < s->n; k++) {
+            const uint32_t g = kvt_shard_copy(s, row[k], j);
+            book->held[g] -= s->weight[k];
+            book->gone[g] += s->weight[k];
+        }
+    }
     book->changes++;
 }
 
 void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy)
 {
-    kvt_book_count(book, kvt_book_row(book, copy), book->idle);
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
     book->changes++;
 }
 
 void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy)
 {
-    uncount(book, kvt_book_row(book, copy), book->idle);
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), 1, book->pinned);
 }
 
+/* Beside what stays: all that is held, or what is pinned. */
 static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages,
-                 const uint64_t *spare)
+                 const uint64_t *stays)
 {
-    if (book->room.gpu_b == UINT64_MAX)
+    if (!limited(book))
         return true;
     for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-        const uint64_t weights = book->held[g] - (spare ? spare[g] : 0) + (need ? need[g] : 0);
+        const uint64_t weights = stays[g] + (need ? need[g] : 0);
         if (weights * book->room.unit_b + pages * book->room.page_gpu_b > book->room.gpu_b)
             return false;
     }
@@ -118,23 +139,21 @@ static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64
 
 bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
 {
-    return fits(book, need, pages, NULL);
+    return fits(book, need, pages, book->held);
 }
 
 bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
 {
-    return fits(book, need, pages, book->idle);
+    return fits(book, need, pages, book->pinned);
 }
 
 uint64_t kvt_book_pages(const struct kvt_shard_book *book)
 {
-    if (book->room.gpu_b == UINT64_MAX)
+    if (!limited(book))
         return UINT64_MAX;
     uint64_t most = 0;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-        const uint64_t pinned = book->held[g] - book->idle[g];
-        most = pinned > most ? pinned : most;
-    }
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        most = book->pinned[g] > most ? book->pinned[g] : most;
     const uint64_t pinned_b = most * book->room.unit_b;
     return pinned_b >= book->room.gpu_b ? 0 : (book->room.gpu_b - pinned_b) / book->room.page_gpu_b;
 }
@@ -170,20 +189,17 @@ uint32_t kvt_book_choose(const struct kvt_shard_book *book, const uint64_t *part
 
 void kvt_load_settle(struct kvt_shard_book *book, struct kvt_shard_load *load)
 {
-    const struct kvt_shards *s = &book->shards;
-    const uint32_t gpus = s->config.gpus;
-    for (uint32_t k = 0; load->iterations && k < s->n; k++)
-        for (uint32_t g = 0; g < gpus; g++)
-            book->read[g] += load->iterations * s->weight[k] * load->tokens[k * gpus + g];
+    for (uint32_t g = 0; load->iterations && g < book->shards.config.gpus; g++)
+        book->read[g] += load->iterations * load->weighted[g];
     load->iterations = 0;
 }
 
 void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load)
 {
+    uint32_t *tokens = load->tokens;
     kvt_load_settle(book, load);
-    memset(load->tokens, 0, load_b(&book->shards));
-    load->sum = load->busy = 0;
-    load->stale = false;
+    memset(tokens, 0, load_b(&book->shards));
+    *load = (struct kvt_shard_load){.tokens = tokens};
 }
 
 void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
@@ -191,10 +207,17 @@ void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, cons
 {
     const struct kvt_shards *s = &book->shards;
     kvt_load_settle(book, load);
-    for (uint32_t k = 0; k < s->n; k++)
-        load->tokens[k * s->config.gpus + (j ? kvt_shard_copy(s, row[k], j) : row[k])] += tokens;
+    for (uint32_t k = 0; k < s->n; k++) {
+        const uint32_t g = kvt_shard_copy(s, row[k], j);
+        uint32_t *at = &load->tokens[k * s->config.gpus + g];
+        *at += tokens;
+        load->weighted[g] += (uint64_t)s->weight[k] * tokens;
+        if (*at <= load->most[k])
+            continue;
+        load->busy += (uint64_t)s->weight[k] * (*at - load->most[k]);
+        load->most[k] = *at;
+    }
     load->sum += tokens;
-    load->stale = true;
 }
 
 void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
@@ -203,32 +226,42 @@ void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, c
     const struct kvt_shards *s = &book->shards;
     kvt_load_settle(book, load);
     for (uint32_t k = 0; k < s->n; k++) {
-        uint32_t *at =
-            &load->tokens[k * s->config.gpus + (j ? kvt_shard_copy(s, row[k], j) : row[k])];
+        const uint32_t g = kvt_shard_copy(s, row[k], j);
+        uint32_t *at = &load->tokens[k * s->config.gpus + g];
         assert(*at >= tokens);
+        load->stale[k] |= *at == load->most[k]; /* somebody else may be the busiest now */
         *at -= tokens;
+        load->weighted[g] -= (uint64_t)s->weight[k] * tokens;
     }
     assert(load->sum >= tokens);
     load->sum -= tokens;
-    load->stale = true;
+    load->any_stale = true;
+}
+
+/* Finds the busiest GPU of shards whose busiest was relieved. */
+static void refresh(const struct kvt_shards *s, struct kvt_shard_load *load)
+{
+    const uint32_t gpus = s->config.gpus;
+    for (uint32_t k = 0; k < s->n; k++) {
+        uint32_t most = 0;
+        const uint32_t *of = &load->tokens[k * gpus];
+        if (!load->stale[k])
+            continue;
+        for (uint32_t g = 0; g < gpus; g++)
+            most = of[g] > most ? of[g] : most;
+        load->busy -= (uint64_t)s->weight[k] * (load->most[k] - most);
+        load->most[k] = most;
+        load->stale[k] = false;
+    }
+    load->any_stale = false;
 }
 
 uint64_t kvt_load_skew(struct kvt_shard_book *book, struct kvt_shard_load *load)
 {
     const struct kvt_shards *s = &book->shards;
-    const uint32_t gpus = s->config.gpus;
-    if (load->stale) {
-        load->busy = 0;
-        for (uint32_t k = 0; k < s->n; k++) {
-            uint32_t most = 0;
-            const uint32_t *of = &load->tokens[k * gpus];
-            for (uint32_t g = 0; g < gpus; g++)
-                most = of[g] > most ? of[g] : most;
-            load->busy += (uint64_t)s->weight[k] * most;
-        }
-        load->stale = false;
-    }
-    const uint64_t busy = (load->busy * gpus + s->weight_sum - 1) / s->weight_sum;
+    if (load->any_stale)
+        refresh(s, load);
+    const uint64_t busy = (load->busy * s->config.gpus + s->weight_sum - 1) / s->weight_sum;
     assert(busy >= load->sum);
     return busy - load->sum;
 }

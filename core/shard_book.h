@@ -14,7 +14,8 @@
  * One shard of weight w of one block takes w * unit_b bytes on each GPU that has a copy of it. A row
  * costs a byte per shard, rounded up to four: that is all that placement costs per block.
  *
- *   (K1) held[g] is the sum over the rows of all copies in the place, idle[g] over those that nobody uses.
+ *   (K1) held[g] is the sum over the rows of all copies in the place, pinned[g] over those in use: what no
+ *        eviction can free. Where GPUs are unlimited pinned is not kept.
  *   (K2) On no GPU do shards and working pages take more than gpu_b.
  *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
  *
@@ -42,23 +43,28 @@ struct kvt_shard_room {
 /* Tokens to attend to, by shard and GPU. */
 struct kvt_shard_load {
     /* private: */
-    uint32_t *tokens;    /* n * gpus */
-    uint64_t sum;        /* of block tokens added */
-    uint64_t busy;       /* sum over shards of weight * most tokens, if not stale */
-    uint64_t iterations; /* since it last changed, still to be added to `read` */
-    bool stale;
+    uint32_t *tokens;              /* n * gpus */
+    uint64_t sum;                  /* of block tokens added */
+    uint64_t busy;                 /* sum over shards of weight * most */
+    uint64_t iterations;           /* since it last changed, still to be added to `read` */
+    uint32_t most[KVT_SHARD_GPUS]; /* of each shard's tokens over the GPUs, if not stale */
+    bool stale[KVT_SHARD_GPUS];    /* by shard */
+    bool any_stale;
+    uint64_t weighted[KVT_SHARD_GPUS]; /* by GPU: sum over shards of weight * tokens */
 };
 
 struct kvt_shard_book {
     struct kvt_shards shards;
     struct kvt_shard_room room;
-    uint64_t held[KVT_SHARD_GPUS], idle[KVT_SHARD_GPUS]; /* in weights of blocks (K1) */
+    uint64_t held[KVT_SHARD_GPUS], pinned[KVT_SHARD_GPUS]; /* in weights of blocks (K1) */
     uint64_t asked[KVT_SHARD_GPUS];  /* weights * tokens that gathers under way read there */
-    uint64_t stored[KVT_SHARD_GPUS]; /* weights that were stored there since the start */
-    uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens that were read there since the start */
+    uint64_t gone[KVT_SHARD_GPUS];   /* weights that were held there and no longer are */
+    uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens read there since the start: gathered, or
+                                       attended to by decoding */
     uint64_t changes;                /* grows whenever something is freed or falls idle */
     uint8_t placing[KVT_SHARD_GPUS]; /* where the next copy will lie: its owner has placed it */
     struct kvt_shard_load decoding, chunk;
+    uint32_t chunk_of, chunk_blocks; /* whose chunk it is, and how many of its blocks it has */
     /* private: */
     struct kvt_pool *rows; /* shared by all books of a cluster; a copy's number is its row's */
     const struct kvt_alloc *alloc;
@@ -87,10 +93,11 @@ static inline uint8_t *kvt_book_row(const struct kvt_shard_book *book, uint32_t 
 
 /* ---- Memory ------------------------------------------------------------------------------------ */
 
-/* A copy in use has come to the place, placed as `placing` says; it is gone (from use); it is no
- * longer used, or again. */
+/* A copy in use has come to the place, placed as `placing` says; it is gone, from use, or idle
+ * (evicted); it is no longer used, or again. */
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy);
+void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
 

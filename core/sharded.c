@@ -303,12 +303,17 @@ void kvt_sharded_forget(struct kvt_core *core, struct req *q)
 static uint64_t chunk_skew(struct kvt_core *core, const struct req *q)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    const uint32_t blocks = q->computed / core->config.block_tokens;
-    kvt_load_clear(book, &book->chunk);
-    for (uint32_t i = 0; i < blocks && i < q->n_held; i++)
-        kvt_load_add(book, &book->chunk, kvt_book_row(book, q->copies[i]), 0,
+    const uint32_t done = q->computed / core->config.block_tokens;
+    const uint32_t blocks = done < q->n_held ? done : q->n_held;
+    /* Chunks of one request mostly follow one another: then only the last one's blocks are new. */
+    if (book->chunk_of != q->generation || book->chunk_blocks > blocks) {
+        kvt_load_clear(book, &book->chunk);
+        book->chunk_of = q->generation;
+        book->chunk_blocks = 0;
+    }
+    for (; book->chunk_blocks < blocks; book->chunk_blocks++)
+        kvt_load_add(book, &book->chunk, kvt_book_row(book, q->copies[book->chunk_blocks]), 0,
                      core->config.block_tokens);
-    kvt_load_attended(&book->chunk, 1);
     return kvt_load_skew(book, &book->chunk);
 }
 
@@ -393,15 +398,15 @@ bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gp
         return false;
     struct kvt_shard_book *book = book_of(core, engine.v);
     kvt_load_settle(book, &book->decoding);
-    kvt_load_settle(book, &book->chunk);
     const double unit_b = (double)book->room.unit_b;
-    *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
-                                 .shards_b = book->held[gpu] * book->room.unit_b,
-                                 .working_b =
-                                     kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
-                                 .stored_b = book->stored[gpu] * book->room.unit_b,
-                                 .read_b =
-                                     (double)book->read[gpu] * unit_b / core->config.block_tokens};
+    *out =
+        (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
+                              .shards_b = book->held[gpu] * book->room.unit_b,
+                              .working_b =
+                                  kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
+                              .stored_b = (book->held[gpu] + book->gone[gpu]) * book->room.unit_b,
+                              .read_b =
+                                  (double)book->read[gpu] * unit_b / core->config.block_tokens};
     return true;
 }
 

@@ -81,7 +81,7 @@ static void check_memory(void)
     for (uint32_t g = 0; g < book.shards.config.gpus; g++) {
         MUST(kvt_book_used_b(&book, g, 3) ==
              naive_b(g, true) + 3 * book.room.page_gpu_b); /* (K1) */
-        MUST((book.held[g] - book.idle[g]) * book.room.unit_b == naive_b(g, false));
+        MUST(book.pinned[g] * book.room.unit_b == naive_b(g, false));
         need[g] = dice_below(2 * book.shards.weight_sum);
     }
     const uint64_t pages = dice_below(40);
@@ -120,11 +120,15 @@ START_TEST(test_bytes_per_gpu)
                 state[c] = IDLE;
                 MUST(book.changes > changes);
             } else {
-                if (state[c] == IDLE)
+                const bool idle = state[c] == IDLE && dice_one_in(2);
+                if (state[c] == IDLE && !idle)
                     kvt_book_wake(&book, c);
-                state[c] = USED;
-                if (dice_one_in(2)) {
-                    kvt_book_remove(&book, c);
+                state[c] = idle ? IDLE : USED;
+                if (idle || dice_one_in(2)) {
+                    if (idle)
+                        kvt_book_evict(&book, c);
+                    else
+                        kvt_book_remove(&book, c);
                     state[c] = ABSENT;
                     MUST(book.changes > changes);
                 }
