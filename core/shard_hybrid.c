@@ -25,15 +25,40 @@ static void count_block(struct kvt_shards *s)
         s->recent[g] /= 2;
 }
 
-static void place(struct kvt_shards *s, const struct kvt_shard_site *site, uint8_t *gpu)
+/* With one copy only the position's GPU is looked at again and again: its count stays at hand. */
+static void place_once(struct kvt_shards *s, uint32_t by_position, uint8_t *gpu)
 {
-    const uint32_t by_position = kvt_shard_slice(s, site->index);
+    uint64_t here = s->recent[by_position];
+    for (uint32_t k = 0; k < s->n; k++) {
+        const uint64_t there = s->recent[k];
+        if (k == by_position || here < there) {
+            gpu[k] = (uint8_t)by_position;
+            here += s->weight[k];
+        } else {
+            gpu[k] = (uint8_t)k;
+            s->recent[k] = there + s->weight[k];
+        }
+    }
+    s->recent[by_position] = here;
+}
+
+static void place_copies(struct kvt_shards *s, uint32_t by_position, uint8_t *gpu)
+{
     for (uint32_t k = 0; k < s->n; k++) {
         const uint32_t g = s->recent[by_position] < s->recent[k] ? by_position : k;
         gpu[k] = (uint8_t)g;
         for (uint32_t j = 0; j < s->copies; j++)
             s->recent[kvt_shard_copy(s, g, j)] += s->weight[k];
     }
+}
+
+static void place(struct kvt_shards *s, const struct kvt_shard_site *site, uint8_t *gpu)
+{
+    const uint32_t by_position = kvt_shard_slice(s, site->index);
+    if (s->copies == 1)
+        place_once(s, by_position, gpu);
+    else
+        place_copies(s, by_position, gpu);
     count_block(s);
 }
 
