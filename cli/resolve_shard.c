@@ -55,6 +55,10 @@ static int check(const struct resolved *r, const struct scenario *s,
     if (s->world == WORLD_REAL)
         return refuse(s, "cache.shard.policy", error,
                       "expected none: the real world does not shard, only null and sim do");
+    if (r->sim.machine.workers > 0)
+        return refuse(s, "cache.shard.policy", error,
+                      "expected none: this host is one machine, simulated with its workers, which "
+                      "move no shards");
     if (model->window_layers.number > 0 && c->policy->splits != KVT_SPLIT_HEAD)
         return refuse(s, "cache.shard.policy", error,
                       "expected head or none: %s has layers with a sliding window, which are not "
