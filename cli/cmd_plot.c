@@ -23,17 +23,25 @@
 /* A picture, the file it reads, and the first column that this file must have. */
 struct picture {
     const char *name, *file, *column, *shows;
+    bool may_be_empty; /* a run may have nothing to show there: then it is left out */
 };
 
 static const struct picture pictures[] = {
-    {"ttft", "distributions.csv", "quantile", "time to first token, cache on and off"},
-    {"tpot", "distributions.csv", "quantile", "time per output token, cache on and off"},
-    {"waterfall", "stages.csv", "source", "where the time goes, by where the prefix was found"},
-    {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time"},
-    {"occupancy", "timeline.csv", "time_s", "how full each tier is, and the queue, over time"},
-    {"ledger", "ledger.csv", "class", "what became of every prompt token"},
-    {"cost", "cost.csv", "part", "where the money goes, and what hits saved"},
-    {"crossover", "crossover.csv", "tier", "from which length on loading beats computing"},
+    {"ttft", "distributions.csv", "quantile", "time to first token, cache on and off", false},
+    {"tpot", "distributions.csv", "quantile", "time per output token, cache on and off", false},
+    {"waterfall", "stages.csv", "source", "where the time goes, by where the prefix was found",
+     false},
+    {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time", false},
+    {"occupancy", "timeline.csv", "time_s", "how full each tier is, and the queue, over time",
+     false},
+    {"ledger", "ledger.csv", "class", "what became of every prompt token", false},
+    {"lengths", "shard_costs.csv", "policy",
+     "sharded: time to first token and per token by length of the context", true},
+    {"placement", "placement.csv", "block", "sharded: which GPU holds which layer of a context",
+     true},
+    {"shards", "shards.csv", "engine", "sharded: how evenly GPUs hold and serve KV", true},
+    {"cost", "cost.csv", "part", "where the money goes, and what hits saved", false},
+    {"crossover", "crossover.csv", "tier", "from which length on loading beats computing", false},
 };
 
 enum { PICTURES = sizeof pictures / sizeof pictures[0], SUBTITLE = 512 };
@@ -97,6 +105,25 @@ static int check_csv(int dirfd, const char *dir, const struct picture *picture)
     return status;
 }
 
+/* Whether the file is there and has a line after its column names. */
+static bool has_lines(int dirfd, const char *file)
+{
+    int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+    char *line = NULL;
+    size_t size = 0;
+    unsigned n = 0;
+
+    while (stream != NULL && n < 2 && getline(&line, &size, stream) >= 0)
+        n += line[0] != '#';
+    free(line);
+    if (stream != NULL)
+        fclose(stream);
+    else if (fd >= 0)
+        close(fd);
+    return n == 2;
+}
+
 static const char *text_of(const json_t *summary, const char *key)
 {
     const char *text = json_string_value(json_object_get(summary, key));
@@ -144,7 +171,9 @@ static int check_summary(int dirfd, const char *dir, char subtitle[SUBTITLE])
     return EXIT_DONE;
 }
 
-static int check_results(const char *dir, const bool wanted[PICTURES], char subtitle[SUBTITLE])
+/* some: pictures were asked for by name. */
+static int check_results(const char *dir, const bool wanted[PICTURES], bool some,
+                         char subtitle[SUBTITLE])
 {
     int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -152,8 +181,11 @@ static int check_results(const char *dir, const bool wanted[PICTURES], char subt
         return bad_errno(dir, "");
     int status = check_summary(dirfd, dir, subtitle);
     for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
-        if (wanted[i])
-            status = check_csv(dirfd, dir, &pictures[i]);
+        const struct picture *p = &pictures[i];
+        if (wanted[i] && p->may_be_empty && !has_lines(dirfd, p->file))
+            status = some ? bad(dir, p->file, "expected a run of sharded engines") : EXIT_DONE;
+        else if (wanted[i])
+            status = check_csv(dirfd, dir, p);
     }
     if (status == EXIT_DONE && faccessat(dirfd, ".", W_OK | X_OK, 0) != 0)
         status = bad_errno(dir, "");
@@ -163,9 +195,20 @@ static int check_results(const char *dir, const bool wanted[PICTURES], char subt
 
 /* ---- The command. ---- */
 
-static int draw(const char *dir, const char *scripts, const char *name, const char *subtitle)
+static int draw(const char *dir, const char *scripts, const struct picture *picture,
+                const char *subtitle)
 {
+    const char *name = picture->name;
     char why[PATH_MAX];
+
+    if (picture->may_be_empty) {
+        int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        bool empty = !has_lines(dirfd, picture->file);
+        if (dirfd >= 0)
+            close(dirfd);
+        if (empty)
+            return EXIT_DONE;
+    }
 
     if (picture_draw(dir, scripts, name, subtitle, why, sizeof why) != 0) {
         fprintf(stderr, "%s\n", why);
@@ -193,14 +236,14 @@ static int choose(const char *name, bool wanted[PICTURES])
 }
 
 /* Draws every wanted picture of every folder. dirs has n_dirs names. */
-static int plot_all(char **dirs, int n_dirs, const bool wanted[PICTURES])
+static int plot_all(char **dirs, int n_dirs, const bool wanted[PICTURES], bool some)
 {
     char scripts[PATH_MAX], why[PATH_MAX];
     char(*subtitles)[SUBTITLE] = calloc((size_t)n_dirs, sizeof *subtitles);
     int status = subtitles == NULL ? EXIT_FAILED : EXIT_DONE;
 
     for (int d = 0; d < n_dirs && status == EXIT_DONE; d++)
-        status = check_results(dirs[d], wanted, subtitles[d]);
+        status = check_results(dirs[d], wanted, some, subtitles[d]);
     if (status == EXIT_DONE && picture_scripts(scripts, why, sizeof why) != 0) {
         fprintf(stderr, "%s\n", why);
         status = EXIT_FAILED;
@@ -208,7 +251,7 @@ static int plot_all(char **dirs, int n_dirs, const bool wanted[PICTURES])
     for (int d = 0; d < n_dirs && status == EXIT_DONE; d++) {
         for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
             if (wanted[i])
-                status = draw(dirs[d], scripts, pictures[i].name, subtitles[d]);
+                status = draw(dirs[d], scripts, &pictures[i], subtitles[d]);
         }
     }
     free(subtitles);
@@ -253,7 +296,7 @@ int cmd_plot(int argc, char **argv)
     for (size_t i = 0; i < PICTURES && !some; i++)
         wanted[i] = true;
     if (status == EXIT_DONE)
-        status = plot_all(dirs, n_dirs, wanted);
+        status = plot_all(dirs, n_dirs, wanted, some);
     free(dirs);
     return status;
 }

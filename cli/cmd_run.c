@@ -225,6 +225,7 @@ static int run_baseline(struct run *run)
 {
     struct resolved off = run->session.resolved;
     off.core.cache = false;
+    resolve_unshard(&off);
     off.core.expected_blocks = 0;
     run->baseline_cost = off.cost;
     cost_without_cache(&run->baseline_cost);

@@ -33,6 +33,7 @@ struct runner {
     struct kvt_core *core;
     struct servers before; /* of the real world: what servers had let go before this run */
     struct kvt_record record;
+    bool lost; /* the GPU that is to fail has */
     bool recording;
     const struct kvt_world_ops *world;
     void *self;
@@ -260,7 +261,7 @@ static int advance_world(struct runner *r, kvt_ns until, char *error)
 }
 
 /* Advances to `until`, sampling on the way. */
-static int advance(struct runner *r, kvt_ns until, char *error)
+static int advance_sampling(struct runner *r, kvt_ns until, char *error)
 {
     int rc = 0;
     while (!*r->d->stop) {
@@ -281,6 +282,22 @@ static int advance(struct runner *r, kvt_ns until, char *error)
         return -EINTR;
     rc = advance_world(r, until, error);
     return rc == 0 && *r->d->stop ? -EINTR : rc;
+}
+
+/* Advances to `until`; a GPU that is to fail on the way does. */
+static int advance(struct runner *r, kvt_ns until, char *error)
+{
+    const struct resolved *resolved = r->d->resolved;
+    if (!r->lost && resolved->lose_at_ns <= until && resolved->lose_at_ns != KVT_NEVER) {
+        const kvt_ns at = resolved->lose_at_ns > r->now ? resolved->lose_at_ns : r->now;
+        int rc = advance_sampling(r, at, error);
+        if (rc != 0)
+            return rc;
+        r->lost = true;
+        for (uint32_t e = 0; e < resolved->core.engines; e++)
+            kvt_core_gpu_lost(r->core, r->now, (kvt_engine_id){e}, resolved->lose_gpu);
+    }
+    return advance_sampling(r, until, error);
 }
 
 static kvt_ns delivery_ns(const struct runner *r, const struct kvt_request *request)
@@ -467,7 +484,10 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     char digest[33];
     struct results_real real;
     struct parts parts;
+    struct shards shards = {0};
     int rc = collect_parts(r, &parts);
+    if (rc == 0)
+        rc = shards_collect(&shards, r->d->resolved, r->core, r->sim);
     if (r->real)
         look_at_world(r, &real);
     kvt_core_stats(r->core, &stats);
@@ -485,6 +505,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
         .n_busy = parts.n,
         .digest = digest,
         .real = r->real ? &real : NULL,
+        .shards = &shards,
         .interrupted = interrupted,
         .wall_ns = wall_clock_ns() - began_wall_ns,
         .core_memory_b = kvt_core_memory_b(r->core),
@@ -494,6 +515,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
         rc = results_close(r->d->results, &end, error, SCENARIO_ERROR_SIZE);
     else
         snprintf(error, SCENARIO_ERROR_SIZE, "out of memory");
+    shards_release(&shards); /* what was not taken over */
     free(parts.busy);
     *kept = parts.stats;
     return rc;

@@ -258,6 +258,14 @@ static void tap_timer(void *self, kvt_ns now, uint64_t timer)
         m->next->timer(m->next->self, now, timer);
 }
 
+static void tap_gpu_lost(void *self, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
+{
+    struct meter *m = self;
+    m->now = now;
+    if (m->next && m->next->gpu_lost)
+        m->next->gpu_lost(m->next->self, now, engine, gpu);
+}
+
 static void tap_updown(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier,
                        kvt_engine_id engine)
 {
@@ -281,6 +289,7 @@ const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next)
                               .done = tap_done,
                               .timer = tap_timer,
                               .updown = tap_updown,
+                              .gpu_lost = tap_gpu_lost,
                               .refused = tap_refused,
                               .self = m};
     return &m->tap;

@@ -289,6 +289,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
     if (rc == 0)
         rc = resolve_evict(r, s, error);
     if (rc == 0)
+        rc = resolve_shard(r, s, parts.gpu, parts.model, error);
+    if (rc == 0)
         rc = cost_plan_init(r, s, catalog, error);
     if (rc != 0)
         return rc;

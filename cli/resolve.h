@@ -32,6 +32,14 @@ struct resolved {
     struct budget budget;
     double kv_b_per_token;   /* one copy, all layers that grow with the context */
     uint32_t context_tokens; /* the model's */
+    /* Without sharding: for a baseline. */
+    uint64_t plain_gpu_pages;
+    struct sim_gpu plain_gpu;
+    struct kvt_prefill_cost plain_prefill;
+    double exchange_head_b; /* query and output of one head of all layers, per token */
+    uint32_t query_heads;
+    kvt_ns lose_at_ns; /* when GPU lose_gpu of every engine fails; KVT_NEVER: none does */
+    uint32_t lose_gpu;
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct cost_plan cost; /* what all of it costs */
@@ -57,6 +65,20 @@ extern const char *const resolve_varied[SIM_VARIED];
 KVT_MUST_CHECK int resolve_tiers(struct resolved *r, const struct scenario *s,
                                  const struct catalog *catalog, const struct catalog_gpu *gpu,
                                  char *error);
+
+/* On which GPUs KV lies; last, since it goes by all the rest. */
+KVT_MUST_CHECK int resolve_shard(struct resolved *r, const struct scenario *s,
+                                 const struct catalog_gpu *gpu, const struct catalog_model *model,
+                                 char *error);
+
+/* Of any policy on these engines: the compute model of reading in place, prepared, from that of tensor
+ * parallelism; and fabric.h's part_b. */
+void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *shape,
+                            struct sim_gpu *gpu);
+uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards *shape);
+
+/* The same engines as if nothing were sharded. */
+void resolve_unshard(struct resolved *r);
 
 /* Policies of all tiers, and quotas; after resolve_tiers, which says who manages them. */
 KVT_MUST_CHECK int resolve_evict(struct resolved *r, const struct scenario *s, char *error);

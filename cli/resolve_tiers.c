@@ -250,6 +250,7 @@ static int resolve_host(struct resolved *r, const struct scenario *s, const stru
         .copy_thread_bps = host->memcpy_bps.number,
     };
     resolve_machine(r, s, catalog, host);
+    r->sim.fabric.pcie_bps = host->h2d_bps.number;
     struct kvt_tier_config *tier = &r->core.tiers[KVT_HOST];
     tier->load_fixed_ns = (double)r->sim.host.copy_latency_ns;
     tier->load_ns_per_token = ingest_ns_per_token(r, KVT_HOST);

@@ -93,10 +93,12 @@ static int collector_init(struct results *r)
     r->engine_busy_ns = calloc(engines, sizeof *r->engine_busy_ns);
     r->engine_iterations = calloc(engines, sizeof *r->engine_iterations);
     r->engine_tokens = calloc(engines, sizeof *r->engine_tokens);
-    if (r->options.dir != NULL)
+    if (r->options.dir != NULL) {
         r->stages = calloc(SOURCES, sizeof *r->stages);
+        r->lengths = lengths_new();
+    }
     if (r->engine_busy_ns == NULL || r->engine_iterations == NULL || r->engine_tokens == NULL ||
-        (r->options.dir != NULL && r->stages == NULL))
+        (r->options.dir != NULL && (r->stages == NULL || r->lengths == NULL)))
         return -ENOMEM;
     if (expected > EXPECTED_MAX)
         expected = EXPECTED_MAX;
@@ -151,6 +153,8 @@ void results_free(struct results *r)
     for (unsigned m = 0; m < RESULTS_ITL; m++)
         free(r->series[m].value_ns);
     free(r->stages);
+    free(r->lengths);
+    shards_release(&r->shards);
     free(r->engine_busy_ns);
     free(r->engine_iterations);
     free(r->engine_tokens);
@@ -243,6 +247,8 @@ static void note_finished(struct results *r, const struct kvt_report *p)
     if (r->stages != NULL)
         note_stages(r, p);
     note_tenant(r, p);
+    if (r->lengths != NULL)
+        lengths_note(r->lengths, p);
     const struct results_options *o = &r->options;
     r->slo_met += (o->slo_ttft_ns == 0 || ttft <= o->slo_ttft_ns) &&
                   (o->slo_tpot_ns == 0 || tpot <= o->slo_tpot_ns);
@@ -463,6 +469,10 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     snprintf(r->digest, sizeof r->digest, "%s", or_empty(end->digest));
     if (end->real != NULL)
         r->real = *end->real;
+    if (end->shards != NULL) {
+        r->shards = *end->shards;
+        *end->shards = (struct shards){0};
+    }
     r->interrupted = end->interrupted;
     r->wall_ns = end->wall_ns;
     r->core_memory_b = end->core_memory_b;

@@ -26,6 +26,7 @@
 
 #include "../core/core.h"
 #include "cost.h"
+#include "shards.h"
 
 #include <stdio.h>
 
@@ -96,6 +97,7 @@ struct results_end {
     size_t n_busy;
     const char *digest;              /* hex, of the decisions; copied */
     const struct results_real *real; /* NULL in other worlds; copied */
+    struct shards *shards;           /* moved in; NULL: not sharded */
     bool interrupted; /* the user stopped it: figures cover what was done until then */
     uint64_t wall_ns; /* real time spent on this run, for run.json */
     uint64_t core_memory_b, tracked_blocks; /* for run.json */

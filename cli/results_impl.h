@@ -110,6 +110,8 @@ struct results {
     char (*engine_names)[24];
     char digest[65];
     struct results_real real;
+    struct shards shards;    /* policy NULL: none */
+    struct lengths *lengths; /* NULL in a baseline */
     bool interrupted;
     uint64_t wall_ns, core_memory_b, tracked_blocks;
 };
@@ -147,6 +149,16 @@ void csv_crossover(struct out *o, const struct results *r);
 KVT_MUST_CHECK int json_cost(json_t *object, const struct results *r,
                              const struct results *baseline);
 void cost_print(FILE *out, const struct results *r, bool colour);
+
+/* ---- results_shards.c ---- */
+void csv_shards(struct out *o, const struct results *r);
+void csv_placement(struct out *o, const struct results *r);
+void csv_shard_costs(struct out *o, const struct results *r);
+
+/* ---- results_lengths.c: latency by length of the prompt. ---- */
+struct lengths *lengths_new(void); /* freed with free(); NULL: out of memory */
+void lengths_note(struct lengths *l, const struct kvt_report *report);
+void csv_lengths(struct out *o, const struct results *r);
 
 /* ---- the other files ---- */
 void metrics_write(struct out *o, const struct results *r);

@@ -274,6 +274,35 @@ static void put_tenants(struct object *o, const struct results *r)
     }
 }
 
+/* Of sharded engines only. */
+static void put_shards(struct object *o, const struct results *r)
+{
+    const struct shards *s = &r->shards;
+    char key[64];
+
+    if (s->policy == NULL)
+        return;
+    put_text(o, "shard_policy", s->policy);
+    put_text(o, "shard_access", s->access);
+    put_count(o, "shard_replicas", s->replicas);
+    put_real(o, "shard_held_balance", s->held_balance, 6);
+    put_real(o, "shard_stored_balance", s->stored_balance, 6);
+    put_real(o, "shard_read_balance", s->read_balance, 6);
+    put_count(o, "shard_lost_blocks", s->lost_blocks);
+    for (uint32_t i = 0; i < s->n_loss; i++) {
+        snprintf(key, sizeof key, "shard_loss_of_%u_mean_ratio", s->loss[i].dead);
+        put_real(o, key, s->loss[i].mean_ratio, 6);
+        snprintf(key, sizeof key, "shard_loss_of_%u_worst_ratio", s->loss[i].dead);
+        put_real(o, key, s->loss[i].worst_ratio, 6);
+    }
+    put_text(
+        o, "definition_shard_balance",
+        "bytes of the fullest (stored since the start, read since the start: busiest) GPU over the "
+        "mean of all");
+    put_text(o, "definition_shard_loss",
+             "cached blocks lost if k GPUs of each engine died at once, over all choices of k");
+}
+
 /* Of the real world only. */
 static void put_real_world(struct object *o, const struct results *r)
 {
@@ -327,6 +356,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_memory(&o, r);
     put_matching(&o, r);
     put_tenants(&o, r);
+    put_shards(&o, r);
     put_real_world(&o, r);
     o.failed |= json_cost(o.json, r, baseline) != 0;
     for (unsigned m = 0; m < RESULTS_METRICS; m++)

@@ -308,6 +308,31 @@ static void print_real(const struct table *t, const struct results *r)
             time_cell(a, (double)real->late_ns_most / 1e6));
 }
 
+/* Of sharded engines only. */
+static void print_shards(const struct table *t, const struct results *r)
+{
+    const struct shards *s = &r->shards;
+    char a[CELL], b[CELL];
+
+    if (s->policy == NULL)
+        return;
+    section(t, "shards", "   GPU / mean of all: held     stored       read");
+    fprintf(t->out, "  %s, %s, %u cop%s", s->policy, s->access, s->replicas,
+            s->replicas == 1 ? "y" : "ies");
+    const double balance[] = {s->held_balance, s->stored_balance, s->read_balance};
+    const int used = (int)(strlen(s->policy) + strlen(s->access)) + (s->replicas == 1 ? 10 : 12);
+    fprintf(t->out, "%*s", used < 38 ? 38 - used : 1, "");
+    for (int i = 0; i < 3; i++)
+        fprintf(t->out, "%11s", times_cell(a, balance[i], 1));
+    fputc('\n', t->out);
+    for (uint32_t i = 0; i < s->n_loss; i++)
+        fprintf(t->out, "  any %u of %u GPUs dead: %s of cached blocks lost, at worst %s\n",
+                s->loss[i].dead, s->gpus, percent_cell(a, s->loss[i].mean_ratio),
+                percent_cell(b, s->loss[i].worst_ratio));
+    if (s->lost_blocks > 0)
+        fprintf(t->out, "  lost in this run: %llu blocks\n", (unsigned long long)s->lost_blocks);
+}
+
 /* The busiest rows, most busy first; equal ones keep their order. */
 static void print_busy(const struct table *t, const struct results *r)
 {
@@ -346,6 +371,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_tiers(&t, r);
     print_memory(&t, r);
     print_matching(&t, r);
+    print_shards(&t, r);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

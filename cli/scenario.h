@@ -106,6 +106,16 @@ struct scenario_tier {
     bool direct, keep;   /* disk */
 };
 
+struct scenario_shard {
+    uint64_t policy; /* 0: none, else 1 + index into kvt_shard_all */
+    uint64_t access; /* enum kvt_shard_access */
+    uint64_t replicas, slice_tokens;
+    uint64_t interleaved;   /* 1: yes */
+    uint64_t recent_blocks; /* UINT64_MAX: all */
+    uint64_t lose_gpu;      /* of every engine */
+    kvt_ns lose_at_ns;      /* KVT_NEVER: none fails */
+};
+
 struct scenario_cache {
     bool enabled;
     uint64_t block_tokens; /* 0: the trace's own */
@@ -119,6 +129,7 @@ struct scenario_cache {
     const char *model_epoch;
     uint64_t history_blocks; /* UINT64_MAX: all */
     const char *quotas;      /* comma separated shares, by tenant; "none" */
+    struct scenario_shard shard;
     struct scenario_tier tiers[KVT_TIERS];
 };
 

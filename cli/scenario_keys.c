@@ -42,6 +42,11 @@ static const char *const closings[] = {"auto", "false", "true", NULL};
 static const char *const warm_ups[] = {"small", "main", NULL};
 static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
 static const char *const writes[] = {"through", "back", "selective", "none", NULL};
+/* After none, in the order of kvt_shard_all. */
+static const char *const shard_policies[] = {"none", "horizontal", "vertical", "hybrid",
+                                             "head", "single",     NULL};
+static const char *const shard_accesses[] = {"gather", "in_place", NULL};
+static const char *const shard_variants[] = {"contiguous", "interleaved", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
 static const char *const devices[] = {"auto", "host", "cuda", NULL};
@@ -158,7 +163,31 @@ static const struct scenario_key plain_keys[] = {
     {.path = "cache.match.approximate.max_candidates", .type = KEY_COUNT, .fallback = "10000",
      .offset = AT(cache.approximate_candidates), .least = 1, .most = 1048576,
      .help = "earlier prompts kept for that, the last used ones"},
-    {.path = "cache.shard", .type = KEY_LATER, .help = "placement of KV over GPUs"},
+    {.path = "cache.shard.policy", .type = KEY_CHOICE, .fallback = "none",
+     .offset = AT(cache.shard.policy), .names = shard_policies,
+     .help = "on which GPUs of an engine the KV of a block lies; none: on all, evenly"},
+    {.path = "cache.shard.access", .type = KEY_CHOICE, .fallback = "gather",
+     .offset = AT(cache.shard.access), .names = shard_accesses,
+     .help = "gather: shards are copied to where a request is computed; in_place: computed where they lie"},
+    {.path = "cache.shard.replicas", .type = KEY_COUNT, .fallback = "1",
+     .offset = AT(cache.shard.replicas), .least = 1, .most = 64,
+     .help = "copies of each shard, on distinct GPUs"},
+    {.path = "cache.shard.slice", .type = KEY_COUNT, .fallback = "12500",
+     .offset = AT(cache.shard.slice_tokens), .least = 1, .most = u32,
+     .help = "tokens that lie together, of horizontal and hybrid"},
+    {.path = "cache.shard.variant", .type = KEY_CHOICE, .fallback = "contiguous",
+     .offset = AT(cache.shard.interleaved), .names = shard_variants,
+     .help = "interleaved: horizontal by block, vertical by layer modulo GPUs"},
+    {.path = "cache.shard.recent", .type = KEY_COUNT, .fallback = "1024",
+     .offset = AT(cache.shard.recent_blocks), .least = 1, .most = u53, .word = "all",
+     .word_value = UINT64_MAX,
+     .help = "hybrid: blocks stored until an update counts half"},
+    {.path = "cache.shard.lose_gpu", .type = KEY_COUNT, .fallback = "0",
+     .offset = AT(cache.shard.lose_gpu), .most = 255,
+     .help = "the GPU of each engine that fails at lose_at, and is replaced by an empty one"},
+    {.path = "cache.shard.lose_at", .type = KEY_DURATION, .fallback = "never",
+     .offset = AT(cache.shard.lose_at_ns), .word = "never", .word_value = KVT_NEVER,
+     .help = "when that GPU fails"},
     {.path = "cache.load_or_compute", .type = KEY_CHOICE, .fallback = "adaptive",
      .offset = AT(cache.load_or_compute), .names = load_choices,
      .help = "blocks below the GPU: whichever is predicted to be faster, or one of them"},

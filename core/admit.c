@@ -35,6 +35,8 @@ static uint8_t miss_class(const struct kvt_core *core, uint32_t block)
         return KVT_COMPUTED_EVICTED;
     case KVT_FATE_EXPIRED:
         return KVT_COMPUTED_EXPIRED;
+    case KVT_FATE_SHARD:
+        return KVT_COMPUTED_SHARD_MISSING;
     default:
         return KVT_COMPUTED_COLD;
     }
@@ -192,6 +194,8 @@ static void decide(struct kvt_core *core, struct req *q)
 bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages)
 {
     const struct kvt_place *place = gpu_place(core, engine);
+    if (place->book)
+        return kvt_make_room_on(core, engine, blocks, pages, NULL);
     if (pages_available(core, engine) < pages || kvt_place_available(place) < blocks)
         return false;
     const uint64_t capacity = place->config->capacity_blocks;
@@ -205,11 +209,20 @@ bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint
 /* What an admission takes, and what of its own hits now counts as available but will not be. */
 struct need {
     uint64_t blocks, pages, own_blocks;
+    uint64_t gpu[KVT_SHARD_GPUS]; /* sharded: weights of the new blocks */
 };
+
+/* Pages that a request holds as long as it is admitted: for a sliding window; and where a sharded
+ * context is gathered, for that. */
+static uint32_t fixed_pages(const struct kvt_core *core, const struct req *q)
+{
+    return core->config.pages_per_request +
+           (gathers(core) ? q->n_held * core->room.pages_per_block : 0);
+}
 
 static struct need count_need(const struct kvt_core *core, const struct req *q)
 {
-    struct need n = {.pages = core->config.pages_per_request};
+    struct need n = {.pages = fixed_pages(core, q)};
     for (uint32_t i = 0; i < q->n_held; i++) {
         if (q->copies[i] == KVT_NONE)
             n.blocks++;
@@ -253,12 +266,16 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
 {
     if (kvt_room_reserve(&core->room, q->engine, q->n_held))
         return false;
+    const bool sharded = book_of(core, q->engine) != NULL;
+    uint32_t nth = 0;
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)
             kvt_copy_use(&core->room, q->copies[i]);
     tell_misses(core, q);
-    if (!kvt_clear_room(core, q->engine, need->blocks, need->pages)) {
-        assert(core->back != KVT_TIERS); /* it is being written back; else, the caller counted */
+    /* Without a write-back tier there is nothing to wait for, and the caller counted. */
+    if (sharded ? !kvt_make_room_on(core, q->engine, need->blocks, need->pages, need->gpu)
+                : !kvt_clear_room(core, q->engine, need->blocks, need->pages)) {
+        assert(core->back != KVT_TIERS);
         put_back(core, q);
         return false;
     }
@@ -268,11 +285,13 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
             continue;
         const bool taken = kvt_copy_peek(&core->room, q->blocks[i], q->engine) != KVT_NONE ||
                            passes_through(core, q, i);
+        if (sharded)
+            kvt_sharded_placed(core, q, nth++);
         q->copies[i] = kvt_copy_new(&core->room, q->blocks[i], q->engine,
                                     taken ? KVT_COPY_PRIVATE : KVT_COPY_FILLING, q->tenant, NULL);
         assert(q->copies[i] != KVT_NONE);
     }
-    bool got = kvt_pager_take(pager, core->config.pages_per_request, &q->fixed);
+    bool got = kvt_pager_take(pager, fixed_pages(core, q), &q->fixed);
     got = kvt_pager_take(pager, kvt_pages_for(&core->room, q->target - held_tokens(core, q)),
                          &q->tail) &&
           got;
@@ -287,6 +306,9 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
     const struct kvt_pool *rows = kvt_room_rows(&core->room, KVT_GPU);
     const bool leaf_first = core->config.touch == KVT_TOUCH_LEAF;
+    if (q->attended)
+        kvt_sharded_forget(core, q);
+    q->spread = false;
     for (uint32_t k = 0; k < q->n_held; k++) {
         const uint32_t i = leaf_first ? q->n_held - 1 - k : k;
         if (k + AHEAD < q->n_held && q->copies[leaf_first ? i - AHEAD : i + AHEAD] != KVT_NONE)
@@ -350,6 +372,16 @@ static uint64_t at_least(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+/* Whether every GPU of a sharded engine could hold its part. */
+static bool admits_on_gpus(struct kvt_core *core, const struct req *q, struct need *need,
+                           uint64_t spare)
+{
+    if (!book_of(core, q->engine))
+        return true;
+    const uint64_t working = need->pages - need->blocks * core->room.pages_per_block;
+    return kvt_sharded_admits(core, q, working + spare, need->gpu);
+}
+
 /* True when the request at the head got its memory. */
 static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
 {
@@ -367,7 +399,7 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
         q->n_held = (uint32_t)most;
     match(core, q);
     decide(core, q);
-    const struct need need = count_need(core, q);
+    struct need need = count_need(core, q);
     const bool others = e->lists[REQ_RUNNING].n + e->lists[REQ_GATHERING].n > 0;
     const uint64_t pages = need.pages + need.own_blocks * core->room.pages_per_block;
     const uint64_t coming = e->cleaning_blocks;
@@ -375,11 +407,13 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
             pages + headroom(core, q, others) ||
         at_least(kvt_place_available(gpu_place(core, engine)), coming) <
             need.blocks + need.own_blocks ||
+        !admits_on_gpus(core, q, &need, headroom(core, q, others)) ||
         !take_memory(core, q, &need)) {
         q->n_held = 0;
         e->blocked = true;
         e->blocked_pages = pages_available(core, engine);
         e->blocked_blocks = kvt_place_available(gpu_place(core, engine));
+        e->blocked_changes = book_of(core, engine) ? book_of(core, engine)->changes : 0;
         return false;
     }
     if (q->start_ns == KVT_NEVER)
@@ -392,6 +426,17 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
     return true;
 }
 
+/* Loads and stores that hold blocks of the engine. */
+static bool transfers_under_way(const struct kvt_core *core, uint32_t engine)
+{
+    for (uint32_t o = 0; o < core->ops.fresh; o++) {
+        const struct op *op = op_at(core, o);
+        if (op->live && op->engine == engine && (op->kind == OP_LOAD || op->kind == OP_STORE))
+            return true;
+    }
+    return false;
+}
+
 void kvt_admit(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
@@ -402,10 +447,16 @@ void kvt_admit(struct kvt_core *core, uint32_t engine)
         if (busy >= core->config.max_batch_requests)
             return;
         if (e->blocked && busy && pages_available(core, engine) <= e->blocked_pages &&
-            kvt_place_available(gpu_place(core, engine)) <= e->blocked_blocks)
+            kvt_place_available(gpu_place(core, engine)) <= e->blocked_blocks &&
+            (!book_of(core, engine) || book_of(core, engine)->changes == e->blocked_changes))
             return;
         e->blocked = false;
-        if (!admit_one(core, engine, e->lists[REQ_WAITING].first))
+        const uint32_t r = e->lists[REQ_WAITING].first;
+        if (admit_one(core, engine, r))
+            continue;
+        /* Of a sharded engine it is known only now that a GPU cannot hold its part even alone. */
+        if (busy || !book_of(core, engine) || transfers_under_way(core, engine))
             return;
+        kvt_finish(core, r, KVT_REJECTED);
     }
 }

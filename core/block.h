@@ -21,7 +21,12 @@
 #include "pool.h"
 
 /* How the last copy of a block went. */
-enum kvt_fate { KVT_FATE_NONE, KVT_FATE_EVICTED, KVT_FATE_EXPIRED };
+enum kvt_fate {
+    KVT_FATE_NONE,
+    KVT_FATE_EVICTED,
+    KVT_FATE_EXPIRED,
+    KVT_FATE_SHARD /* a GPU that held a part of it failed */
+};
 
 struct kvt_block {
     uint32_t key[4]; /* a kvt_key, without its alignment */

@@ -109,6 +109,32 @@ static const char *check_order(const struct kvt_core *core, char *text, size_t s
     return in_parts == known ? NULL : "(O1) policies and copies disagree about who is known";
 }
 
+/* (K1) and (K2), each GPU by GPU. */
+static const char *check_books(const struct kvt_core *core)
+{
+    for (uint32_t e = 0; core->room.books && e < core->config.engines; e++) {
+        const struct kvt_shard_book *book = &core->room.books[e];
+        uint64_t held[KVT_SHARD_GPUS] = {0}, pinned[KVT_SHARD_GPUS] = {0};
+        const bool limited = book->room.gpu_b != UINT64_MAX;
+        for (uint32_t i = 0; i < core->room.copies.fresh; i++) {
+            const struct kvt_copy *c = copy_at(core, i);
+            if (c->place != e || (c->state == KVT_COPY_VOID && !c->users)) /* freed, or elsewhere */
+                continue;
+            kvt_book_count(book, kvt_book_row(book, i), held);
+            if (limited && (c->state != KVT_COPY_READY || c->users))
+                kvt_book_count(book, kvt_book_row(book, i), pinned);
+        }
+        for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+            if (held[g] != book->held[g] || pinned[g] != book->pinned[g])
+                return "(K1) what lies on a GPU is miscounted";
+            if (book->room.gpu_b != UINT64_MAX &&
+                kvt_book_used_b(book, g, kvt_working_pages(core, e)) > book->room.gpu_b)
+                return "(K2) a GPU holds more than it can";
+        }
+    }
+    return NULL;
+}
+
 /* (C4): pages in copies are those of copies that some request or list knows; the pager counts
  * the rest. Copies outside the table (private, void) are found through their users only, so
  * pages are counted from the pool. */
@@ -218,6 +244,8 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
         text = check_pages(core);
     if (!text)
         text = check_peers(core);
+    if (!text)
+        text = check_books(core);
     if (!text && core->config.cache && !kvt_alike_check(&core->alike))
         text = "(A1) prompts kept for matching are not what was kept";
     return text ? complain(why, size, text) : true;

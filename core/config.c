@@ -95,6 +95,25 @@ static const char *check_quotas(const struct kvt_core_config *c)
     return sum > 1 + 1e-9 ? "quotas must not add up to more than the whole" : NULL;
 }
 
+static const char *check_shard(const struct kvt_core_config *c)
+{
+    const char *why = kvt_shard_check(&c->shard);
+    if (why || !c->shard.policy)
+        return why;
+    if (c->shard.block_tokens != c->block_tokens)
+        return "shards must be those of the blocks that are cached";
+    if (c->shard_room.gpu_b != UINT64_MAX && c->gpu_pages == UINT64_MAX)
+        return "GPUs with so many bytes cannot have pages without end";
+    if (!c->shard_room.unit_b || !c->shard_room.page_gpu_b)
+        return "a shard and a page must take room";
+    if (c->tiers[KVT_PEER].present)
+        return "a sharded gpu tier cannot be lent to peers";
+    for (int t = 0; t < KVT_TIERS; t++)
+        if (c->tiers[t].present && c->tiers[t].write_back)
+            return "what leaves a sharded gpu tier cannot be written back";
+    return NULL;
+}
+
 const char *kvt_core_config_check(const struct kvt_core_config *c)
 {
     if (c->engines < 1 || c->engines > 2048)
@@ -125,6 +144,9 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)
         return "this eviction policy refuses to evict, and running requests need the gpu tier's "
                "room";
+    const char *shard = check_shard(c);
+    if (shard)
+        return shard;
     const char *quotas = check_quotas(c), *writing = check_writing(c), *peer = check_peer(c);
     if (quotas || writing || peer)
         return quotas ? quotas : writing ? writing : peer;

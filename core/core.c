@@ -129,6 +129,12 @@ static int build(struct kvt_core *core)
     core->chunks = take(alloc, core->config.max_batch_requests, sizeof *core->chunks);
     if (!core->engines || !core->contigs || !core->match_length || !core->chunks)
         return -ENOMEM;
+    if (core->room.books) {
+        core->gpu_parts = take(alloc, KVT_SHARD_GPUS, sizeof *core->gpu_parts);
+        core->chunk_skew = take(alloc, core->config.max_batch_requests, sizeof *core->chunk_skew);
+        if (!core->gpu_parts || !core->chunk_skew)
+            return -ENOMEM;
+    }
     const uint64_t tokens = core->config.gpu_pages == UINT64_MAX
                                 ? UINT64_MAX
                                 : core->config.gpu_pages * core->config.page_tokens;
@@ -200,6 +206,14 @@ void kvt_core_free(struct kvt_core *core)
     if (core->chunks)
         alloc->put(alloc->self, core->chunks,
                    core->config.max_batch_requests * sizeof *core->chunks);
+    if (core->gpu_parts)
+        alloc->put(alloc->self, core->gpu_parts, KVT_SHARD_GPUS * sizeof *core->gpu_parts);
+    if (core->chunk_skew)
+        alloc->put(alloc->self, core->chunk_skew,
+                   core->config.max_batch_requests * sizeof *core->chunk_skew);
+    if (core->placed)
+        alloc->put(alloc->self, core->placed,
+                   (size_t)core->placed_room * core->room.books->shards.n);
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
     kvt_alike_release(&core->alike);
@@ -278,7 +292,7 @@ static bool grow_refs(struct kvt_core *core, uint32_t n)
 /* All memory that the request's own life needs is taken here, so that it cannot lack later. */
 static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in, uint32_t n_keys)
 {
-    if (!grow_refs(core, n_keys))
+    if (!grow_refs(core, n_keys) || !kvt_sharded_reserve(core, n_keys))
         return KVT_NONE;
     const uint32_t r = kvt_pool_take(&core->requests);
     if (r == KVT_NONE)
@@ -481,6 +495,18 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
         if (!enqueue(core, r))
             kvt_finish(core, r, KVT_FAILED);
     }
+}
+
+void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
+{
+    enter(core, now);
+    if (core->tap && core->tap->gpu_lost)
+        core->tap->gpu_lost(core->tap->self, now, engine, gpu);
+    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
+        !core->engines[engine.v].up)
+        return;
+    kvt_sharded_gpu_lost(core, engine.v, gpu);
+    kvt_pump(core, engine.v);
 }
 
 static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id engine, bool up)

@@ -27,6 +27,7 @@
 #include "alloc.h"
 #include "evict.h"
 #include "port.h"
+#include "shard_book.h"
 
 enum kvt_router_kind {
     KVT_ROUTE_ROUND_ROBIN,
@@ -149,6 +150,12 @@ struct kvt_core_config {
     uint32_t n_quotas;
     double quotas[KVT_QUOTAS_MOST];
 
+    /* On which GPUs of an engine the blocks of its gpu tier lie, and how much each holds; policy NULL:
+     * blocks and working pages alike lie on all GPUs evenly. Sharded, gpu_pages is what the GPUs
+     * together hold, once. */
+    struct kvt_shard_config shard;
+    struct kvt_shard_room shard_room;
+
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config
         tiers[KVT_TIERS]; /* KVT_GPU must be present; KVT_PEER needs another engine */
@@ -189,6 +196,11 @@ void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier,
                    kvt_engine_id engine);
 void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine);
 
+/* A GPU of a sharded engine fails and a spare one takes its place, empty. Requests that run there start
+ * over; a block that had a shard on it and no other copy of that is gone. Where another copy is left
+ * it is copied anew, at once. Nothing happens in an engine that is not sharded. */
+void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu);
+
 /* ---- Looking, without touching.
  * ---------------------------------------------------------------- */
 
@@ -222,6 +234,7 @@ struct kvt_core_stats {
     /* count_partial: prompt tokens in whole pages right behind the last block found that some prompt before began
      * with as well, be it held or not: at most what a token tree would add. */
     uint64_t radix_possible_tokens;
+    uint64_t shard_lost_blocks; /* cached blocks that lost a shard with a GPU */
 };
 
 /* The state of this moment. engine KVT_NONE: summed over the cluster. */
@@ -233,6 +246,30 @@ struct kvt_core_gauges {
 
 void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats);
 void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_core_gauges *gauges);
+
+/* One GPU of a sharded engine, at this moment; and since the start, where it says so. */
+struct kvt_core_gpu {
+    uint64_t capacity_b; /* UINT64_MAX: unlimited */
+    uint64_t shards_b;   /* of blocks, in whatever state */
+    uint64_t working_b;  /* beside blocks */
+    uint64_t stored_b;   /* shards placed there since the start */
+    double read_b;       /* shards read there since the start: gathered, or attended to in place */
+};
+
+/* False when the engine is not sharded or has no such GPU. */
+bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gpu,
+                  struct kvt_core_gpu *out);
+
+/* The longest chain that is whole in the engine's gpu tier, as it lies: gpus[i * shards + k] is the
+ * first GPU of shard k of block i, for at most room bytes. Returns its blocks; *shards 0 when not
+ * sharded. Walks every block. */
+uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine, uint8_t *gpus,
+                              size_t room, uint32_t *shards);
+
+/* Cached blocks of all engines that would be lost if exactly the GPUs of dead[] (by number within
+ * each engine) died at once, and how many there are. */
+void kvt_core_shard_loss(const struct kvt_core *core, const bool dead[KVT_SHARD_GPUS],
+                         uint64_t *lost, uint64_t *blocks);
 
 /* Bytes per tier held by blocks behind a hole (one before them is in no tier): no lookup can
  * reach them. Walks every block: for the end of a run, not for its middle. */

@@ -51,6 +51,8 @@ void kvt_op_free(struct kvt_core *core, uint32_t o)
 {
     struct op *op = op_at(core, o);
     op->live = false;
+    if (op->parts)
+        kvt_sharded_op_end(core, op);
     kvt_slab_give(&core->slab, op->index, op->n);
     kvt_slab_give(&core->slab, op->gpu, op->n);
     kvt_slab_give(&core->slab, op->lower, op->n);
@@ -79,6 +81,7 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
                              .ttl_ns = ttl_ns};
     for (uint32_t i = 0; i < n; i++)
         t.tokens += refs[i].tokens;
+    t.gpu_parts = kvt_sharded_parts(core, op_at(core, o), refs, n);
     digest_words(core,
                  (const uint64_t[]){(uint64_t)op->kind, (uint64_t)op->tier, op->engine, n,
                                     t.tokens},
@@ -104,6 +107,9 @@ bool kvt_emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
                                     step->window_tokens},
                  8);
     XXH3_128bits_update(&core->digest, step->chunks, step->n_chunks * sizeof *step->chunks);
+    if (core->room.books)
+        XXH3_128bits_update(&core->digest, &step->decode_skew_tokens,
+                            sizeof step->decode_skew_tokens);
     return accepted(core, o, core->port.ops->step(core->port.self, step));
 }
 

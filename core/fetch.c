@@ -87,6 +87,8 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
         if (op->next)
             op->next[k] = use_of(q, i).next;
         op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place);
+        if (op->tier == KVT_GPU) /* read from where it is written to */
+            op->lower[k] = KVT_NONE;
         if (op->lower[k] != KVT_NONE) {
             kvt_copy_use(&core->room, op->lower[k]);
             core->refs[k].from_page = copy_at(core, op->lower[k])->page;
@@ -206,7 +208,7 @@ void kvt_fetch_start(struct kvt_core *core, uint32_t r)
     q->fetch_begin_ns = core->now;
     q->probe_ns = 0;
     q->probing = 0;
-    q->abandoned = q->replan = false;
+    q->abandoned = q->replan = q->collecting = q->spread = false;
     memset(q->last_load_ns, 0, sizeof q->last_load_ns);
     for (uint32_t i = 0; i < q->usable; i++) {
         if (q->src[i] == KVT_HIT_GPU && copy_at(core, q->copies[i])->state == KVT_COPY_FILLING) {
@@ -303,8 +305,8 @@ static uint32_t fall_back(struct kvt_core *core, uint32_t r, const struct op *op
     struct req *q = req_at(core, r);
     const uint32_t first = op->index[good];
     const uint32_t place = kvt_room_place(&core->room, KVT_DISK, q->engine);
-    if (op->tier == KVT_DISK || place == KVT_NONE || !core->room.places[place].up ||
-        q->probing >> KVT_DISK & 1u)
+    if (op->tier == KVT_DISK || op->tier == KVT_GPU || place == KVT_NONE ||
+        !core->room.places[place].up || q->probing >> KVT_DISK & 1u)
         return first;
     uint32_t k = good;
     for (; k < op->n && op->index[k] < q->usable; k++) {
@@ -342,6 +344,19 @@ static void clip_spans(kvt_ns span_ns[KVT_SPANS], kvt_ns most_ns)
     }
 }
 
+/* The request's context has come together: after its loads, so the times add up. */
+static void gathered(const struct kvt_core *core, struct req *q, const struct op *op,
+                     const struct kvt_done *done)
+{
+    kvt_ns span_ns[KVT_SPANS];
+    memcpy(span_ns, done->span_ns, sizeof span_ns);
+    clip_spans(span_ns, core->now - op->begin_ns);
+    for (int s = 0; s < KVT_SPANS; s++)
+        q->last_load_ns[s] += span_ns[s];
+    q->collecting = false;
+    q->spread = true;
+}
+
 void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
 {
     struct op *op = op_at(core, o);
@@ -361,7 +376,9 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     settle(core, op, done, wanted);
     if (wanted) {
         q->ops--;
-        if (is_load) {
+        if (is_load && op->tier == KVT_GPU) {
+            gathered(core, q, op, done);
+        } else if (is_load) {
             memcpy(q->last_load_ns, done->span_ns, sizeof q->last_load_ns);
             clip_spans(q->last_load_ns, core->now - op->begin_ns);
         } else {
@@ -383,8 +400,10 @@ void kvt_fetch_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
  * --------------------------------------------------------------------------------- */
 
 /* Whoever fills the copy is left to it; the request goes on in pages of its own. */
-static void swap(struct kvt_core *core, struct req *q, uint32_t i)
+static void swap(struct kvt_core *core, struct req *q, uint32_t i, uint32_t nth)
 {
+    if (book_of(core, q->engine))
+        kvt_sharded_placed(core, q, nth);
     const uint32_t own =
         kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, q->tenant, NULL);
     const struct kvt_use use = use_of(q, i);
@@ -395,19 +414,27 @@ static void swap(struct kvt_core *core, struct req *q, uint32_t i)
     q->copies[i] = own;
 }
 
-/* Counts the blocks that others are writing for the request, and swaps them if told to: requests
- * that it follows in the usable prefix, and loads of its own, some of which may by now lie behind
- * that prefix. */
-static uint64_t on_the_way(struct kvt_core *core, uint32_t r, bool swapping)
+/* One more block that somebody else is writing: swapped, or its place found. */
+static void take_over(struct kvt_core *core, struct req *q, uint32_t i, uint64_t *n, uint64_t *need)
+{
+    if (!need)
+        swap(core, q, i, (uint32_t)*n);
+    else if (book_of(core, q->engine))
+        kvt_sharded_keep(core, q, i, (uint32_t)*n, need);
+    ++*n;
+}
+
+/* Counts the blocks that others are writing for the request, with what they need of each GPU; or
+ * swaps them, without need: requests that it follows in the usable prefix, and loads of its own, some
+ * of which may by now lie behind that prefix. */
+static uint64_t on_the_way(struct kvt_core *core, uint32_t r, uint64_t *need)
 {
     struct req *q = req_at(core, r);
     uint64_t n = 0;
     for (uint32_t i = q->gathered; i < q->usable; i++) {
         if (q->src[i] != KVT_HIT_GPU || kvt_copy_filled(copy_at(core, q->copies[i])))
             continue;
-        n++;
-        if (swapping)
-            swap(core, q, i);
+        take_over(core, q, i, &n, need);
     }
     for (uint32_t o = 0; o < core->ops.fresh; o++) {
         const struct op *op = op_at(core, o);
@@ -416,12 +443,29 @@ static uint64_t on_the_way(struct kvt_core *core, uint32_t r, bool swapping)
         for (uint32_t k = 0; k < op->n; k++) {
             if (kvt_copy_filled(copy_at(core, op->gpu[k])))
                 continue;
-            n++;
-            if (swapping)
-                swap(core, q, op->index[k]);
+            take_over(core, q, op->index[k], &n, need);
         }
     }
     return n;
+}
+
+/* Room to compute what is on the way. */
+static bool room_for_own(struct kvt_core *core, uint32_t r)
+{
+    const uint32_t engine = req_at(core, r)->engine;
+    const bool sharded = book_of(core, engine) != NULL;
+    uint64_t need[KVT_SHARD_GPUS] = {0};
+    if (sharded)
+        kvt_sharded_try(core, engine);
+    const uint64_t n = on_the_way(core, r, need);
+    const uint64_t pages = n * core->room.pages_per_block;
+    if (!kvt_room_reserve(&core->room, engine, n) &&
+        (sharded ? kvt_make_room_on(core, engine, n, pages, need)
+                 : kvt_make_room(core, engine, n, pages)))
+        return true;
+    if (sharded)
+        kvt_sharded_undo(core, engine);
+    return false;
 }
 
 /* The patience of a request that waits for loads of its own is over. Without room for pages of its
@@ -429,16 +473,14 @@ static uint64_t on_the_way(struct kvt_core *core, uint32_t r, bool swapping)
 void kvt_fetch_timer(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
-    if (q->state != REQ_GATHERING || !q->ops)
+    if (q->state != REQ_GATHERING || !q->ops || q->collecting)
         return;
-    const uint64_t n = on_the_way(core, r, false);
-    if (kvt_room_reserve(&core->room, q->engine, n) ||
-        !kvt_make_room(core, q->engine, n, n * core->room.pages_per_block))
+    if (!room_for_own(core, r))
         return;
     uint32_t first = q->gathered;
     while (first < q->usable && kvt_copy_filled(copy_at(core, q->copies[first])))
         first++;
-    on_the_way(core, r, true);
+    on_the_way(core, r, NULL);
     core->stats.abandoned_loads++;
     compute_instead(core, q, first, KVT_COMPUTED_LATE);
     renew(core, q); /* what is under way no longer belongs to it */
@@ -496,6 +538,25 @@ static void begin_run(struct kvt_core *core, uint32_t r)
         kvt_prefill_complete(core, r);
 }
 
+/* Sharded: all of the usable prefix lies in shards, and shall lie where it is computed with. False
+ * when there is nothing to wait for. What cannot be gathered is computed. */
+static bool collect(struct kvt_core *core, uint32_t r)
+{
+    struct req *q = req_at(core, r);
+    if (q->spread || !q->usable || !gathers(core))
+        return false;
+    const uint32_t o = new_op(core, r, KVT_GPU, OP_LOAD, q->usable);
+    if (o == KVT_NONE) {
+        compute_instead(core, q, 0, KVT_COMPUTED_LATE);
+        return false;
+    }
+    q->collecting = true;
+    for (uint32_t i = 0; i < q->usable; i++)
+        op_at(core, o)->index[i] = i;
+    send(core, r, o);
+    return q->collecting; /* a world that did not take it has answered already */
+}
+
 void kvt_gather(struct kvt_core *core, uint32_t engine)
 {
     uint32_t next;
@@ -507,7 +568,9 @@ void kvt_gather(struct kvt_core *core, uint32_t engine)
         while (q->gathered < q->usable && kvt_copy_filled(copy_at(core, q->copies[q->gathered])))
             q->gathered++;
         const bool ready = q->gathered >= q->usable;
-        if (ready && !q->replan) {
+        if (ready && !q->replan && collect(core, r)) {
+            continue;
+        } else if (ready && !q->replan) {
             begin_run(core, r);
         } else if (q->replan || copy_at(core, q->copies[q->gathered])->state == KVT_COPY_VOID) {
             core->stats.replans++;

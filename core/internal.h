@@ -9,6 +9,7 @@
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
+ *      sharded.c an engine's GPUs told apart
  *
  * A request's life on its engine, as `state`:
  *
@@ -52,7 +53,11 @@ struct req {
     struct kvt_page_run tail; /* pages behind the last held block: tail of the prompt and output */
     uint32_t stepped;         /* tokens computed by prefill steps of the first pass, for (C7) */
     bool decoding_in_step, abandoned, replan, first_done;
-    uint8_t probing; /* bit per tier: a probe is under way, so no load fills its blocks yet */
+    bool collecting;   /* sharded: its context is on its way to where it is computed with, */
+    bool spread;       /* and is there */
+    uint8_t copy;      /* sharded: which copy of each shard it reads */
+    uint32_t attended; /* sharded, in place: blocks that the engine's decoding load holds of it */
+    uint8_t probing;   /* bit per tier: a probe is under way, so no load fills its blocks yet */
     enum req_state state;
     uint32_t *blocks;   /* slab, n_keys */
     uint32_t *copies;   /* slab, n_keys: GPU copy used by this request, while admitted */
@@ -100,6 +105,7 @@ struct op {
     uint32_t *lower; /* load: copies read. store: copies written. Each used by this op */
     kvt_ns begin_ns;
     uint64_t predicted_ns; /* load: booked with the engine */
+    uint64_t *parts;       /* sharded gather: asked of each GPU; else NULL */
 };
 
 struct list {
@@ -117,6 +123,7 @@ struct engine {
     bool retry_armed;                       /* a step was refused: a timer will try again */
     bool blocked;                           /* the head of the queue found too few pages: */
     uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
+    uint64_t blocked_changes;               /* sharded: or when the book has changed since */
     uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
     uint64_t lent_blocks;                   /* read by loads of other engines under way */
     uint32_t storing_blocks[KVT_TIERS];     /* held by stores under way */
@@ -149,6 +156,13 @@ struct kvt_core {
     uint64_t next_engine;        /* round robin */
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
+    uint64_t *gpu_parts;  /* sharded: scratch for one transfer */
+    uint8_t *placed;      /* sharded: scratch for one admission, a row per block */
+    uint64_t *chunk_skew; /* sharded: scratch for one step */
+    uint32_t placed_room;
+    struct {
+        uint64_t recent[KVT_SHARD_GPUS], since;
+    } tried;                             /* sharded: what a policy remembered before an attempt */
     enum kvt_tier_kind back;             /* the write-back tier; KVT_TIERS: none */
     enum kvt_tier_kind below[BELOW_GPU]; /* the GPU: in which order tiers are looked through */
     bool future; /* some policy wants to know when blocks will be looked up again */
@@ -190,6 +204,16 @@ static inline uint64_t pages_available(const struct kvt_core *core, uint32_t eng
     const struct kvt_place *place = gpu_place(core, engine);
     const uint64_t free = kvt_pager_free(&place->pager);
     return free == UINT64_MAX ? free : free + place->cached * core->room.pages_per_block;
+}
+uint64_t kvt_sharded_pages(const struct kvt_core *core, uint32_t engine); /* sharded.c */
+/* The same for pages beside blocks. */
+static inline uint64_t working_available(const struct kvt_core *core, uint32_t engine)
+{
+    const uint64_t pages = pages_available(core, engine);
+    if (!gpu_place(core, engine)->book)
+        return pages;
+    const uint64_t most = kvt_sharded_pages(core, engine);
+    return pages < most ? pages : most;
 }
 static inline struct kvt_copy *copy_at(const struct kvt_core *core, uint32_t copy)
 {
@@ -277,6 +301,55 @@ void kvt_clear_ahead(struct kvt_core *core, uint32_t engine);
 void kvt_moved_up(struct kvt_core *core, uint32_t engine, uint32_t block);
 /* A cleaning store is done with its kth block. */
 void kvt_clean_done(struct kvt_core *core, const struct op *op, uint32_t k, bool good);
+/* sharded.c: all of it only where the engine has a book. */
+static inline struct kvt_shard_book *book_of(const struct kvt_core *core, uint32_t engine)
+{
+    return gpu_place(core, engine)->book;
+}
+/* Whether blocks lie otherwise than they are computed with. */
+static inline bool apart(const struct kvt_core *core)
+{
+    const struct kvt_shard_config *c = &core->config.shard;
+    return c->policy && c->policy->splits != KVT_SPLIT_HEAD && c->gpus > 1;
+}
+/* And have to be brought together first. */
+static inline bool gathers(const struct kvt_core *core)
+{
+    return apart(core) && core->config.shard.access == KVT_ACCESS_GATHER;
+}
+/* Memory for requests of up to n blocks. False when it is out. */
+KVT_MUST_CHECK bool kvt_sharded_reserve(struct kvt_core *core, uint32_t n);
+/* Pages that running requests hold beside blocks. */
+uint64_t kvt_working_pages(const struct kvt_core *core, uint32_t engine);
+/* Places the blocks that the request has no copy of, and says whether all of it could be had: shards
+ * of those blocks, and `pages` working pages. If not, nothing was placed. need: what it asks of each
+ * GPU, for kvt_make_room_on. */
+bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pages, uint64_t *need);
+/* The same for one block that the request will hold: its row is in book->placing. */
+void kvt_sharded_place(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need);
+/* Before placements that may come to nothing, and after those that did. */
+void kvt_sharded_try(struct kvt_core *core, uint32_t engine);
+void kvt_sharded_undo(struct kvt_core *core, uint32_t engine);
+/* Places block i and keeps it as the nth; gives back the nth that was kept, in book->placing. */
+void kvt_sharded_keep(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t nth,
+                      uint64_t *need);
+void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth);
+/* Like kvt_make_room, with so much on each GPU besides. */
+bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
+                      const uint64_t *need);
+/* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
+const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
+                                  const struct kvt_block_ref *refs, uint32_t n);
+void kvt_sharded_op_end(struct kvt_core *core, const struct op *op);
+/* Sends new blocks [from, end) of a request from where they were computed to where they shall lie. */
+void kvt_sharded_spread(struct kvt_core *core, struct req *q, uint32_t end);
+/* In place: what a step's decoding requests and chunks wait for. */
+void kvt_sharded_skew(struct kvt_core *core, uint32_t engine, struct kvt_step *step);
+void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t iterations);
+/* Everything that lies on the GPU is gone. */
+void kvt_sharded_gpu_lost(struct kvt_core *core, uint32_t engine, uint32_t gpu);
+/* The request no longer decodes. */
+void kvt_sharded_forget(struct kvt_core *core, struct req *q);
 
 /* fetch.c */
 void kvt_fetch_start(struct kvt_core *core, uint32_t r);

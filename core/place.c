@@ -91,6 +91,27 @@ static int init_pagers(struct kvt_store_room *room, const struct kvt_core_config
     return 0;
 }
 
+static int init_books(struct kvt_store_room *room, const struct kvt_core_config *config)
+{
+    if (!config->shard.policy)
+        return 0;
+    const size_t size_b = config->engines * sizeof *room->books;
+    room->books = room->alloc->get(room->alloc->self, size_b);
+    if (!room->books)
+        return -ENOMEM;
+    memset(room->books, 0, size_b);
+    struct kvt_shards *shape = &room->books->shards; /* scratch until the book is made */
+    kvt_shards_init(shape, &config->shard);
+    kvt_pool_init(&room->shard_rows, room->alloc, kvt_shard_row_b(shape), KVT_SHARD_ROWS_SHIFT);
+    for (uint32_t e = 0; e < config->engines; e++) {
+        if (kvt_book_init(&room->books[e], &config->shard, &config->shard_room, &room->shard_rows,
+                          room->alloc))
+            return -ENOMEM;
+        room->places[e].book = &room->books[e];
+    }
+    return 0;
+}
+
 int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *config,
                   const struct kvt_alloc *alloc, struct kvt_blocks *blocks,
                   struct kvt_core_stats *stats)
@@ -114,7 +135,7 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     if (!room->places)
         return -ENOMEM;
     init_tiers(room, config);
-    if (init_pagers(room, config, alloc))
+    if (init_pagers(room, config, alloc) || init_books(room, config))
         return -ENOMEM;
     for (uint32_t p = 0; p < room->n_places; p++) {
         struct kvt_place *place = &room->places[p];
@@ -139,6 +160,13 @@ void kvt_room_release(struct kvt_store_room *room)
                          (room->engines * 3 + 1) * sizeof *room->places);
     }
     room->places = NULL;
+    if (room->books) {
+        for (uint32_t e = 0; e < room->engines; e++)
+            kvt_book_release(&room->books[e]);
+        room->alloc->put(room->alloc->self, room->books, room->engines * sizeof *room->books);
+        kvt_pool_release(&room->shard_rows);
+    }
+    room->books = NULL;
     for (uint32_t i = 0; i < room->n_rows; i++)
         kvt_pool_release(&room->rows[i]);
     kvt_pool_release(&room->more);
@@ -151,6 +179,8 @@ size_t kvt_room_memory_b(const struct kvt_store_room *room)
                  room->n_places * sizeof *room->places;
     for (uint32_t i = 0; i < room->n_rows; i++)
         sum += kvt_pool_memory_b(&room->rows[i]);
+    if (room->books)
+        sum += room->engines * sizeof *room->books + kvt_pool_memory_b(&room->shard_rows);
     for (uint32_t p = 0; p < room->n_places; p++)
         sum += kvt_order_memory_b(room, &room->places[p]);
     return sum;
@@ -162,6 +192,8 @@ static int cover_more(struct kvt_store_room *room)
     const uint32_t segments = room->copies.n_segments;
     const uint32_t last = (segments << KVT_COPIES_SHIFT) - 1;
     int error = room->has_more ? kvt_rows_cover(&room->more, last) : 0;
+    if (!error && room->books)
+        error = kvt_book_cover(&room->shard_rows, last);
     for (uint32_t i = 0; !error && i < room->n_rows; i++)
         error = kvt_rows_cover(&room->rows[i], last);
     if (!error)
@@ -348,6 +380,8 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
         return KVT_NONE;
     }
     place->copies++;
+    if (place->book)
+        kvt_book_add(place->book, copy);
     struct kvt_copy *c = kvt_copy_at(room, copy);
     *c = (struct kvt_copy){.block = block,
                            .next = KVT_NONE,
@@ -403,11 +437,28 @@ void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
         unlink_copy(room, copy, fate);
 }
 
+/* A READY copy lost its last user, or has one again. */
+static void rest(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_place *place = kvt_place_of(room, copy);
+    place->cached++;
+    if (place->book)
+        kvt_book_rest(place->book, copy);
+}
+
+static void wake(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_place *place = kvt_place_of(room, copy);
+    place->cached--;
+    if (place->book)
+        kvt_book_wake(place->book, copy);
+}
+
 void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     if (c->users == 0 && c->state == KVT_COPY_READY)
-        room->places[c->place].cached--;
+        wake(room, copy);
     if (c->users < MOST_USERS)
         c->users++;
 }
@@ -421,10 +472,12 @@ static bool leave(struct kvt_store_room *room, uint32_t copy)
         return true;
     assert(c->state != KVT_COPY_FILLING); /* its filler is a user and publishes or voids it first */
     if (c->state != KVT_COPY_READY) {
+        if (room->places[c->place].book)
+            kvt_book_remove(room->places[c->place].book, copy);
         free_copy(room, copy);
         return false;
     }
-    room->places[c->place].cached++;
+    rest(room, copy);
     return true;
 }
 
@@ -467,6 +520,8 @@ void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
         room->gone(room->gone_self, c->place, c->block,
                    kvt_block_key(kvt_block_at(room->blocks, c->block)));
     place->cached--;
+    if (place->book)
+        kvt_book_evict(place->book, copy);
     kvt_order_gone(room, copy, fate == KVT_FATE_EVICTED);
     unlink_copy(room, copy, fate);
     free_copy(room, copy);

@@ -85,9 +85,10 @@ struct kvt_place {
     uint32_t n_parts;
     struct kvt_part *parts;
     uint64_t held_blocks, held_b;
-    uint64_t copies;        /* in whatever state, the private and void ones too */
-    uint64_t cached;        /* READY copies without users */
-    struct kvt_pager pager; /* gpu only */
+    uint64_t copies;             /* in whatever state, the private and void ones too */
+    uint64_t cached;             /* READY copies without users */
+    struct kvt_pager pager;      /* gpu only */
+    struct kvt_shard_book *book; /* gpu of a sharded engine; else NULL */
 };
 
 /* Everything about copies and places of a cluster. */
@@ -99,6 +100,8 @@ struct kvt_store_room {
     struct kvt_pool rows[KVT_TIERS]; /* of policies, by copy; tiers with rows of one size share */
     uint32_t n_rows, covered;        /* covered: segments of copies that have rows */
     uint8_t rows_of[KVT_TIERS];
+    struct kvt_pool shard_rows;   /* by copy; empty without sharding */
+    struct kvt_shard_book *books; /* by engine; NULL without sharding */
     bool has_more, has_ttl;
     struct kvt_place *places;
     uint32_t n_places;

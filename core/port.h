@@ -79,6 +79,10 @@ struct kvt_transfer {
     uint32_t n_blocks;
     const struct kvt_block_ref *blocks;
     uint64_t tokens; /* sum over the blocks */
+    /* Where blocks of an engine are sharded (shard.h): weights times tokens that leave each of its GPUs,
+     * or come to it. A load or store with tier KVT_GPU is between shards and what a request computes
+     * with: gathered from there, or spread to there. NULL: evenly over all GPUs. */
+    const uint64_t *gpu_parts;
     /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit
      * begins it anew. All others: 0, which changes nothing. */
     kvt_ns ttl_ns;
@@ -111,6 +115,11 @@ struct kvt_step {
         n_window_growing; /* decoding requests still shorter than the window; 0 without window */
     uint64_t decode_tokens;
     uint64_t window_tokens; /* sum of min(context, window); equals decode_tokens without window */
+    /* Where contexts are read in place: tokens that would have to be added to decode_tokens, and to each
+     * chunk's past_tokens, if all GPUs were to be as busy as the busiest is, layer by layer
+     * (shard_book.h). The same in every iteration. 0, and NULL: as evenly as can be. */
+    uint64_t decode_skew_tokens;
+    const uint64_t *chunk_skew_tokens;
 };
 
 /* How an operation ended. */

@@ -140,6 +140,12 @@ static void record_updown(void *self, kvt_ns now, bool up, enum kvt_tier_kind ti
     put_leb(self, (const uint64_t[]){(uint64_t)tier, or_none(engine.v)}, 2);
 }
 
+static void record_gpu_lost(void *self, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
+{
+    put_kind(self, KVT_RECORD_GPU_LOST, now);
+    put_leb(self, (const uint64_t[]){or_none(engine.v), gpu}, 2);
+}
+
 static void record_refused(void *self, kvt_ns now, kvt_op_id op, int error)
 {
     assert(error < 0);
@@ -155,6 +161,7 @@ int kvt_record_init(struct kvt_record *record, const struct kvt_alloc *alloc,
                 .done = record_done,
                 .timer = record_timer,
                 .updown = record_updown,
+                .gpu_lost = record_gpu_lost,
                 .refused = record_refused,
                 .self = record},
         .alloc = alloc,

@@ -383,6 +383,16 @@ static int feed_updown(struct kvt_replay *r, struct kvt_core *core, bool up)
     return 0;
 }
 
+static int feed_gpu_lost(struct kvt_replay *r, struct kvt_core *core)
+{
+    uint32_t gpu;
+    kvt_engine_id engine;
+    if (!get_or_none(r, &engine.v) || !get_below(r, KVT_SHARD_GPUS, &gpu) || !get_refusal(r))
+        return -EBADMSG;
+    kvt_core_gpu_lost(core, r->now, engine, gpu);
+    return 0;
+}
+
 static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
 {
     if (!get_time(r))
@@ -397,6 +407,8 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
     case KVT_RECORD_UP:
     case KVT_RECORD_DOWN:
         return feed_updown(r, core, kind == KVT_RECORD_UP);
+    case KVT_RECORD_GPU_LOST:
+        return feed_gpu_lost(r, core);
     default: /* a refusal, too, that no operation asked for */
         return -EBADMSG;
     }

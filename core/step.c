@@ -96,7 +96,7 @@ static uint64_t pages_for_repeat(const struct kvt_core *core, const struct engin
 /* Lowers repeat to what the pages that can be had allow. False when not even one iteration fits. */
 static bool fit_repeat(const struct kvt_core *core, uint32_t engine, struct batch *b)
 {
-    const uint64_t available = pages_available(core, engine);
+    const uint64_t available = working_available(core, engine);
     /* More than this no batch needs; when there is as much, nobody has to be asked. */
     if (b->n_decode * ((uint64_t)b->repeat / core->config.page_tokens + 1) <= available)
         return true;
@@ -135,7 +135,8 @@ static bool consult(struct kvt_core *core, uint32_t r)
 {
     struct req *q = req_at(core, r);
     const uint32_t block_tokens = core->config.block_tokens;
-    const bool in_parts = core->config.match == KVT_MATCH_CHAIN; /* exact: the whole, or nothing */
+    /* exact: the whole, or nothing. Gathered: what turns up now lies elsewhere. */
+    const bool in_parts = core->config.match == KVT_MATCH_CHAIN && !gathers(core);
     while (in_parts && q->computed < q->target && q->computed % block_tokens == 0) {
         const uint32_t i = q->computed / block_tokens;
         if (i >= q->n_held)
@@ -239,6 +240,8 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
                             .window_tokens = b.window_tokens};
     if (!b.n_decode)
         step.repeat = 1;
+    if (book_of(core, engine))
+        kvt_sharded_skew(core, engine, &step);
     const uint32_t o = kvt_op_new(core, OP_STEP, 0);
     if (o == KVT_NONE) {
         step_refused(core, engine);
@@ -350,6 +353,8 @@ void kvt_step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *don
     uint32_t iterations = done->iterations < e->step_repeat ? done->iterations : e->step_repeat;
     iterations += iterations == 0;
     core->stats.iterations += iterations;
+    if (book_of(core, engine))
+        kvt_sharded_attended(core, engine, iterations);
     const struct kvt_note note = {.kind = KVT_NOTE_STEP,
                                   .now = core->now,
                                   .engine = {engine},

@@ -111,6 +111,8 @@ void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end)
     struct req *q = req_at(core, r);
     if (end <= q->stored)
         return;
+    if (book_of(core, q->engine))
+        kvt_sharded_spread(core, q, end);
     for (int t = 0; t < 3; t++) {
         const struct kvt_tier_config *c = &core->config.tiers[order[t]];
         if (!c->present || !c->write_through)
@@ -134,18 +136,30 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     core->stats.store_failures[op->tier] += n - good;
     for (uint32_t j = 0; j < n; j++) {
         const uint32_t k = core->config.touch == KVT_TOUCH_LEAF ? n - 1 - j : j;
-        if (k < good)
-            kvt_copy_ready(&core->room, op->lower[k]);
-        else
-            kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
         const struct kvt_use use = use_of_op(op, k);
-        kvt_copy_unuse(&core->room, op->lower[k], &use);
+        if (op->lower[k] != KVT_NONE) {
+            if (k < good)
+                kvt_copy_ready(&core->room, op->lower[k]);
+            else
+                kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
+            kvt_copy_unuse(&core->room, op->lower[k], &use);
+        }
         if (op->cleans)
             kvt_clean_done(core, op, k, k < good);
         else
             kvt_copy_unuse(&core->room, op->gpu[k], &use);
     }
     kvt_op_free(core, o);
+}
+
+/* Room for the request's next block, whose pages it has already. */
+static bool room_for_output(struct kvt_core *core, const struct req *q)
+{
+    if (!book_of(core, q->engine))
+        return kvt_make_room(core, q->engine, 1, 0);
+    uint64_t need[KVT_SHARD_GPUS] = {0};
+    kvt_sharded_place(core, q, q->n_held, need);
+    return kvt_make_room_on(core, q->engine, 1, 0, need);
 }
 
 /* Full blocks of output that have a key become cached blocks like any other: the next turn of a
@@ -156,7 +170,7 @@ void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r)
     const uint32_t block_tokens = core->config.block_tokens;
     struct kvt_pager *pager = &gpu_place(core, q->engine)->pager;
     while (q->n_held < q->n_keys && ((uint64_t)q->n_held + 1) * block_tokens <= q->computed &&
-           kvt_make_room(core, q->engine, 1, 0)) {
+           room_for_output(core, q)) {
         const uint32_t i = q->n_held;
         assert(held_tokens(core, q) == (uint64_t)i * block_tokens);
         struct kvt_page_run pages;

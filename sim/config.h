@@ -9,6 +9,7 @@
 #ifndef SIM_CONFIG_H
 #define SIM_CONFIG_H
 
+#include "fabric.h"
 #include "gpu.h"
 #include "../core/types.h"
 #include "vary.h"
@@ -113,6 +114,7 @@ struct sim_config {
         codec[KVT_TIERS]; /* per tier: host and disk usually none, gpu and peer never */
     struct sim_disk disk;
     struct sim_machine machine;
+    struct sim_fabric fabric; /* sharded engines only */
 };
 
 #endif

@@ -56,7 +56,8 @@ const char *sim_gpu_check(const struct sim_gpu *g)
           g->decode_flops_per_pair >= 0 && g->decode_window_flops_per_pair >= 0 &&
           g->kv_b_per_token >= 0 && g->window_kv_b_per_token >= 0 &&
           g->collective_latency_ns >= 0 && g->collective_b_per_token >= 0 && g->host_ns >= 0 &&
-          g->host_ns_per_request >= 0))
+          g->host_ns_per_request >= 0 && g->exchange_latency_ns >= 0 &&
+          g->exchange_ns_per_token >= 0))
         return "sizes, work and times must not be negative";
     if (g->experts_per_token > g->experts)
         return "experts per token must be at most the number of experts";
@@ -113,12 +114,14 @@ void sim_gpu_prepare(struct sim_gpu *g)
     g->kv_ns = fixed(seconds_to_ns(g->kv_b_per_token / kv_bps));
     g->window_kv_ns = fixed(seconds_to_ns(g->window_kv_b_per_token / kv_bps));
     g->request_ns = fixed(g->host_ns_per_request);
-    g->fixed_ns = fixed(g->host_ns + (alone ? 0 : g->collectives * g->collective_latency_ns));
+    g->fixed_ns = fixed(g->host_ns + (alone ? 0 : g->collectives * g->collective_latency_ns) +
+                        g->exchanges * g->exchange_latency_ns);
     /* A ring moves 2 (g - 1) / g of the data over each GPU's link (nccl-tests, PERFORMANCE.md). */
     g->collective_token_ns = alone
                                  ? 0
                                  : fixed(seconds_to_ns(g->collectives * g->collective_b_per_token *
                                                        2 * (g->gpus - 1) / g->gpus / g->bus_bps));
+    g->collective_token_ns += fixed(g->exchange_ns_per_token);
     prepare_weights(g);
 }
 
@@ -137,10 +140,13 @@ static wide half_window_pairs(uint64_t past, uint64_t new_tokens, uint64_t windo
     return half_pairs(past, growing) + (wide)(new_tokens - growing) * 2 * window;
 }
 
-static void add_chunk(const struct sim_gpu *g, const struct kvt_chunk *c, struct cost *cost)
+static void add_chunk(const struct sim_gpu *g, const struct kvt_chunk *c, uint64_t skew_tokens,
+                      struct cost *cost)
 {
-    cost->compute.start += g->half_pair_ns * half_pairs(c->past_tokens, c->new_tokens);
-    cost->bytes.start += (wide)g->kv_ns * ((uint64_t)c->past_tokens + c->new_tokens);
+    const uint64_t past_tokens = c->past_tokens + skew_tokens;
+
+    cost->compute.start += g->half_pair_ns * half_pairs(past_tokens, c->new_tokens);
+    cost->bytes.start += (wide)g->kv_ns * (past_tokens + c->new_tokens);
     if (g->window_tokens) {
         uint32_t past = c->past_tokens < g->window_tokens ? c->past_tokens : g->window_tokens;
 
@@ -155,21 +161,22 @@ static struct cost cost_of(const struct sim_gpu *g, const struct kvt_step *s)
     struct cost cost = {0};
     uint64_t tokens = s->n_decode;
     uint64_t requests = (uint64_t)s->n_decode + s->n_chunks;
+    const uint64_t decode_tokens = s->decode_tokens + s->decode_skew_tokens;
 
     for (uint32_t i = 0; i < s->n_chunks; i++) {
         tokens += s->chunks[i].new_tokens;
-        add_chunk(g, &s->chunks[i], &cost);
+        add_chunk(g, &s->chunks[i], s->chunk_skew_tokens ? s->chunk_skew_tokens[i] : 0, &cost);
     }
     cost.whole_ns =
         (g->fixed_ns + (wide)g->collective_token_ns * tokens + (wide)g->request_ns * requests) >>
         FRACTION_BITS;
 
     cost.compute.start += (wide)g->linear_ns * tokens + g->linear_fill_ns +
-                          (wide)g->head_ns * requests + (wide)g->decode_pair_ns * s->decode_tokens;
+                          (wide)g->head_ns * requests + (wide)g->decode_pair_ns * decode_tokens;
     cost.compute.slope = (wide)g->decode_pair_ns * s->n_decode;
     cost.bytes.start +=
         g->weight_ns[tokens < SIM_GPU_EXPERT_TABLE ? tokens : SIM_GPU_EXPERT_TABLE] +
-        (wide)g->kv_ns * s->decode_tokens;
+        (wide)g->kv_ns * decode_tokens;
     cost.bytes.slope = (wide)g->kv_ns * s->n_decode;
     if (g->window_tokens) {
         cost.compute.start += (wide)g->decode_window_pair_ns * s->window_tokens;

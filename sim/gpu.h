@@ -4,17 +4,21 @@
  *
  * An iteration processes n tokens: those of its prefill chunks and one per decoding request.
  *
- *      iteration = host + collectives + max(compute, bytes)
+ *      iteration = host + collectives + exchanges + max(compute, bytes)
  *
  *      compute      (linear FLOPs * (n + n0) / n + attention FLOPs) / (gpus * peak * mfu)
  *      bytes        (weights touched) / (gpus * hbm * weight efficiency)
  *                 + (KV read) / (gpus * hbm * kv efficiency)
+ *      exchanges    count * latency + time per token * n, where a sharded context is read in place
  *      collectives  count * (latency + bytes per token * n * 2 (g - 1) / g / bus bandwidth)
  *      host         scheduler, sampling, launches: per iteration and per request in it
  *
  * Attention of a chunk of c tokens after k tokens of context costs c * (k + c / 2) token pairs, in local
  * layers with the context capped at the window. Mixture of experts computes with the experts that each
  * token chose, and streams those that any of the n tokens chose: E * (1 - (1 - k / E)^n) on average.
+ *
+ * Where contexts are sharded and read in place, the skew of a step (port.h) is added to the context that
+ * it attends to: all GPUs wait for the busiest.
  *
  * Time is a whole number of nanoseconds per iteration, and exact over repeats: j repeats of a decode
  * step take, to the nanosecond, as long as j single steps with growing contexts. See gpu.c.
@@ -59,6 +63,11 @@ struct sim_gpu {
     double collective_latency_ns;
     double collective_b_per_token; /* hidden size * bytes per activation */
     double bus_bps;                /* all-reduce bus bandwidth as nccl-tests defines it */
+
+    /* Where a sharded context is read in place (fabric.h); else 0. */
+    uint32_t exchanges; /* per iteration: two per layer */
+    double exchange_latency_ns;
+    double exchange_ns_per_token; /* of all of them */
 
     /* The serving stack on the host. */
     double host_ns;

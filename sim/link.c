@@ -34,7 +34,7 @@ void sim_links_init(struct sim_links *l, struct sim_evq *events, const struct kv
 /* Of a link and its place in dirty and share; likewise of a flow. */
 enum {
     LINK_B = sizeof(struct link) + sizeof(struct link_share) + sizeof(uint32_t),
-    FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + 2 * sizeof(uint32_t)
+    FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + sizeof(uint64_t) + 3 * sizeof(uint32_t)
 };
 
 /* With room to put the first flow on a line. */
@@ -86,16 +86,21 @@ static int grow_flows(struct sim_links *l)
     const size_t off = (uintptr_t)flow_memory % LINE_B;
     struct flow *flow = (struct flow *)((char *)flow_memory + (off ? LINE_B - off : 0));
     struct link_end *heap = (struct link_end *)(flow + room);
-    uint32_t *touched = (uint32_t *)(heap + room);
+    uint64_t *next_rate = (uint64_t *)(heap + room);
+    uint32_t *touched = (uint32_t *)(next_rate + room);
+    uint32_t *flow_mark = touched + 2 * (size_t)room;
     copy(flow, l->flow, l->flows_made * sizeof(*flow));
     copy(heap, l->heap, l->n_flows * sizeof(*heap));
     copy(touched, l->touched, l->n_touched * sizeof(*touched));
+    copy(flow_mark, l->flow_mark, l->flows_made * sizeof(*flow_mark));
     put(l, l->flow_memory, flow_memory_b(l->flow_room));
     l->flow_memory = flow_memory;
     l->flow = flow;
     l->heap = heap;
     l->touched = touched;
     l->set_flow = touched + room;
+    l->next_rate = next_rate;
+    l->flow_mark = flow_mark;
     l->flow_room = room;
     return 0;
 }
@@ -246,6 +251,8 @@ static void attach(struct sim_links *l, uint32_t f)
         k->on[k->n_on++] = (struct on_link){f, i};
         k->stats.active++;
         k->demand += flow->bound;
+        if (flow->bound < k->least_bound)
+            k->least_bound = flow->bound;
         make_dirty(l, flow->links[i]);
     }
 }
@@ -264,6 +271,8 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
         const struct on_link last = k->on[--k->n_on];
         k->on[flow->at[i]] = last;
         l->flow[last.flow].at[last.nth] = flow->at[i];
+        if (k->n_on == 0)
+            k->least_bound = RATE_INFINITE;
         make_dirty(l, flow->links[i]);
     }
     untouch(l, f);
@@ -361,7 +370,7 @@ static bool rate_of(double bps, uint64_t *rate)
 
 int sim_links_add(struct sim_links *l, double capacity_bps, uint32_t *link)
 {
-    struct link k = {.since_ns = l->now};
+    struct link k = {.since_ns = l->now, .least_bound = RATE_INFINITE};
     if (!rate_of(capacity_bps, &k.capacity))
         return -EINVAL;
     if (l->n_links == l->link_room) {
@@ -395,8 +404,11 @@ int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link, doubl
         struct flow *flow = &l->flow[k->on[i].flow];
         const uint64_t bound = bound_of(l, flow);
         for (uint32_t j = 0; j < flow->n_links; j++) {
-            l->link[flow->links[j]].demand += bound;
-            l->link[flow->links[j]].demand -= flow->bound;
+            struct link *other = &l->link[flow->links[j]];
+            other->demand += bound;
+            other->demand -= flow->bound;
+            if (bound < other->least_bound)
+                other->least_bound = bound;
             make_dirty(l, flow->links[j]);
         }
         flow->bound = bound;
@@ -437,7 +449,7 @@ static uint32_t take_slot(struct sim_links *l)
     const uint32_t f = l->unused;
     if (f == KVT_NONE) {
         l->flow[l->flows_made].generation = 1;
-        l->flow[l->flows_made].set_mark = 0;
+        l->flow_mark[l->flows_made] = 0;
         return l->flows_made++;
     }
     l->unused = l->flow[f].next;
@@ -463,7 +475,6 @@ int sim_links_start(struct sim_links *l, kvt_ns now, const struct sim_flow *flow
                          .serial = l->started++,
                          .n_links = flow->n_links,
                          .touched_at = KVT_NONE,
-                         .set_mark = new->set_mark,
                          .generation = new->generation,
                          .state = FLOW_UNDER_WAY,
                          .fn = flow->fn,
@@ -542,6 +553,7 @@ static void check_link(const struct sim_links *l, uint32_t at)
         assert(flow->links[k->on[i].nth] == at && flow->at[k->on[i].nth] == i);
         demand += flow->bound;
         used += flow->rate;
+        assert(flow->bound >= k->least_bound); /* L6 */
     }
     (void)used;
     (void)demand;

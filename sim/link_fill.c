@@ -30,6 +30,8 @@
 
 void link_meter(struct link *k, kvt_ns now)
 {
+    if (now == k->since_ns) /* as often as a link has flows, in one settling */
+        return;
     if (k->capacity > 0 && k->capacity != RATE_INFINITE)
         k->stats.busy_ns += (double)(now - k->since_ns) * ((double)k->used / (double)k->capacity);
     k->since_ns = now;
@@ -44,11 +46,10 @@ struct set {
 
 static void add_flow(struct sim_links *l, struct set *set, uint32_t f)
 {
-    struct flow *flow = &l->flow[f];
-    if (flow->set_mark == set->mark)
+    if (l->flow_mark[f] == set->mark)
         return;
-    flow->set_mark = set->mark;
-    flow->next_rate = RATE_UNKNOWN;
+    l->flow_mark[f] = set->mark;
+    l->next_rate[f] = RATE_UNKNOWN;
     l->set_flow[set->flows++] = f;
 }
 
@@ -63,7 +64,7 @@ static uint32_t new_mark(struct sim_links *l)
 {
     if (++l->mark == 0) {
         for (uint32_t f = 0; f < l->flows_made; f++)
-            l->flow[f].set_mark = 0;
+            l->flow_mark[f] = 0;
         for (uint32_t k = 0; k < l->n_links; k++)
             l->link[k].set_mark = 0;
         l->mark = 1;
@@ -103,29 +104,35 @@ static bool add_link(struct sim_links *l, struct set *set, uint32_t link)
     return true;
 }
 
-static void add_all(struct sim_links *l, struct set *set)
+static void take_all(struct sim_links *l, struct set *set)
 {
-    for (uint32_t i = 0; i < l->n_flows; i++)
-        add_flow(l, set, l->heap[i].flow);
+    set->flows = l->n_flows;
+    for (uint32_t i = 0; i < l->n_flows; i++) {
+        l->set_flow[i] = l->heap[i].flow;
+        l->next_rate[l->heap[i].flow] = RATE_UNKNOWN;
+    }
     for (uint32_t k = 0; k < l->n_links; k++)
         add_link(l, set, k);
 }
 
-/* Once half of all flows are found, it is quicker to take them all, and changes nothing. */
+/* Once half of all flows are found, it is quicker to take them all, and changes nothing. After
+ * four times in a row they are looked for only each fourth time. */
 static struct set gather(struct sim_links *l)
 {
     struct set set = {.mark = new_mark(l)};
     add_changed(l, &set);
-    for (uint32_t i = 0; i < set.flows; i++) {
+    const bool look = l->most_taken < 4 || l->settles % 4 == 0;
+    for (uint32_t i = 0; look && i < set.flows && 2 * set.flows <= l->n_flows; i++) {
         const struct flow *flow = &l->flow[l->set_flow[i]];
         for (uint32_t j = 0; j < flow->n_links; j++)
             if (add_link(l, &set, flow->links[j]))
                 add_flows_of(l, &set, &l->link[flow->links[j]]);
-        if (2 * set.flows > l->n_flows) {
-            add_all(l, &set);
-            break;
-        }
     }
+    const bool most = 2 * set.flows > l->n_flows;
+    if (look)
+        l->most_taken = most ? l->most_taken + (l->most_taken < 4) : 0;
+    if (!look || most)
+        take_all(l, &set);
     return set;
 }
 
@@ -153,9 +160,10 @@ static void sift_share(struct link_share *heap, uint32_t n, uint32_t i, struct l
     heap[i] = s;
 }
 
-static void give_rate(struct sim_links *l, struct flow *flow, uint64_t rate)
+static void give_rate(struct sim_links *l, uint32_t f, uint64_t rate)
 {
-    flow->next_rate = rate;
+    const struct flow *flow = &l->flow[f];
+    l->next_rate[f] = rate;
     for (uint32_t i = 0; i < flow->n_links; i++) {
         struct link *k = &l->link[flow->links[i]];
         k->left -= rate; /* of loose links neither is looked at */
@@ -167,10 +175,12 @@ static void give_rate(struct sim_links *l, struct flow *flow, uint64_t rate)
 static bool give_bounds(struct sim_links *l, const struct link *k, uint64_t share)
 {
     bool any = false;
+    if (share < k->least_bound)
+        return false;
     for (uint32_t i = 0; i < k->n_on; i++) {
-        struct flow *flow = &l->flow[k->on[i].flow];
-        if (flow->bound <= share && flow->next_rate == RATE_UNKNOWN) {
-            give_rate(l, flow, flow->bound);
+        const uint32_t f = k->on[i].flow;
+        if (l->next_rate[f] == RATE_UNKNOWN && l->flow[f].bound <= share) {
+            give_rate(l, f, l->flow[f].bound);
             any = true;
         }
     }
@@ -195,11 +205,9 @@ static void fill(struct sim_links *l, const struct set *set)
                 sift_share(heap, n, 0, s);
                 continue;
             }
-            for (uint32_t i = 0; i < k->n_on; i++) {
-                struct flow *flow = &l->flow[k->on[i].flow];
-                if (flow->next_rate == RATE_UNKNOWN)
-                    give_rate(l, flow, share);
-            }
+            for (uint32_t i = 0; k->open > 0; i++)
+                if (l->next_rate[k->on[i].flow] == RATE_UNKNOWN)
+                    give_rate(l, k->on[i].flow, share);
         }
         n--;
         if (n > 0)
@@ -242,10 +250,11 @@ void link_settle(struct sim_links *l, kvt_ns now)
     const struct set set = gather(l);
     fill(l, &set);
     for (uint32_t i = 0; i < set.flows; i++) {
-        const struct flow *flow = &l->flow[l->set_flow[i]];
-        uint64_t rate = flow->next_rate == RATE_UNKNOWN ? flow->bound : flow->next_rate;
-        if (rate != flow->rate)
-            set_rate(l, l->set_flow[i], now, rate);
+        const uint32_t f = l->set_flow[i];
+        const uint64_t next = l->next_rate[f];
+        const uint64_t rate = next == RATE_UNKNOWN ? l->flow[f].bound : next;
+        if (rate != l->flow[f].rate)
+            set_rate(l, f, now, rate);
     }
     l->settles++;
 }

@@ -17,6 +17,7 @@
  *   (L3) Each flow under way is in the heap once, at `place`; so is its end, if its rate stays as it is.
  *   (L4) The event queue holds an event of ours at the top of `armed`, and that is not later than the least end.
  *   (L5) A flow under way is on each of its links once, at on[at[i]].
+ *   (L6) No flow on a link has a bound below its least_bound.
  */
 #ifndef SIM_LINK_IMPL_H
 #define SIM_LINK_IMPL_H
@@ -31,11 +32,10 @@ __extension__ typedef unsigned __int128 link_work;
 
 enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
 
-/* Three cache lines. Filling looks at the first one only. */
+/* Three cache lines. Filling looks at the first one only, and at that once: what it asks of a flow
+ * again and again (has it a rate yet?) lies in arrays of its own, next_rate and flow_mark. */
 struct flow {
-    uint64_t next_rate; /* RATE_UNKNOWN while filling has not come to it */
     uint64_t bound, rate;
-    uint32_t set_mark; /* of the last settling that looked at it */
     uint32_t n_links;
     uint32_t links[SIM_FLOW_LINKS];
 
@@ -62,18 +62,21 @@ struct on_link {
     uint32_t flow, nth; /* this is the flow's nth link */
 };
 
+/* Filling looks at the first line only. */
 struct link {
     uint64_t capacity;
     uint64_t left; /* filling: capacity for open flows */
     uint32_t open; /* filling: flows without a rate yet */
     uint32_t n_on, on_room;
-    uint32_t set_mark; /* as of a flow */
+    uint32_t set_mark; /* of the last settling that looked at it */
     struct on_link *on;
     uint64_t used;
+    uint64_t least_bound; /* no flow on it has a lower one; RATE_INFINITE while there is none */
+    bool dirty;           /* flows or capacity changed since the last settling */
+    bool tight;           /* as of the last settling */
+
     link_work demand;
     kvt_ns since_ns; /* of busy_ns */
-    bool dirty;      /* flows or capacity changed since the last settling */
-    bool tight;      /* as of the last settling */
     struct sim_link_stats stats;
 };
 

@@ -118,9 +118,12 @@ static const char *check(const struct sim_config *c)
     }
     if (!why && c->machine.workers > 0)
         why = check_machine(c);
-    if (why)
-        return why;
-    return sim_gpu_check(&c->gpu);
+    if (!why && c->machine.workers > 0 && c->fabric.gpus > 1)
+        why = "one machine's workers move no shards";
+    if (!why && c->peer.present && c->fabric.gpus > 1)
+        why = "peers lend no shards";
+    why = why ? why : sim_fabric_check(&c->fabric);
+    return why ? why : sim_gpu_check(&c->gpu);
 }
 
 /* ---- Building ------------------------------------------------------------------------------------ */
@@ -159,6 +162,8 @@ static bool build_engine(struct sim_world *w, struct engine *e)
         ok = add_station(w, &e->disk, c->disk.channels) &&
              add_link(w, &e->disk_read, c->disk.read_bps) &&
              add_link(w, &e->disk_write, c->disk.write_bps);
+    if (ok && sim_world_sharded(w))
+        ok = sim_fabric_build(w, e);
     return ok;
 }
 
@@ -254,6 +259,7 @@ void sim_world_free(struct sim_world *world)
     if (w->pieces.alloc)
         kvt_pool_release(&w->pieces);
     for (uint32_t i = 0; w->engines && i < w->config.engines; i++) {
+        sim_fabric_release(w, &w->engines[i]);
         sim_station_release(&w->engines[i].copy);
         sim_station_release(&w->engines[i].disk);
         for (int t = 0; t < KVT_TIERS; t++)

@@ -67,6 +67,8 @@ struct op {
     struct kvt_done done;
     uint32_t n_stages, n_flows, n_flowing; /* flows: started; not ended yet */
     uint32_t room_blocks, room_flows;      /* room is kept from life to life */
+    uint64_t *parts; /* sharded: of the whole transfer, by GPU; room for all of them once used */
+    bool parted;     /* parts are meant */
     struct stage stages[STAGES_MOST];
     struct op_block *blocks; /* redis only: n_blocks */
     struct op_flow *flows;
@@ -99,6 +101,8 @@ struct engine {
     kvt_ns busy_ns; /* in steps that ended */
     uint64_t steps;
     uint32_t h2d, d2h, nic_rx, nic_tx, disk_read, disk_write; /* links */
+    uint32_t
+        *gpu_links; /* sharded: out, in, h2d, d2h of each GPU; then nic_out, nic_in of each node */
     struct sim_station copy, disk;
     struct sim_station codec[KVT_TIERS];
 };
@@ -152,7 +156,39 @@ void sim_op_moved(struct sim_world *w, uint32_t o);
 void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine);
 void sim_op_release_all(struct sim_world *w);
 
+/* world_fabric.c */
+enum sim_gpu_link { GPU_OUT, GPU_IN, GPU_H2D, GPU_D2H, GPU_LINKS };
+
+static inline bool sim_world_sharded(const struct sim_world *w)
+{
+    return w->config.fabric.gpus > 1;
+}
+static inline uint32_t sim_world_gpu_link(const struct sim_world *w, const struct engine *e,
+                                          uint32_t gpu, enum sim_gpu_link link)
+{
+    (void)w;
+    return e->gpu_links[gpu * GPU_LINKS + link];
+}
+/* False when memory is out. */
+bool sim_fabric_build(struct sim_world *w, struct engine *e);
+void sim_fabric_release(struct sim_world *w, struct engine *e);
+/* Flows that one operation may start. */
+uint32_t sim_fabric_flows(const struct sim_world *w);
+/* Parts of an engine, to look at: how many, and the nth. */
+uint32_t sim_fabric_parts(const struct sim_world *w);
+void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
+                     struct sim_part_stats *stats);
+/* Starts all flows of a gather (load) or spread (store), and writes down what they move. */
+void sim_fabric_begin(struct sim_world *w, uint32_t o);
+/* Starts what a load or store below moves over each GPU's PCIe. */
+void sim_fabric_device(struct sim_world *w, uint32_t o);
+
 /* world_pipe.c */
+
+/* One more stage of an operation, over by default when it began. */
+struct stage *sim_pipe_stage(struct op *op, enum kvt_span span, kvt_ns fill_ns);
+/* Starts a flow of the stage that was added last. */
+void sim_pipe_flow(struct sim_world *w, uint32_t o, struct sim_flow *f);
 
 /* Starts all stages of a transfer, now. Of Redis, nodes say what they have of it. */
 void sim_pipe_begin(struct sim_world *w, uint32_t o);

@@ -315,9 +315,13 @@ static uint32_t take(struct sim_world *w, uint32_t n)
     void *blocks = op->blocks, *flows = op->flows;
     bool ok = make_room(w->alloc, &blocks, &op->room_blocks, n, sizeof(*op->blocks));
     op->blocks = blocks;
-    ok = ok && make_room(w->alloc, &flows, &op->room_flows, (n < nodes ? n : nodes) + 3,
-                         sizeof(*op->flows));
+    ok = ok && make_room(w->alloc, &flows, &op->room_flows,
+                         (n < nodes ? n : nodes) + 3 + sim_fabric_flows(w), sizeof(*op->flows));
     op->flows = flows;
+    if (ok && sim_world_sharded(w) && !op->parts) {
+        op->parts = w->alloc->get(w->alloc->self, w->config.fabric.gpus * sizeof(*op->parts));
+        ok = op->parts != NULL;
+    }
     if (ok)
         return o;
     kvt_pool_give(&w->ops, o);
@@ -330,13 +334,16 @@ void sim_op_release_all(struct sim_world *w)
         struct op *op = op_at(w, o);
         w->alloc->put(w->alloc->self, op->blocks, op->room_blocks * sizeof(*op->blocks));
         w->alloc->put(w->alloc->self, op->flows, op->room_flows * sizeof(*op->flows));
+        if (op->parts)
+            w->alloc->put(w->alloc->self, op->parts, w->config.fabric.gpus * sizeof(*op->parts));
     }
     kvt_pool_release(&w->ops);
 }
 
 static bool tier_is_there(const struct sim_world *w, enum kvt_tier_kind tier)
 {
-    return tier == KVT_HOST || (tier == KVT_PEER && w->config.peer.present) ||
+    return tier == KVT_HOST || (tier == KVT_GPU && sim_world_sharded(w)) ||
+           (tier == KVT_PEER && w->config.peer.present) ||
            (tier == KVT_REDIS && w->config.redis.nodes > 0) ||
            (tier == KVT_DISK && w->config.disk.channels > 0);
 }
@@ -355,6 +362,9 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
     op->ttl_ns = t->ttl_ns;
     op->done = (struct kvt_done){.op = t->op};
     op->n_stages = op->n_flows = op->n_flowing = 0;
+    op->parted = t->gpu_parts && sim_world_sharded(w);
+    if (op->parted)
+        memcpy(op->parts, t->gpu_parts, w->config.fabric.gpus * sizeof(*op->parts));
     for (uint32_t i = 0; i < t->n_blocks; i++) {
         uint64_t stored_b = stored_b_of(w, t->tier, t->blocks[i].tokens);
         op->tokens += t->blocks[i].tokens;
@@ -422,7 +432,7 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
             sim_world_push(w, kvt_ns_add(w->now, sim_piece_travel_ns(op, half_there(w))), on_arrive,
                            event_arg(w, o));
         }
-    } else if (kind == OP_LOAD || kind == OP_STORE) {
+    } else if ((kind == OP_LOAD || kind == OP_STORE) && (t->tier != KVT_GPU || op->parted)) {
         begin(w, o);
     } else { /* core's own directory is the truth about host and disk */
         end_at(w, o, w->now, KVT_OK, op->n_blocks);

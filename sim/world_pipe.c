@@ -23,7 +23,7 @@ static kvt_ns ns_of(double b, double bps)
     return (kvt_ns)ceil(b * 1e9 / bps);
 }
 
-static struct stage *add_stage(struct op *op, enum kvt_span span, kvt_ns fill_ns)
+struct stage *sim_pipe_stage(struct op *op, enum kvt_span span, kvt_ns fill_ns)
 {
     assert(op->n_stages < STAGES_MOST);
     struct stage *s = &op->stages[op->n_stages++];
@@ -47,7 +47,7 @@ static double piece_stored_b(const struct op *op)
 static void serve(struct sim_world *w, struct op *op, struct sim_station *station,
                   enum kvt_span span, kvt_ns piece_ns)
 {
-    struct stage *s = add_stage(op, span, piece_ns);
+    struct stage *s = sim_pipe_stage(op, span, piece_ns);
     s->end_ns = sim_station_submit(station, w->now, op->pieces, piece_ns).end_ns;
 }
 
@@ -92,7 +92,7 @@ kvt_ns sim_pipe_command_ns(struct sim_world *w)
 
 static void stage_redis_command(struct sim_world *w, struct op *op)
 {
-    struct stage *s = add_stage(op, KVT_SPAN_QUEUED, w->config.redis.command_ns);
+    struct stage *s = sim_pipe_stage(op, KVT_SPAN_QUEUED, w->config.redis.command_ns);
     s->end_ns = sim_pipe_command_ns(w);
 }
 
@@ -112,7 +112,7 @@ static void on_flow_end(void *self, uint64_t arg, kvt_ns now)
         sim_op_moved(w, o);
 }
 
-static void flow(struct sim_world *w, uint32_t o, struct sim_flow *f)
+void sim_pipe_flow(struct sim_world *w, uint32_t o, struct sim_flow *f)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
     assert(op->n_flows < op->room_flows);
@@ -130,8 +130,9 @@ static void flow(struct sim_world *w, uint32_t o, struct sim_flow *f)
 
 static void flow_alone(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t link)
 {
-    flow(w, o,
-         &(struct sim_flow){.bytes = bytes, .cap_bps = INFINITY, .n_links = 1, .links = {link}});
+    sim_pipe_flow(
+        w, o,
+        &(struct sim_flow){.bytes = bytes, .cap_bps = INFINITY, .n_links = 1, .links = {link}});
 }
 
 /* Onto the GPUs of an engine, or from them. */
@@ -140,10 +141,13 @@ static void stage_device(struct sim_world *w, uint32_t o, uint32_t engine, bool 
     struct op *op = kvt_pool_at(&w->ops, o);
     const struct sim_host *host = &w->config.host;
     const struct engine *e = &w->engines[engine];
-    struct stage *s =
-        add_stage(op, KVT_SPAN_COPY, ns_of(piece_raw_b(op), up ? host->h2d_bps : host->d2h_bps));
+    struct stage *s = sim_pipe_stage(op, KVT_SPAN_COPY,
+                                     ns_of(piece_raw_b(op), up ? host->h2d_bps : host->d2h_bps));
     s->travel_ns = host->copy_latency_ns;
-    flow_alone(w, o, op->raw_b, up ? e->h2d : e->d2h);
+    if (op->parted)
+        sim_fabric_device(w, o);
+    else
+        flow_alone(w, o, op->raw_b, up ? e->h2d : e->d2h);
 }
 
 static void stage_disk_wire(struct sim_world *w, uint32_t o)
@@ -152,7 +156,8 @@ static void stage_disk_wire(struct sim_world *w, uint32_t o)
     const struct sim_disk *disk = &w->config.disk;
     const struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
-    add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), up ? disk->read_bps : disk->write_bps));
+    sim_pipe_stage(op, KVT_SPAN_WIRE,
+                   ns_of(piece_stored_b(op), up ? disk->read_bps : disk->write_bps));
     flow_alone(w, o, op->stored_b, up ? e->disk_read : e->disk_write);
 }
 
@@ -163,14 +168,15 @@ static void stage_peer_wire(struct sim_world *w, uint32_t o)
     const struct sim_network *net = &w->config.network;
     const double sum_bps = w->config.peer.connections * net->connection_bps;
     const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
-    struct stage *s =
-        add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), fmin(cap_bps, net->engine_nic_bps)));
+    struct stage *s = sim_pipe_stage(op, KVT_SPAN_WIRE,
+                                     ns_of(piece_stored_b(op), fmin(cap_bps, net->engine_nic_bps)));
     s->travel_ns = net->rtt_ns - net->rtt_ns / 2;
-    flow(w, o,
-         &(struct sim_flow){.bytes = op->stored_b,
-                            .cap_bps = cap_bps,
-                            .n_links = 2,
-                            .links = {w->engines[op->from].nic_tx, w->engines[op->engine].nic_rx}});
+    sim_pipe_flow(w, o,
+                  &(struct sim_flow){.bytes = op->stored_b,
+                                     .cap_bps = cap_bps,
+                                     .n_links = 2,
+                                     .links = {w->engines[op->from].nic_tx,
+                                               w->engines[op->engine].nic_rx}});
 }
 
 /* One flow for each node that has a part in it. */
@@ -189,18 +195,18 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
     const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
     const double alone_bps =
         fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, way_bps));
-    struct stage *s = add_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
+    struct stage *s = sim_pipe_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
     s->travel_ns = up ? net->rtt_ns - net->rtt_ns / 2 : net->rtt_ns / 2;
     for (uint32_t i = 0; i < redis->nodes; i++) {
         const struct node *node = &w->nodes[i];
         if (node->stored_b == 0)
             continue;
-        flow(w, o,
-             &(struct sim_flow){.bytes = node->stored_b,
-                                .cap_bps = cap_bps,
-                                .n_links = 3,
-                                .links = {node->process, up ? node->nic_tx : node->nic_rx,
-                                          up ? e->nic_rx : e->nic_tx}});
+        sim_pipe_flow(w, o,
+                      &(struct sim_flow){.bytes = node->stored_b,
+                                         .cap_bps = cap_bps,
+                                         .n_links = 3,
+                                         .links = {node->process, up ? node->nic_tx : node->nic_rx,
+                                                   up ? e->nic_rx : e->nic_tx}});
     }
 }
 
@@ -250,7 +256,9 @@ void sim_pipe_begin(struct sim_world *w, uint32_t o)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
     assert(op->begin_ns == w->now && op->n_stages == 0 && op->n_flows == 0);
-    if (op->pieces == 0) { /* Redis has none of it: its answer is all there is */
+    if (op->tier == KVT_GPU) {
+        sim_fabric_begin(w, o);
+    } else if (op->pieces == 0) { /* Redis has none of it: its answer is all there is */
         stage_redis_command(w, op);
         op->stages[0].travel_ns = w->config.network.rtt_ns - w->config.network.rtt_ns / 2;
     } else if (op->kind == OP_LOAD) {

@@ -78,7 +78,7 @@ uint32_t sim_world_parts(const struct sim_world *world)
     uint32_t n = engine_parts(world, &world->engines[0], parts) * world->config.engines;
     if (world->config.redis.nodes > 0)
         n += node_parts(world, &world->nodes[0], parts) * world->config.redis.nodes;
-    return n + sim_on_machine(world);
+    return n + sim_on_machine(world) + sim_fabric_parts(world) * world->config.engines;
 }
 
 /* ---- What they did ------------------------------------------------------------------------------- */
@@ -139,8 +139,15 @@ void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_par
         return;
     }
     part -= each * engines;
-    if (part == 4 * world->config.redis.nodes) {
+    const uint32_t of_redis = world->config.redis.nodes > 0 ? 4 * world->config.redis.nodes : 0;
+    if (part >= of_redis && sim_on_machine(world)) {
         look_at_machine(world, stats);
+        return;
+    }
+    if (part >= of_redis) {
+        const uint32_t per_engine = sim_fabric_parts(world);
+        sim_fabric_part(world, (part - of_redis) / per_engine, (part - of_redis) % per_engine,
+                        stats);
         return;
     }
     const uint32_t i = part / 4;

@@ -104,6 +104,37 @@ static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool shared)
     any_policy(w, tier, false);
 }
 
+/* Whether engines are sharded: -1 sometimes, 0 never, 1 always. */
+static int sharded = -1;
+
+/* Any policy and access, over a few GPUs that hold what the pages say, or less. */
+static void any_shard(struct chaos *w, struct kvt_core_config *c)
+{
+    if (sharded == 0 || (sharded < 0 && chaos_draw(w, 3)))
+        return;
+    do {
+        c->shard = (struct kvt_shard_config){.policy = kvt_shard_all[chaos_draw(w, 5)],
+                                             .access = (enum kvt_shard_access)chaos_draw(w, 2),
+                                             .gpus = 1 + (uint32_t)chaos_draw(w, 6),
+                                             .layers = 1 + (uint32_t)chaos_draw(w, 9),
+                                             .kv_heads = (uint32_t)chaos_draw(w, 5),
+                                             .block_tokens = c->block_tokens,
+                                             .slice_tokens =
+                                                 1 + (uint32_t)chaos_draw(w, 4 * c->block_tokens),
+                                             .replicas = 1 + (uint32_t)chaos_draw(w, 3),
+                                             .interleaved = chaos_draw(w, 2),
+                                             .recent_blocks = 1 + chaos_draw(w, 30)};
+    } while (kvt_shard_check(&c->shard));
+    struct kvt_shards shape;
+    kvt_shards_init(&shape, &c->shard);
+    const uint32_t pages_per_block = c->block_tokens / c->page_tokens;
+    c->shard_room.page_gpu_b = shape.weight_sum;
+    c->shard_room.unit_b = (uint64_t)c->shard.gpus * pages_per_block;
+    c->shard_room.gpu_b = UINT64_MAX;
+    if (c->gpu_pages != UINT64_MAX && chaos_draw(w, 6))
+        c->shard_room.gpu_b = c->gpu_pages * c->shard_room.page_gpu_b;
+}
+
 static void any_config(struct chaos *w, struct kvt_core_config *c)
 {
     kvt_core_config_init(c);
@@ -137,7 +168,11 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
     any_tier(w, &c->tiers[KVT_REDIS], true);
     any_tier(w, &c->tiers[KVT_DISK], false);
     any_writing(w, c);
-    any_peers(w, c);
+    any_shard(w, c);
+    if (!c->shard.policy) /* peers lend no shards */
+        any_peers(w, c);
+    for (int t = 0; c->shard.policy && t < KVT_TIERS; t++) /* not together */
+        c->tiers[t].write_back = c->tiers[t].exclusive = false;
 }
 
 /* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key
@@ -182,7 +217,9 @@ static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core
     const enum kvt_tier_kind tier = tiers[chaos_draw(w, 4)];
     const kvt_engine_id engine = {(uint32_t)chaos_draw(w, c->engines)};
     w->inside = true;
-    if (chaos_draw(w, 2)) {
+    if (c->shard.policy && chaos_draw(w, 3) == 0) {
+        kvt_core_gpu_lost(core, w->now, engine, (uint32_t)chaos_draw(w, c->shard.gpus));
+    } else if (chaos_draw(w, 2)) {
         if (tier == KVT_GPU) /* its step dies with it */
             w->step_of[engine.v] = false;
         kvt_core_down(core, w->now, tier, engine);
@@ -276,6 +313,17 @@ START_TEST(same_inputs_same_decisions)
     live(4243, other);
     ck_assert_str_eq(first, second);
     ck_assert_str_ne(first, other);
+}
+END_TEST
+
+/* Any sharding policy and access, with GPUs that fail. */
+START_TEST(survives_anything_sharded)
+{
+    char digest[33];
+    sharded = 1;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        live(seed * 1009, digest);
+    sharded = -1;
 }
 END_TEST
 
@@ -377,6 +425,7 @@ int main(void)
     TCase *cases = tcase_create("core");
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, survives_anything);
+    tcase_add_test(cases, survives_anything_sharded);
     tcase_add_test(cases, same_inputs_same_decisions);
     tcase_add_test(cases, counted_pages_decide_the_same);
     tcase_add_test(cases, refuses_nonsense);

@@ -183,8 +183,8 @@ static void hear_refused(void *self, kvt_ns now, kvt_op_id op, int error)
     spy.refusals_heard++;
 }
 
-static const struct kvt_tap ear = {hear_request, hear_done,    hear_timer,
-                                   hear_updown,  hear_refused, NULL};
+static const struct kvt_tap ear = {hear_request, hear_done,    hear_timer, hear_updown,
+                                   NULL,         hear_refused, NULL};
 
 /* What the meter measured is what the spy saw. */
 static void agree(const struct meter *m)

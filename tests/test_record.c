@@ -17,9 +17,9 @@
 #include "failing_alloc.h"
 #include "record_fixture.h"
 
-enum { INPUTS = 3000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
+enum { INPUTS = 5000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
 
-enum input_kind { REQUEST, DONE, TIMER, UP, DOWN };
+enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST };
 
 struct scripted_op {
     uint32_t op, most;
@@ -34,6 +34,7 @@ struct input {
     struct kvt_done done;
     uint64_t timer;
     enum kvt_tier_kind tier;
+    uint32_t gpu;
     kvt_engine_id engine;
     uint32_t n_ops;
     struct scripted_op ops[MOST_OPS];
@@ -139,6 +140,14 @@ void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt
     updown(UP, now, tier, engine);
 }
 
+void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
+{
+    (void)core;
+    const struct input *in = enter(LOST, now);
+    MUST(engine.v == in->engine.v && gpu == in->gpu);
+    ask(in);
+}
+
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)
 {
     (void)core;
@@ -236,13 +245,14 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
         now += dice_one_in(2) ? 0 : any_number(UINT64_C(1) << 40);
         in->now = now;
         /* completions only, while too many are under way */
-        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(5);
+        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(6);
         if (in->kind == DONE && !any_done(in))
             in->kind = TIMER;
         if (in->kind == REQUEST)
             any_request(in, most_keys);
         in->timer = any_number(UINT64_MAX);
         in->tier = (enum kvt_tier_kind)dice_below(KVT_TIERS);
+        in->gpu = (uint32_t)dice_below(KVT_SHARD_GPUS);
         in->engine.v = dice_one_in(4) ? KVT_NONE : (uint32_t)any_number(UINT32_MAX);
         if (live <= LIVE / 2)
             any_ops(in);
@@ -267,6 +277,9 @@ static void speak(const struct kvt_tap *tap, const struct input *in)
         break;
     case TIMER:
         tap->timer(tap->self, in->now, in->timer);
+        break;
+    case LOST:
+        tap->gpu_lost(tap->self, in->now, in->engine, in->gpu);
         break;
     default:
         tap->updown(tap->self, in->now, in->kind == UP, in->tier, in->engine);

@@ -334,9 +334,9 @@ static const struct {
      "ttl, ttl_refresh, evict, prefix_closed, evict_small, evict_ghost, evict_protected, "
      "evict_threshold, evict_warm_up, touch"},
     /* later work is refused, not ignored */
-    {"cache:\n  shard: {policy: hybrid}\n", NULL,
-     "x.yaml:2: cache.shard: expected to be left out: not supported yet (placement of KV over "
-     "GPUs)"},
+    {"cache:\n  shard: {policy: diagonal}\n", NULL,
+     "x.yaml:2: cache.shard.policy: expected one of none, horizontal, vertical, hybrid, head, "
+     "single"},
     {"faults:\n  - {at: 30s}\n", NULL,
      "x.yaml:1: faults: expected to be left out: not supported yet (what breaks, and when)"},
     /* matching */

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * shard_book.c - sums over rows. Every block that comes, goes, rests or wakes costs one addition per
+ * shard and copy; nothing is ever walked.
+ */
+#include "shard_book.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static size_t load_b(const struct kvt_shards *s)
+{
+    return (size_t)s->n * s->config.gpus * sizeof(uint32_t);
+}
+
+int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
+                  const struct kvt_shard_room *room, struct kvt_pool *rows,
+                  const struct kvt_alloc *alloc)
+{
+    memset(book, 0, sizeof *book);
+    kvt_shards_init(&book->shards, config);
+    book->room = *room;
+    book->rows = rows;
+    book->alloc = alloc;
+    const size_t size_b = load_b(&book->shards);
+    book->decoding.tokens = alloc->get(alloc->self, size_b);
+    book->chunk.tokens = alloc->get(alloc->self, size_b);
+    if (!book->decoding.tokens || !book->chunk.tokens) {
+        kvt_book_release(book);
+        return -ENOMEM;
+    }
+    kvt_load_clear(book, &book->decoding);
+    kvt_load_clear(book, &book->chunk);
+    return 0;
+}
+
+void kvt_book_release(struct kvt_shard_book *book)
+{
+    if (!book->alloc)
+        return;
+    const size_t size_b = load_b(&book->shards);
+    if (book->decoding.tokens)
+        book->alloc->put(book->alloc->self, book->decoding.tokens, size_b);
+    if (book->chunk.tokens)
+        book->alloc->put(book->alloc->self, book->chunk.tokens, size_b);
+    book->decoding.tokens = book->chunk.tokens = NULL;
+}
+
+int kvt_book_cover(struct kvt_pool *rows, uint32_t copy)
+{
+    while (rows->fresh <= copy)
+        if (kvt_pool_take(rows) == KVT_NONE)
+            return -ENOMEM;
+    return 0;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------ */
+
+static bool limited(const struct kvt_shard_book *book)
+{
+    return book->room.gpu_b != UINT64_MAX;
+}
+
+/* Adds the weights of a row, times sign, to the sums. */
+static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign, uint64_t *sum)
+{
+    for (uint32_t k = 0; k < s->n; k++)
+        sum[row[k]] += sign * s->weight[k];
+    for (uint32_t j = 1; j < s->copies; j++)
+        for (uint32_t k = 0; k < s->n; k++)
+            sum[kvt_shard_copy(s, row[k], j)] += sign * s->weight[k];
+}
+
+static const uint64_t MINUS = UINT64_MAX; /* modulo 2^64 */
+
+void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
+{
+    count(&book->shards, row, 1, need);
+}
+
+void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
+{
+    const struct kvt_shards *s = &book->shards;
+    memcpy(kvt_book_row(book, copy), book->placing, s->n);
+    count(s, book->placing, 1, book->held);
+    if (limited(book))
+        count(s, book->placing, 1, book->pinned);
+}
+
+/* What was stored is what is held and what is gone. */
+void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy)
+{
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
+    kvt_book_evict(book, copy);
+}
+
+void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy)
+{
+    const struct kvt_shards *s = &book->shards;
+    const uint8_t *row = kvt_book_row(book, copy);
+    for (uint32_t j = 0; j < s->copies; j++) {
+        for (uint32_t k = 0; k < s->n; k++) {
+            const uint32_t g = kvt_shard_copy(s, row[k], j);
+            book->held[g] -= s->weight[k];
+            book->gone[g] += s->weight[k];
+        }
+    }
+    book->changes++;
+}
+
+void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy)
+{
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
+    book->changes++;
+}
+
+void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy)
+{
+    if (limited(book))
+        count(&book->shards, kvt_book_row(book, copy), 1, book->pinned);
+}
+
+/* Beside what stays: all that is held, or what is pinned. */
+static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages,
+                 const uint64_t *stays)
+{
+    if (!limited(book))
+        return true;
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+        const uint64_t weights = stays[g] + (need ? need[g] : 0);
+        if (weights * book->room.unit_b + pages * book->room.page_gpu_b > book->room.gpu_b)
+            return false;
+    }
+    return true;
+}
+
+bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
+{
+    return fits(book, need, pages, book->held);
+}
+
+bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
+{
+    return fits(book, need, pages, book->pinned);
+}
+
+uint64_t kvt_book_pages(const struct kvt_shard_book *book)
+{
+    if (!limited(book))
+        return UINT64_MAX;
+    uint64_t most = 0;
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        most = book->pinned[g] > most ? book->pinned[g] : most;
+    const uint64_t pinned_b = most * book->room.unit_b;
+    return pinned_b >= book->room.gpu_b ? 0 : (book->room.gpu_b - pinned_b) / book->room.page_gpu_b;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------- */
+
+void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
+                    uint32_t tokens, uint64_t *parts)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t k = 0; k < s->n; k++)
+        parts[kvt_shard_copy(s, row[k], j)] += (uint64_t)s->weight[k] * tokens;
+}
+
+uint32_t kvt_book_choose(const struct kvt_shard_book *book, const uint64_t *parts)
+{
+    const struct kvt_shards *s = &book->shards;
+    uint64_t least = UINT64_MAX;
+    uint32_t best = 0;
+    for (uint32_t j = 0; j < s->copies; j++) {
+        uint64_t most = 0;
+        for (uint32_t g = 0; g < s->config.gpus; g++) {
+            const uint64_t busy = parts[g] ? book->asked[kvt_shard_copy(s, g, j)] + parts[g] : 0;
+            most = busy > most ? busy : most;
+        }
+        if (most < least) {
+            least = most;
+            best = j;
+        }
+    }
+    return best;
+}
+
+void kvt_load_settle(struct kvt_shard_book *book, struct kvt_shard_load *load)
+{
+    for (uint32_t g = 0; load->iterations && g < book->shards.config.gpus; g++)
+        book->read[g] += load->iterations * load->weighted[g];
+    load->iterations = 0;
+}
+
+void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load)
+{
+    uint32_t *tokens = load->tokens;
+    kvt_load_settle(book, load);
+    memset(tokens, 0, load_b(&book->shards));
+    *load = (struct kvt_shard_load){.tokens = tokens};
+}
+
+void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                  uint32_t j, uint32_t tokens)
+{
+    const struct kvt_shards *s = &book->shards;
+    kvt_load_settle(book, load);
+    for (uint32_t k = 0; k < s->n; k++) {
+        const uint32_t g = kvt_shard_copy(s, row[k], j);
+        uint32_t *at = &load->tokens[k * s->config.gpus + g];
+        *at += tokens;
+        load->weighted[g] += (uint64_t)s->weight[k] * tokens;
+        if (*at <= load->most[k])
+            continue;
+        load->busy += (uint64_t)s->weight[k] * (*at - load->most[k]);
+        load->most[k] = *at;
+    }
+    load->sum += tokens;
+}
+
+void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens)
+{
+    const struct kvt_shards *s = &book->shards;
+    kvt_load_settle(book, load);
+    for (uint32_t k = 0; k < s->n; k++) {
+        const uint32_t g = kvt_shard_copy(s, row[k], j);
+        uint32_t *at = &load->tokens[k * s->config.gpus + g];
+        assert(*at >= tokens);
+        load->stale[k] |= *at == load->most[k]; /* somebody else may be the busiest now */
+        *at -= tokens;
+        load->weighted[g] -= (uint64_t)s->weight[k] * tokens;
+    }
+    assert(load->sum >= tokens);
+    load->sum -= tokens;
+    load->any_stale = true;
+}
+
+/* Finds the busiest GPU of shards whose busiest was relieved. */
+static void refresh(const struct kvt_shards *s, struct kvt_shard_load *load)
+{
+    const uint32_t gpus = s->config.gpus;
+    for (uint32_t k = 0; k < s->n; k++) {
+        uint32_t most = 0;
+        const uint32_t *of = &load->tokens[k * gpus];
+        if (!load->stale[k])
+            continue;
+        for (uint32_t g = 0; g < gpus; g++)
+            most = of[g] > most ? of[g] : most;
+        load->busy -= (uint64_t)s->weight[k] * (load->most[k] - most);
+        load->most[k] = most;
+        load->stale[k] = false;
+    }
+    load->any_stale = false;
+}
+
+uint64_t kvt_load_skew(struct kvt_shard_book *book, struct kvt_shard_load *load)
+{
+    const struct kvt_shards *s = &book->shards;
+    if (load->any_stale)
+        refresh(s, load);
+    const uint64_t busy = (load->busy * s->config.gpus + s->weight_sum - 1) / s->weight_sum;
+    assert(busy >= load->sum);
+    return busy - load->sum;
+}

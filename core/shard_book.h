@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * shard_book.h - what lies on each GPU of one engine: bytes per GPU, and who can be asked for what.
+ *
+ * Beside the pager, which counts pages of the engine as a whole, a sharded engine keeps a book: for
+ * each copy of a block in its gpu place a *row*, the first GPU of each shard (shard.h), and for each
+ * GPU the sums over all rows.
+ *
+ *      GPU g holds   held[g] * unit_b                     shards of blocks, all their copies
+ *                  + working pages * page_gpu_b           its heads of what running requests hold
+ *                                                         beside blocks (tails, output, gathered KV)
+ *      of            gpu_b                                what weights and activations leave
+ *
+ * One shard of weight w of one block takes w * unit_b bytes on each GPU that has a copy of it. A row
+ * costs a byte per shard, rounded up to four: that is all that placement costs per block.
+ *
+ *   (K1) held[g] is the sum over the rows of all copies in the place, pinned[g] over those in use: what no
+ *        eviction can free. Where GPUs are unlimited pinned is not kept.
+ *   (K2) On no GPU do shards and working pages take more than gpu_b.
+ *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
+ *
+ * What a context is read by, in place, is kept in a *load*: how many tokens of each shard each GPU
+ * has to attend to. Layers follow one another, so a step takes as long as its busiest GPU in each:
+ *
+ *      busy tokens = G * sum over shards k of weight(k) * max over GPUs g of tokens(k, g) / weights
+ *
+ * which is the tokens themselves when every layer is spread evenly, and G times that when each layer
+ * lies on one GPU: the others then wait. What is beyond the tokens themselves is the *skew*.
+ */
+#ifndef KVT_SHARD_BOOK_H
+#define KVT_SHARD_BOOK_H
+
+#include "pool.h"
+#include "shard.h"
+
+enum { KVT_SHARD_ROWS_SHIFT = 13 };
+
+struct kvt_shard_room {
+    uint64_t gpu_b; /* of each GPU, for blocks and working pages; UINT64_MAX: unlimited */
+    uint64_t unit_b, page_gpu_b;
+};
+
+/* Tokens to attend to, by shard and GPU. */
+struct kvt_shard_load {
+    /* private: */
+    uint32_t *tokens;              /* n * gpus */
+    uint64_t sum;                  /* of block tokens added */
+    uint64_t busy;                 /* sum over shards of weight * most */
+    uint64_t iterations;           /* since it last changed, still to be added to `read` */
+    uint32_t most[KVT_SHARD_GPUS]; /* of each shard's tokens over the GPUs, if not stale */
+    bool stale[KVT_SHARD_GPUS];    /* by shard */
+    bool any_stale;
+    uint64_t weighted[KVT_SHARD_GPUS]; /* by GPU: sum over shards of weight * tokens */
+};
+
+struct kvt_shard_book {
+    struct kvt_shards shards;
+    struct kvt_shard_room room;
+    uint64_t held[KVT_SHARD_GPUS], pinned[KVT_SHARD_GPUS]; /* in weights of blocks (K1) */
+    uint64_t asked[KVT_SHARD_GPUS];  /* weights * tokens that gathers under way read there */
+    uint64_t gone[KVT_SHARD_GPUS];   /* weights that were held there and no longer are */
+    uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens read there since the start: gathered, or
+                                       attended to by decoding */
+    uint64_t changes;                /* grows whenever something is freed or falls idle */
+    uint8_t placing[KVT_SHARD_GPUS]; /* where the next copy will lie: its owner has placed it */
+    struct kvt_shard_load decoding, chunk;
+    uint32_t chunk_of, chunk_blocks; /* whose chunk it is, and how many of its blocks it has */
+    /* private: */
+    struct kvt_pool *rows; /* shared by all books of a cluster; a copy's number is its row's */
+    const struct kvt_alloc *alloc;
+};
+
+/* Bytes of a row. */
+static inline uint32_t kvt_shard_row_b(const struct kvt_shards *s)
+{
+    return (s->n + 3) / 4 * 4;
+}
+
+/* config is checked; rows has records of kvt_shard_row_b bytes and is borrowed. 0 or -ENOMEM with
+ * nothing to release. */
+KVT_MUST_CHECK int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
+                                 const struct kvt_shard_room *room, struct kvt_pool *rows,
+                                 const struct kvt_alloc *alloc);
+void kvt_book_release(struct kvt_shard_book *book);
+
+/* Makes rows for copies 0 .. copy. 0 or -ENOMEM. */
+KVT_MUST_CHECK int kvt_book_cover(struct kvt_pool *rows, uint32_t copy);
+
+static inline uint8_t *kvt_book_row(const struct kvt_shard_book *book, uint32_t copy)
+{
+    return kvt_pool_at(book->rows, copy);
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------ */
+
+/* A copy in use has come to the place, placed as `placing` says; it is gone, from use, or idle
+ * (evicted); it is no longer used, or again. */
+void kvt_book_add(struct kvt_shard_book *book, uint32_t copy);
+void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy);
+void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy);
+void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy);
+void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
+
+/* Adds the weights of one row to need[gpus]. */
+void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need);
+
+/* Whether need (weights by GPU; NULL: none) fits beside `pages` working pages in all: now, or if all
+ * idle copies were evicted. */
+bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
+bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
+
+/* Working pages that could be had if all idle copies were evicted; UINT64_MAX: unlimited. */
+uint64_t kvt_book_pages(const struct kvt_shard_book *book);
+
+/* Bytes on a GPU with so many working pages. */
+static inline uint64_t kvt_book_used_b(const struct kvt_shard_book *book, uint32_t g,
+                                       uint64_t pages)
+{
+    return book->held[g] * book->room.unit_b + pages * book->room.page_gpu_b;
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------- */
+
+/* Adds to parts[gpus] what reading copy j of each shard of `tokens` tokens asks of each GPU. */
+void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
+                    uint32_t tokens, uint64_t *parts);
+
+/* Which copy to read: the j whose busiest GPU, with what is asked of it already, is the least busy.
+ * parts are those of j == 0. Ties go to the lower j. */
+uint32_t kvt_book_choose(const struct kvt_shard_book *book, const uint64_t *parts);
+
+/* `tokens` tokens of a block are, or are no longer, among what a load attends to, at copy j. */
+void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                  uint32_t j, uint32_t tokens);
+void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens);
+void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load);
+
+/* So many steps attended to it, as it is. */
+static inline void kvt_load_attended(struct kvt_shard_load *load, uint32_t iterations)
+{
+    load->iterations += iterations;
+}
+/* Adds what was attended to to book->read. */
+void kvt_load_settle(struct kvt_shard_book *book, struct kvt_shard_load *load);
+
+/* Busy tokens less tokens, rounded up: >= 0. */
+uint64_t kvt_load_skew(struct kvt_shard_book *book, struct kvt_shard_load *load);
+
+#endif

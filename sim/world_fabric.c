@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * world_fabric.c - the GPUs of a sharded engine as links: built, used, looked at. What moves how many
+ * bytes over which of them, and how long that takes alone, is said in fabric.h.
+ *
+ * A gather or spread is one flow per port and NIC that takes part. They do not wait for each other:
+ * the switch between them is never full, and the last one to end is the end.
+ *
+ * What comes from below, or goes there, passes the PCIe of the GPU where its shards lie, and with it
+ * the engine's h2d or d2h, which is what the node's memory can feed.
+ */
+#include "world_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t links_of(const struct sim_world *w)
+{
+    const struct sim_fabric *f = &w->config.fabric;
+    return f->gpus * GPU_LINKS + 2 * sim_fabric_nodes(f);
+}
+
+bool sim_fabric_build(struct sim_world *w, struct engine *e)
+{
+    const struct sim_fabric *f = &w->config.fabric;
+    const double bps[GPU_LINKS] = {[GPU_OUT] = f->port_bps,
+                                   [GPU_IN] = f->port_bps,
+                                   [GPU_H2D] = f->pcie_bps,
+                                   [GPU_D2H] = f->pcie_bps};
+    e->gpu_links = w->alloc->get(w->alloc->self, links_of(w) * sizeof(*e->gpu_links));
+    if (!e->gpu_links)
+        return false;
+    for (uint32_t i = 0; i < f->gpus * GPU_LINKS; i++)
+        if (sim_links_add(&w->links, bps[i % GPU_LINKS], &e->gpu_links[i]) != 0)
+            return false;
+    for (uint32_t n = 0; n < 2 * sim_fabric_nodes(f); n++) {
+        const double nic_bps =
+            f->nic_bps > 0 ? f->nic_bps * sim_fabric_node_gpus(f, n / 2) : (double)INFINITY;
+        if (sim_links_add(&w->links, nic_bps, &e->gpu_links[f->gpus * GPU_LINKS + n]) != 0)
+            return false;
+    }
+    return true;
+}
+
+void sim_fabric_release(struct sim_world *w, struct engine *e)
+{
+    if (e->gpu_links)
+        w->alloc->put(w->alloc->self, e->gpu_links, links_of(w) * sizeof(*e->gpu_links));
+    e->gpu_links = NULL;
+}
+
+uint32_t sim_fabric_flows(const struct sim_world *w)
+{
+    return sim_world_sharded(w) ? links_of(w) : 0;
+}
+
+/* ---- Using --------------------------------------------------------------------------------------- */
+
+static void flow_over(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t link)
+{
+    if (bytes > 0)
+        sim_pipe_flow(
+            w, o,
+            &(struct sim_flow){.bytes = bytes, .cap_bps = INFINITY, .n_links = 1, .links = {link}});
+}
+
+void sim_fabric_begin(struct sim_world *w, uint32_t o)
+{
+    struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_fabric *f = &w->config.fabric;
+    const struct engine *e = &w->engines[op->engine];
+    struct sim_fabric_plan plan;
+    if (op->kind == OP_LOAD)
+        sim_fabric_gather(f, op->parts, &plan);
+    else
+        sim_fabric_spread(f, op->parts, &plan);
+    op->done.bytes = plan.sum_b;
+    struct stage *s = sim_pipe_stage(op, KVT_SPAN_COPY, 0);
+    s->travel_ns = plan.sum_b ? f->latency_ns : 0;
+    for (uint32_t g = 0; g < f->gpus; g++) {
+        flow_over(w, o, plan.out[g], sim_world_gpu_link(w, e, g, GPU_OUT));
+        flow_over(w, o, plan.in[g], sim_world_gpu_link(w, e, g, GPU_IN));
+    }
+    for (uint32_t n = 0; n < sim_fabric_nodes(f); n++) {
+        const uint32_t *nic = &e->gpu_links[f->gpus * GPU_LINKS + 2 * n];
+        flow_over(w, o, plan.nic_out[n], nic[0]);
+        flow_over(w, o, plan.nic_in[n], nic[1]);
+    }
+}
+
+void sim_fabric_device(struct sim_world *w, uint32_t o)
+{
+    const struct op *op = kvt_pool_at(&w->ops, o);
+    const struct sim_fabric *f = &w->config.fabric;
+    const struct engine *e = &w->engines[op->engine];
+    const bool up = op->kind == OP_LOAD;
+    uint64_t sum = 0;
+    for (uint32_t g = 0; g < f->gpus; g++)
+        sum += op->parts[g];
+    /* Of a load that a server could serve in part only, the parts shrink with it. */
+    const double whole_b = (double)sum * (double)f->part_b;
+    const double moved_b = op->n_good == op->n_blocks ? whole_b : fmin(whole_b, (double)op->raw_b);
+    for (uint32_t g = 0; g < f->gpus; g++) {
+        if (op->parts[g] == 0)
+            continue;
+        const double b = (double)op->parts[g] * (double)f->part_b * (moved_b / whole_b);
+        sim_pipe_flow(w, o,
+                      &(struct sim_flow){.bytes = (uint64_t)ceil(b),
+                                         .cap_bps = INFINITY,
+                                         .n_links = 2,
+                                         .links = {up ? e->h2d : e->d2h,
+                                                   sim_world_gpu_link(w, e, g,
+                                                                      up ? GPU_H2D : GPU_D2H)}});
+    }
+}
+
+/* ---- Looking ------------------------------------------------------------------------------------- */
+
+uint32_t sim_fabric_parts(const struct sim_world *w)
+{
+    const struct sim_fabric *f = &w->config.fabric;
+    if (!sim_world_sharded(w))
+        return 0;
+    return f->gpus * GPU_LINKS + (sim_fabric_nodes(f) > 1 ? 2 * sim_fabric_nodes(f) : 0);
+}
+
+void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
+                     struct sim_part_stats *stats)
+{
+    static const char *const names[GPU_LINKS] = {"out", "in", "h2d", "d2h"};
+    const struct sim_fabric *f = &w->config.fabric;
+    const struct engine *e = &w->engines[engine];
+    const struct sim_link_stats s = sim_links_stats(&w->links, w->now, e->gpu_links[n]);
+    const uint32_t of_gpus = f->gpus * GPU_LINKS;
+    if (n < of_gpus) {
+        snprintf(stats->name, sizeof(stats->name), "engine%u/gpu%u/%s", engine, n / GPU_LINKS,
+                 names[n % GPU_LINKS]);
+        stats->rate_bps = n % GPU_LINKS < GPU_H2D ? f->port_bps : f->pcie_bps;
+    } else {
+        const uint32_t node = (n - of_gpus) / 2;
+        snprintf(stats->name, sizeof(stats->name), "engine%u/node%u/%s", engine, node,
+                 (n - of_gpus) % 2 ? "nic_in" : "nic_out");
+        stats->rate_bps = f->nic_bps * sim_fabric_node_gpus(f, node);
+    }
+    stats->kind = SIM_PART_LINK;
+    stats->servers = 1;
+    stats->jobs = s.flows;
+    stats->bytes = s.bytes + s.cancelled_bytes;
+    stats->busy_ratio = w->now > 0 ? fmin(s.busy_ns / (double)w->now, 1) : 0;
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# cli_sharding.sh - cache.shard on the command line: what is refused and how, what a run leaves, twice the same.
+set -u
+kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
+scratch=${SCRATCH:-$(mktemp -d)}
+mkdir -p "$scratch"
+export KVTWIN_DATA=$PWD
+n=0
+failed=0
+ok() {
+    n=$((n + 1))
+    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; failed=1; fi
+}
+
+doc=scenarios/sharding/document.yaml
+refused() { # what, expected part of the one line, --set...
+    local what=$1 expected=$2 out
+    shift 2
+    out=$("$kvtwin" run "$doc" --out "$scratch/none" "$@" 2>&1 >/dev/null)
+    local rc=$?
+    [ $rc = 2 ] && [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] && [[ $out == *"$expected"* ]] && [ ! -e "$scratch/none" ]
+    ok $? "refused: $what"
+}
+
+refused "more GPUs than layers by layer" "expected vertical with at most 61 GPUs per engine, one for each layer of deepseek-v3" \
+    --set cluster.model=deepseek-v3 --set cluster.gpu=h200-141g-sxm --set cluster.gpus_per_engine=64 --set cache.shard.policy=vertical
+refused "more copies than GPUs" "cache.shard.replicas: expected 1 to 8, the GPUs of an engine" --set cache.shard.replicas=9
+refused "no slice" "cache.shard.slice: expected a whole number from 1" --set cache.shard.slice=0
+refused "a slice beyond the context" "cache.shard.slice: expected 1 to 131072, the context of llama-3.1-8b" --set cache.shard.slice=131073
+refused "hybrid interleaved" "cache.shard.variant: expected contiguous" --set cache.shard.variant=interleaved
+refused "an unknown policy" "expected one of none, horizontal, vertical, hybrid, head, single" --set cache.shard.policy=diagonal
+refused "a sliding window by layer" "expected head or none: gemma-3-27b has layers with a sliding window" --set cluster.model=gemma-3-27b
+refused "the real world" "expected none: the real world does not shard" --set world=real
+refused "a GPU that is not there" "cache.shard.lose_gpu: expected 0 to 7" --set cache.shard.lose_gpu=8
+
+small="--no-baseline --set workload.generate.requests=60"
+for policy in horizontal vertical hybrid head single; do
+    for access in gather in_place; do
+        "$kvtwin" run "$doc" $small --set cache.shard.policy=$policy --set cache.shard.access=$access \
+            --out "$scratch/$policy-$access" >/dev/null 2>&1
+        [ $? = 0 ] && grep -q "\"shard_policy\": \"$policy\"" "$scratch/$policy-$access/summary.json"
+        ok $? "runs: $policy, $access"
+    done
+done
+awk -F, '!/^#/ && $1 != "engine" { sum += $4; n++; if ($4 > $3) bad = 1 } END { exit !(n == 8 && sum > 0 && !bad) }' \
+    "$scratch/horizontal-gather/shards.csv"
+ok $? "eight GPUs, none above its capacity"
+sums=$(for f in horizontal vertical hybrid; do awk -F, '!/^#/ && $1 != "engine" { s += $6 } END { printf "%.0f\n", s }' "$scratch/$f-gather/shards.csv"; done | sort -u | wc -l)
+[ "$sums" = 1 ]
+ok $? "every policy stored the same bytes"
+"$kvtwin" run "$doc" $small --out "$scratch/again" --set cache.shard.policy=hybrid --set cache.shard.access=in_place >/dev/null 2>&1
+same=0
+for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv; do
+    cmp -s "$scratch/again/$f" "$scratch/hybrid-in_place/$f" || same=1
+done
+ok $same "the same bytes twice"
+"$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --out "$scratch/lost" >/dev/null 2>&1 &&
+    grep -q '"shard_lost_blocks": [1-9]' "$scratch/lost/summary.json" &&
+    grep -q '"computed_tokens_shard_missing": [1-9]' "$scratch/lost/summary.json"
+ok $? "a GPU that fails takes blocks with it, and the ledger says so"
+"$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --set cache.shard.replicas=2 --out "$scratch/kept" >/dev/null 2>&1 &&
+    grep -q '"shard_lost_blocks": 0,' "$scratch/kept/summary.json" &&
+    grep -q '"computed_tokens_shard_missing": 0,' "$scratch/kept/summary.json"
+ok $? "another copy saves them"
+echo "1..$n"
+exit $failed
