@@ -11,6 +11,7 @@
  * generator is held to LRU's, 0.437 and 0.246.
  *
  *      bench_evict [policy] [zipf10M|conv16]
+ *      bench_evict misses          miss ratios of all policies on two traces at five capacities each
  */
 #include "bench.h"
 
@@ -132,8 +133,45 @@ static int measure(const struct kvt_evict_ops *ops, const struct input *in, uint
     return 0;
 }
 
+static int misses(const char *name, const uint64_t capacities[5])
+{
+    struct flat_trace trace;
+    if (!flat_trace_read(&trace, name)) {
+        printf("skipped: no %s\n", name);
+        return 0;
+    }
+    uint64_t *next_use = malloc(trace.n * sizeof *next_use);
+    if (!next_use || kvt_flat_next_use(trace.ids, trace.n, &heap, next_use))
+        return 1;
+    printf("%-10s", name);
+    for (int c = 0; c < 5; c++)
+        printf(" %8llu", (unsigned long long)capacities[c]);
+    for (const struct kvt_evict_ops *const *ops = kvt_evict_all; *ops; ops++) {
+        if ((*ops)->needs_ttl)
+            continue;
+        printf("\n%-10s", (*ops)->name);
+        for (int c = 0; c < 5; c++) {
+            const struct kvt_evict_config config = {.capacity = capacities[c], .alloc = &heap};
+            int error;
+            struct kvt_flat *flat = kvt_flat_new(*ops, &config, &error);
+            if (!flat)
+                return 1;
+            const uint64_t hits = kvt_flat_access(flat, trace.ids, next_use, trace.n, NULL);
+            printf(" %8.4f", 1 - (double)hits / (double)trace.n);
+            kvt_flat_free(flat);
+        }
+    }
+    printf("\n");
+    free(next_use);
+    flat_trace_free(&trace);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "misses") == 0)
+        return misses("conv512", (const uint64_t[]){1000, 5000, 20000, 50000, 100000}) ||
+               misses("agentic64", (const uint64_t[]){1000, 5000, 10000, 20000, 50000});
     struct input inputs[] = {
         {.name = "zipf10M", .capacities = {7627, 76270}},
         {.name = "conv16", .capacities = {160000, 1600000}},
