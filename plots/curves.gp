@@ -43,7 +43,10 @@ set xtics () rotate by (named > 8 ? -35 : 0) font ",10" noenhanced
 every_nth = named > 20 ? (named + 12) / 13 : 1
 do for [i = 1:named:every_nth] { set xtics add (x_text[i] x_at[i]) }
 set bmargin (named > 8 ? 6 : 4)
-set key at screen 0.02, 0.875 left top Left reverse horizontal maxrows 2 samplen 2.5 width 1 spacing 1.1 noenhanced font ",10"
+# Three names stand beside each other; each row of more than two takes its height from the picture.
+rows = N > 6 ? (N + 2) / 3 : 2
+set tmargin at screen 0.78 - 0.036 * (rows - 2)
+set key at screen 0.02, 0.875 left top Left reverse horizontal maxrows rows maxcols 3 samplen 2.5 width 1 spacing 1.1 noenhanced font ",10"
 if (bands > 0 && strlen(BAND) > 0) { set label 3 "bands: ".BAND at screen 0.98, 0.905 right font ",10" textcolor rgb DARK noenhanced }
 COLOURS = BLUE." ".VERMILLION." ".GREEN." ".PURPLE." ".ORANGE." ".SKY." ".BLACK." ".DARK
 colour(i) = word(COLOURS, (i - 1) % 8 + 1)
