@@ -107,7 +107,8 @@ static void compute_tiers(struct cost_figures *f, const struct cost_plan *plan,
     for (unsigned kind = 0; kind < KVT_TIERS; kind++) {
         struct cost_tier *tier = &f->tiers[kind];
         enum cost_part part = cost_part_of((enum kvt_tier_kind)kind);
-        tier->present = kind == KVT_GPU || (part != COST_PARTS && plan->parts[part].present);
+        tier->present = kind == KVT_GPU || (kind == KVT_PEER && run->hit_tokens[kind] > 0) ||
+                        (part != COST_PARTS && plan->parts[part].present);
         if (!tier->present)
             continue;
         tier->saved_gpu_s = tally->saved_ns[kind] / 1e9 * plan->gpus_per_engine;

@@ -222,8 +222,9 @@ static int watch(struct runner *r, char *error)
     struct kvt_core_stats stats;
     kvt_core_stats(r->core, &stats);
     uint64_t moved = stats.iterations + stats.finished + stats.rejected + stats.failed +
-                     stats.requests + stats.loaded_blocks[KVT_HOST] +
-                     stats.loaded_blocks[KVT_REDIS] + stats.loaded_blocks[KVT_DISK];
+                     stats.requests + stats.loaded_blocks[KVT_PEER] +
+                     stats.loaded_blocks[KVT_HOST] + stats.loaded_blocks[KVT_REDIS] +
+                     stats.loaded_blocks[KVT_DISK];
     if (moved != r->moved || kvt_core_unfinished(r->core) == 0) {
         r->moved = moved;
         r->moved_ns = r->now;

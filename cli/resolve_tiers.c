@@ -279,6 +279,7 @@ static int resolve_network(struct resolved *r, const struct scenario *s,
     return 0;
 }
 
+/* On one machine that does everything itself, engines have one memory and no network between. */
 static void resolve_peer(struct resolved *r, const struct scenario *s)
 {
     const struct sim_network *network = &r->sim.network;
@@ -288,8 +289,10 @@ static void resolve_peer(struct resolved *r, const struct scenario *s)
                                     .connections = (uint32_t)s->cache.tiers[KVT_PEER].connections};
     const double wire_bps =
         fmin(network->engine_nic_bps, network->connection_bps * r->sim.peer.connections);
-    const double bps = fmin(wire_bps, fmin(host->h2d_bps, host->d2h_bps));
-    tier->load_fixed_ns = (double)network->rtt_ns + 2 * (double)host->copy_latency_ns;
+    const bool apart = r->sim.machine.workers == 0;
+    const double bps = apart ? fmin(wire_bps, fmin(host->h2d_bps, host->d2h_bps)) : host->h2d_bps;
+    tier->load_fixed_ns = apart ? (double)network->rtt_ns + 2 * (double)host->copy_latency_ns
+                                : (double)host->copy_latency_ns;
     tier->load_ns_per_token = r->kv_b_per_token * 1e9 / bps;
     resolve_add_note(r, "cache.tiers.peer.enabled", "%.3g GB/s from the GPUs of another engine",
                      bps / 1e9);

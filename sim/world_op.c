@@ -419,7 +419,7 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
         end_at(w, o, w->now, KVT_DOWN, 0);
     } else if (op->n_blocks == 0) {
         end_at(w, o, w->now, KVT_OK, 0);
-    } else if (t->tier == KVT_PEER) {
+    } else if (t->tier == KVT_PEER && !sim_on_machine(w)) {
         sim_world_push(w, kvt_ns_add(w->now, half_there(w)), on_arrive, event_arg(w, o));
     } else if (t->tier == KVT_REDIS) {
         if (w->config.redis.timeout_ns != KVT_NEVER)

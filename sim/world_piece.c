@@ -3,6 +3,7 @@
  * world_piece.c - transfers on one machine with workers: piece by piece, as the real world moves them.
  *
  *      load    host     [ upload ]                                       [ ] one chore of a worker
+ *              peer     [ pages to pages ]: one memory, no network
  *              redis    ask -> (value) -> reply -> [ decode, upload ]      ( ) the loop with a server, one at a time
  *              disk     [ read, decode, upload ]
  *      store   host     [ download ]
@@ -71,7 +72,7 @@ void sim_piece_draw(struct sim_world *w, struct op *op)
     const bool up = op->kind == OP_LOAD;
     enum sim_varied kind = SIM_VARY_PROBE;
     if (op->kind == OP_LOAD || op->kind == OP_STORE) {
-        if (op->tier == KVT_HOST)
+        if (op->tier == KVT_HOST || op->tier == KVT_PEER)
             return;
         kind = op->tier == KVT_REDIS ? (up ? SIM_VARY_GET : SIM_VARY_SET)
                                      : (up ? SIM_VARY_READ : SIM_VARY_WRITE);

@@ -263,6 +263,22 @@ START_TEST(a_peer_alone_is_a_chain_of_servers)
 }
 END_TEST
 
+START_TEST(a_peer_on_one_machine_is_a_copy)
+{
+    /* A worker copies one block after the other, from page to page; no network. */
+    struct sim_config c = peers_config();
+    c.machine = (struct sim_machine){.workers = 1, .cores = 1};
+    fixture_begin(&c);
+    ck_assert_int_eq(issue_peer(1, 0, 2, 4, 1000), 0);
+    fixture_drain();
+    const struct kvt_done *d = &fixture_find(1)->done;
+    ck_assert_uint_eq(d->status, KVT_OK);
+    ck_assert_uint_eq(fixture_find(1)->at, 4 * (64000 + 700));
+    ck_assert_uint_eq(d->span_ns[KVT_SPAN_COPY], 4 * (64000 + 700));
+    fixture_end();
+}
+END_TEST
+
 START_TEST(two_read_one_peer)
 {
     /* Its d2h is the bottleneck of both: twice the time there. Readers of different peers are in nobody's way. */
@@ -1058,6 +1074,7 @@ int main(void)
     tcase_add_loop_test(c, alone_is_a_chain_of_servers, 0, 6);
     tcase_add_test(c, load_from_redis_by_hand);
     tcase_add_test(c, load_from_a_peer_by_hand);
+    tcase_add_test(c, a_peer_on_one_machine_is_a_copy);
     tcase_add_test(c, two_read_one_peer);
     tcase_add_test(c, a_peer_alone_is_a_chain_of_servers);
     tcase_add_test(c, either_end_going_down_ends_it);
