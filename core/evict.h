@@ -47,7 +47,7 @@ struct kvt_evict_item {
     uint64_t next_use; /* position in the stream of the next look-up of this id; KVT_NEVER: none, or
                           unknown. Larger is later; of one request, deeper blocks count as later */
     kvt_ns now;        /* of the call; or the number of the look-up, where there is no time */
-    kvt_ns expiry;     /* when it will have expired; KVT_NEVER: does not */
+    kvt_ns expiry;     /* when it will have expired, from this call on; KVT_NEVER: does not */
     uint32_t depth;    /* position in its chain, in blocks */
     float cost_ns;     /* time to compute the block, after the context before it */
     uint32_t size_b;   /* bytes it takes here, 1 where all are equal */

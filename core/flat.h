@@ -10,7 +10,11 @@
  * misses overlap; the results are those of one look-up after the other.
  *
  *   (F1) At most capacity blocks are resident. A miss inserts, after evicting one block if full;
- *        where the policy refuses to evict, the block is not kept.
+ *        where the policy refuses to evict, the block is not kept. Where the incoming block competes
+ *        (evict.h), it is inserted first and may itself be the one that goes.
+ *
+ * All memory is taken when the cache is made, for its whole capacity: 37 bytes a block and up. Who
+ * knows how many distinct blocks will come asks for no more than that; the results are the same.
  */
 #ifndef KVT_FLAT_H
 #define KVT_FLAT_H

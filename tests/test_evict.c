@@ -4,9 +4,8 @@
  * unparks and removes; and without memory.
  *
  * The model keeps no lists. Each resident has a place in an order, a number that grows when it is put
- * at the newest end and sinks when it is put at the oldest; the victim is found by looking at all. So
- * nothing is shared with what is tested but the definitions, the sketch and the history of uses, which
- * test_evict_parts.c has.
+ * at the newest end and sinks when at the oldest; the victim is found by looking at all. Nothing is
+ * shared with what is tested but the sketch and the history of uses (test_evict_parts.c).
  */
 #include "core/evict.h"
 
@@ -207,7 +206,6 @@ static uint32_t s3fifo_victim(void)
                 as_newest(main);
             }
         } else {
-            /* once the small queue is looked at, it is looked at until one leaves or it is empty */
             uint32_t s;
             while ((s = oldest(0)) != KVT_NONE && m.at[s].uses >= 2) {
                 m.at[s].part = 1;
@@ -388,8 +386,6 @@ static void model_remove(uint32_t s, bool evicted)
     }
 }
 
-/* ---- Both, side by side ------------------------------------------------------------------------- */
-
 static struct failing_alloc memory;
 static struct kvt_pool rows;
 static struct kvt_evict policy;
@@ -469,7 +465,7 @@ static void park_both(uint32_t s)
     model_park(s);
 }
 
-/* As owners do: who cannot leave is parked, and the next is asked for. */
+/* As owners do: who cannot leave is parked, the next is asked for. */
 static bool make_room(const struct kvt_evict_item *incoming)
 {
     while (residents() >= CAPACITY) {
@@ -513,7 +509,6 @@ static void one_operation(void)
     const uint64_t what = dice_below(40);
     now += dice_below(3);
     if (what < 30) {
-        /* Some ids come often. */
         look_up(dice_one_in(2) ? dice_below(12) : dice_below(IDS));
     } else if (what < 33) {
         if ((s = draw_slot(false)) != KVT_NONE && dice_one_in(2))
