@@ -82,10 +82,15 @@ void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint6
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
     const struct kvt_shards *s = &book->shards;
-    memcpy(kvt_book_row(book, copy), book->placing, s->n);
-    count(s, book->placing, 1, book->held);
-    if (limited(book))
-        count(s, book->placing, 1, book->pinned);
+    const uint8_t *row = book->placing;
+    memcpy(kvt_book_row(book, copy), row, s->n);
+    for (uint32_t j = 0; j < s->copies; j++) {
+        for (uint32_t k = 0; k < s->n; k++) {
+            const uint32_t g = kvt_shard_copy(s, row[k], j);
+            book->held[g] += s->weight[k];
+            book->pinned[g] += s->weight[k]; /* of no meaning where GPUs are unlimited */
+        }
+    }
 }
 
 /* What was stored is what is held and what is gone. */
