@@ -50,7 +50,7 @@ static uint32_t column(uint64_t bits, uint32_t row)
 
 static uint32_t counter(const struct kvt_sketch_line *line, uint32_t row, uint32_t col)
 {
-    return line->counters[row][col / 2] >> col % 2 * 4 & 15u;
+    return ((uint32_t)line->counters[row][col / 2] >> col % 2 * 4) & 15u;
 }
 
 static uint32_t least(const struct kvt_sketch_line *line, uint64_t bits)
