@@ -131,6 +131,10 @@ done
 "$kvtwin" run "$scratch/small.yaml" --out "$scratch/long" --set workload.generate.requests=2000000 \
     >"$scratch/stdout" 2>"$scratch/stderr" &
 pid=$!
+# Until the program has a handler, a shell's background process ignores the signal: on a slow machine that takes a while.
+until [ $((0x0$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) & 2)) != 0 ] || ! kill -0 $pid 2>/dev/null; do
+    sleep 0.1
+done
 sleep 1
 kill -INT $pid 2>/dev/null
 wait $pid
