@@ -141,6 +141,8 @@ void kvt_part_step(struct kvt_core *core, uint32_t engine, struct kvt_step *step
 
 void kvt_part_done(struct kvt_core *core, struct req *q)
 {
+    if (!q->part_tokens)
+        return;
     const uint32_t i = q->computed / core->config.block_tokens;
     q->computed += q->part_tokens;
     if (!q->first_done)

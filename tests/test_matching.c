@@ -345,8 +345,9 @@ static void small(struct kvt_core_config *c, const struct kvt_evict_ops *evict, 
 static void each(int i, struct kvt_core_config *c, bool *letters)
 {
     uint32_t n = 0;
-    while (kvt_evict_all[n])
+    do
         n++;
+    while (kvt_evict_all[n]);
     small(c, kvt_evict_all[(uint32_t)i / 4 % n], i & 1);
     *letters = i & 2;
     dice_seed((uint64_t)i + 1);
