@@ -565,47 +565,6 @@ START_TEST(memory_lacks)
 }
 END_TEST
 
-/* Tokens are kept of what a GPU holds, within a factor. */
-START_TEST(what_no_gpu_holds_is_forgotten)
-{
-    enum { MANY = 4000, OF_EACH = 2, BOUND = 2 * 30 + 1024 };
-    struct failing_alloc memory;
-    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
-    struct kvt_null *world = kvt_null_new(alloc, NULL);
-    struct kvt_core_config c;
-    int error;
-    small(&c, kvt_evict_named("lru"), false);
-    c.reuse_partial = true;
-    c.history_blocks = 100;
-    inner = kvt_null_port(world);
-    core = kvt_core_new(&c, &inner, alloc, &error);
-    ck_assert_ptr_nonnull(core);
-    uint64_t most = 0;
-    for (uint32_t p = 0; p < MANY; p++) {
-        uint32_t tokens[OF_EACH * BLOCK] = {1, p};
-        const kvt_key keys[OF_EACH] = {{p, 1}, {p, 2}};
-        const struct kvt_request r = {.id = p,
-                                      .prompt_tokens = OF_EACH * BLOCK,
-                                      .n_keys = OF_EACH,
-                                      .keys = keys,
-                                      .tokens = tokens,
-                                      .root = {1, 1}};
-        MUST(kvt_core_request(core, 0, &r) == 0);
-        MUST(kvt_null_world()->advance(inner.self, core, 0) == 0);
-        const uint64_t n = kvt_siblings_count(&core->siblings);
-        most = n > most ? n : most;
-    }
-    char why[200] = "";
-    ck_assert_msg(kvt_core_check(core, why, sizeof why), "%s", why);
-    ck_assert_uint_ge(most, 1024 - OF_EACH);
-    ck_assert_uint_le(most, BOUND + OF_EACH);
-    ck_assert_uint_eq(core->stats.radix_reused_tokens, MANY - 1); /* the 1 they begin with */
-    kvt_core_free(core);
-    kvt_null_free(world);
-    ck_assert(failing_alloc_clean(&memory));
-}
-END_TEST
-
 int main(void)
 {
     int policies = 0;
@@ -617,7 +576,6 @@ int main(void)
     tcase_add_loop_test(tests, nothing_behind_a_difference, 0, 4 * policies);
     tcase_add_loop_test(tests, counters_beside_all_comparisons, 0, 4);
     tcase_add_loop_test(tests, memory_lacks, 0, 2);
-    tcase_add_test(tests, what_no_gpu_holds_is_forgotten);
     suite_add_tcase(suite, tests);
     return kvt_test_main(suite);
 }

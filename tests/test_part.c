@@ -3,7 +3,9 @@
  * test_part.c - parts of blocks that are copied, one story each, in a world worked by hand; and what a copy costs in
  * the simulated one. (What may be copied at all, and that nothing else is: test_matching.c.)
  */
+#include "core/internal.h"
 #include "core/key.h"
+#include "core/null.h"
 #include "core/record.h"
 #include "core/replay.h"
 #include "hand_world.h"
@@ -317,6 +319,46 @@ START_TEST(refuses_what_it_cannot)
 }
 END_TEST
 
+/* Tokens are kept of what a GPU holds, within a factor. */
+START_TEST(what_no_gpu_holds_is_forgotten)
+{
+    enum { MANY = 4000, OF_EACH = 2, HELD = 30, BOUND = 2 * HELD + 1024 };
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
+    struct kvt_null *world = kvt_null_new(alloc, NULL);
+    struct kvt_core_config c = small();
+    int error;
+    c.tiers[KVT_GPU].capacity_blocks = HELD;
+    c.history_blocks = 100;
+    const struct kvt_port port = kvt_null_port(world);
+    struct kvt_core *core = kvt_core_new(&c, &port, alloc, &error);
+    ck_assert_ptr_nonnull(core);
+    uint64_t most = 0;
+    for (uint32_t p = 0; p < MANY; p++) {
+        uint32_t tokens[OF_EACH * BLOCK] = {1, p};
+        const kvt_key keys[OF_EACH] = {{p, 1}, {p, 2}};
+        const struct kvt_request r = {.id = p,
+                                      .prompt_tokens = OF_EACH * BLOCK,
+                                      .n_keys = OF_EACH,
+                                      .keys = keys,
+                                      .tokens = tokens,
+                                      .root = {1, 1}};
+        ck_assert(kvt_core_request(core, 0, &r) == 0);
+        ck_assert(kvt_null_world()->advance(port.self, core, 0) == 0);
+        const uint64_t n = kvt_siblings_count(&core->siblings);
+        most = n > most ? n : most;
+    }
+    char why[200] = "";
+    ck_assert_msg(kvt_core_check(core, why, sizeof why), "%s", why);
+    ck_assert_uint_ge(most, 1024 - OF_EACH);
+    ck_assert_uint_le(most, BOUND + OF_EACH);
+    ck_assert_uint_eq(core->stats.radix_reused_tokens, MANY - 1); /* the 1 they begin with */
+    kvt_core_free(core);
+    kvt_null_free(world);
+    ck_assert(failing_alloc_clean(&memory));
+}
+END_TEST
+
 /* ---- Recorded and replayed ------------------------------------------------------------------------ */
 
 START_TEST(replayed)
@@ -452,6 +494,7 @@ int main(void)
     tcase_add_test(tests, engine_goes_down);
     tcase_add_test(tests, preempted);
     tcase_add_test(tests, refuses_what_it_cannot);
+    tcase_add_test(tests, what_no_gpu_holds_is_forgotten);
     tcase_add_test(tests, replayed);
     tcase_add_test(tests, costs_two_bytes_per_byte);
     suite_add_tcase(suite, tests);
