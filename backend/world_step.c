@@ -246,6 +246,8 @@ int be_step_start(struct be_world *w, const struct kvt_step *step)
 {
     if (!w->core || step->engine.v >= w->config.engines)
         return -EINVAL;
+    if (step->n_copies && !w->error)
+        w->error = -ENOTSUP; /* pages hold what their block's key says, from its first token on */
     if (w->error)
         return w->error;
     struct engine *e = &w->engines[step->engine.v];

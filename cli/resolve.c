@@ -214,6 +214,7 @@ static int resolve_core(struct resolved *r, const struct scenario *s, const stru
     core->approximate_threshold = cache->approximate_threshold;
     core->approximate_prompts = (uint32_t)cache->approximate_candidates;
     core->count_partial = cache->match_radix;
+    core->reuse_partial = cache->match_radix && cache->match_chain;
     core->touch = (enum kvt_touch_order)cache->tiers[KVT_GPU].touch;
     core->router = (enum kvt_router_kind)s->cluster.router;
     core->load_choice = (enum kvt_load_choice)cache->load_or_compute;
@@ -248,6 +249,24 @@ static int resolve_sim(struct resolved *r, const struct scenario *s, const struc
     sim_gpu_prepare(&sim->gpu);
     sim_gpu_prefill_cost(&sim->gpu, r->core.max_batch_tokens, &r->core.prefill);
     return 0;
+}
+
+/* What parts of blocks cannot go together with. Without the chain they are only counted. */
+static int check_parts(const struct resolved *r, const struct scenario *s, char *error)
+{
+    if (!r->core.reuse_partial || !r->core.cache)
+        return 0;
+    const char *want = NULL;
+    if (s->world == WORLD_REAL)
+        want = "expected false: the real world shares whole blocks and copies no parts of them";
+    else if (r->sim.machine.workers > 0)
+        want = "expected false: this host is one machine, simulated with its workers, which copy "
+               "no parts of blocks";
+    else if (r->core.partial_blocks)
+        want = "expected false, or cache.partial_blocks to be";
+    else if (r->core.shard.policy)
+        want = "expected false, or cache.shard.policy: none";
+    return want ? resolve_refuse(s, "cache.match.radix", want, error) : 0;
 }
 
 /* Keys that are accepted in every world, so that one file serves all of them. */
@@ -290,6 +309,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = resolve_evict(r, s, error);
     if (rc == 0)
         rc = resolve_shard(r, s, parts.gpu, parts.model, error);
+    if (rc == 0)
+        rc = check_parts(r, s, error);
     if (rc == 0)
         rc = cost_plan_init(r, s, catalog, error);
     if (rc != 0)

@@ -248,8 +248,10 @@ static void put_matching(struct object *o, const struct results *r)
         put_count(o, "approx_tokens_common", s->approx_common_tokens);
         put_count(o, "approx_tokens_reused", s->approx_reused_tokens);
     }
-    if (r->options.radix)
+    if (r->options.radix) {
         put_count(o, "radix_tokens_possible", s->radix_possible_tokens);
+        put_count(o, "radix_tokens_reused", s->radix_reused_tokens);
+    }
 }
 
 /* Where there is more than one tenant. */

@@ -280,8 +280,9 @@ static void print_matching(const struct table *t, const struct results *r)
                 count_cell(a, s->approx_reused_tokens));
     }
     if (r->options.radix)
-        fprintf(t->out, "  matching to the page would add: %s tokens at most\n",
-                count_cell(a, s->radix_possible_tokens));
+        fprintf(t->out,
+                "  parts of blocks: %s tokens copied, of %s that earlier prompts begin with\n",
+                count_cell(a, s->radix_reused_tokens), count_cell(b, s->radix_possible_tokens));
 }
 
 /* What a simulation has nothing to say about. */

@@ -154,8 +154,8 @@ static const struct scenario_key plain_keys[] = {
      .offset = AT(cache.match_exact), .help = "the whole prefix; with chain: false, only that"},
     {.path = "cache.match.radix", .type = KEY_BOOL, .fallback = "false",
      .offset = AT(cache.match_radix),
-     .help = "prompts with text or tokens: counts what matching to the page, not to the block, would add; "
-             "decides nothing"},
+     .help = "prompts with text or tokens: of a block that differs, what it begins with is copied, not computed; "
+             "with chain: false, only counted"},
     {.path = "cache.match.approximate.threshold", .type = KEY_RATIO, .fallback = "off",
      .offset = AT(cache.approximate_threshold), .least = 0.01, .most = 1, .word = "off",
      .help = "prompts with text or tokens: where less than the whole was found, reuse what a prompt begins "

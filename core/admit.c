@@ -308,6 +308,7 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
     const bool leaf_first = core->config.touch == KVT_TOUCH_LEAF;
     if (q->attended)
         kvt_sharded_forget(core, q);
+    kvt_part_drop(core, q);
     q->spread = false;
     for (uint32_t k = 0; k < q->n_held; k++) {
         const uint32_t i = leaf_first ? q->n_held - 1 - k : k;
@@ -418,6 +419,8 @@ static bool admit_one(struct kvt_core *core, uint32_t engine, uint32_t r)
     }
     if (q->start_ns == KVT_NEVER)
         first_admission(core, q);
+    if (takes_parts(core))
+        kvt_part_know(core, q);
     q->gathered = 0;
     q->stored = 0;
     kvt_list_pull(core, r);

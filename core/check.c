@@ -216,6 +216,27 @@ static const char *check_peers(const struct kvt_core *core)
     return lent == counted ? NULL : "(C8) blocks lent to peers are miscounted";
 }
 
+/* (C9) */
+static const char *check_parts(const struct kvt_core *core)
+{
+    for (uint32_t e = 0; e < core->config.engines; e++) {
+        for (int l = 0; l < 3; l++) {
+            for (uint32_t r = core->engines[e].lists[l].first; r != KVT_NONE;
+                 r = req_at(core, r)->next) {
+                const struct req *q = req_at(core, r);
+                if (!q->part_tokens)
+                    continue;
+                const struct kvt_copy *c = copy_at(core, q->part_from);
+                if (l != REQ_RUNNING || !q->chunk || c->place != e || !c->users ||
+                    c->state != KVT_COPY_READY || q->part_tokens >= core->config.block_tokens)
+                    return "(C9) a step copies what it cannot";
+            }
+        }
+    }
+    return kvt_siblings_check(&core->siblings) ? NULL
+                                               : "tokens of blocks are not where they belong";
+}
+
 bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
 {
     struct census blocks = {0}, places = {0};
@@ -246,6 +267,8 @@ bool kvt_core_check(const struct kvt_core *core, char *why, size_t size)
         text = check_peers(core);
     if (!text)
         text = check_books(core);
+    if (!text)
+        text = check_parts(core);
     if (!text && core->config.cache && !kvt_alike_check(&core->alike))
         text = "(A1) prompts kept for matching are not what was kept";
     return text ? complain(why, size, text) : true;

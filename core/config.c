@@ -139,6 +139,12 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
     if (c->approximate_threshold > 0 &&
         (!c->approximate_prompts || c->approximate_prompts > 1u << 24))
         return "approximate_prompts must be 1 to 16777216";
+    if (c->reuse_partial && c->match != KVT_MATCH_CHAIN)
+        return "parts of blocks are reused only where matching goes by chain";
+    if (c->reuse_partial && c->partial_blocks)
+        return "parts of blocks are not reused where partial blocks have keys of their own";
+    if (c->reuse_partial && c->shard.policy)
+        return "parts of blocks are not copied in a sharded gpu tier";
     if (!c->tiers[KVT_GPU].present)
         return "the gpu tier cannot be left out";
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LINE_B = 64 };
+enum { LINE_B = 64, FIRST_SWEEP = 1024 };
 
 /* ---- Lists of requests
  * ------------------------------------------------------------------------- */
@@ -127,6 +127,13 @@ static int build(struct kvt_core *core)
     core->contigs = take(alloc, engines, sizeof *core->contigs);
     core->match_length = take(alloc, engines, sizeof *core->match_length);
     core->chunks = take(alloc, core->config.max_batch_requests, sizeof *core->chunks);
+    core->sweep_at = FIRST_SWEEP;
+    kvt_siblings_init(&core->siblings, alloc, core->config.block_tokens);
+    if (takes_parts(core)) {
+        core->step_copies = take(alloc, core->config.max_batch_requests, sizeof *core->step_copies);
+        if (!core->step_copies)
+            return -ENOMEM;
+    }
     if (!core->engines || !core->contigs || !core->match_length || !core->chunks)
         return -ENOMEM;
     if (core->room.books) {
@@ -206,6 +213,9 @@ void kvt_core_free(struct kvt_core *core)
     if (core->chunks)
         alloc->put(alloc->self, core->chunks,
                    core->config.max_batch_requests * sizeof *core->chunks);
+    if (core->step_copies)
+        alloc->put(alloc->self, core->step_copies,
+                   core->config.max_batch_requests * sizeof *core->step_copies);
     if (core->gpu_parts)
         alloc->put(alloc->self, core->gpu_parts, KVT_SHARD_GPUS * sizeof *core->gpu_parts);
     if (core->chunk_skew)
@@ -217,6 +227,7 @@ void kvt_core_free(struct kvt_core *core)
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
     kvt_alike_release(&core->alike);
+    kvt_siblings_release(&core->siblings);
     kvt_room_release(&core->room);
     kvt_blocks_release(&core->blocks);
     kvt_pool_release(&core->requests);
@@ -321,6 +332,8 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
         memcpy(q->next_use, in->next_use, n_keys * sizeof *q->next_use);
     renew(core, q);
     q->id = in->id;
+    q->root = in->root;
+    q->part_from = KVT_NONE;
     q->tenant = in->tenant;
     q->session = in->session;
     q->output_tokens = in->output_tokens;

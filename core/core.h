@@ -20,6 +20,8 @@
  *   (C7) A hit is counted only for tokens that are then not computed.
  *   (C8) What a load reads from a peer is a copy on that engine's GPU, in use, and READY unless the engine
  *        went down.
+ *   (C9) What a step copies the beginning of a block from is a copy on the same engine's GPU, in use, and READY
+ *        unless the engine went down; nothing is copied for a request that no step computes.
  */
 #ifndef KVT_CORE_H
 #define KVT_CORE_H
@@ -127,10 +129,11 @@ struct kvt_core_config {
 
     /* Where requests bring their tokens (alike.h, wording.c): a prompt of which keys found less than all
      * whole blocks is compared with so many earlier ones, and is similar to one when their ratio is above
-     * the threshold; 0: no such thing. count_partial: also counts what matching by tokens would add. */
+     * the threshold; 0: no such thing. count_partial: also counts what matching by tokens could add at most.
+     * reuse_partial: and does it (part.c); only where matching goes by chain. */
     double approximate_threshold;
     uint32_t approximate_prompts;
-    bool count_partial;
+    bool count_partial, reuse_partial;
 
     enum kvt_touch_order touch;
     enum kvt_router_kind router;
@@ -231,9 +234,10 @@ struct kvt_core_stats {
      * blocks (by construction all: a common prefix is a prefix); tokens not computed thanks to it. */
     uint64_t approx_common_tokens, approx_hits, approx_hits_chain_found_anyway,
         approx_reused_tokens;
-    /* count_partial: prompt tokens in whole pages right behind the last block found that some prompt before began
-     * with as well, be it held or not: at most what a token tree would add. */
-    uint64_t radix_possible_tokens;
+    /* count_partial: prompt tokens right behind the last block found, less than a block, that some prompt before
+     * began with as well, in whatever engine or tenant, held or not. reuse_partial: tokens copied from the
+     * beginnings of held blocks instead of being computed; they are in ledger_tokens[KVT_HIT_GPU]. */
+    uint64_t radix_possible_tokens, radix_reused_tokens;
     uint64_t shard_lost_blocks; /* cached blocks that lost a shard with a GPU */
 };
 

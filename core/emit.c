@@ -107,6 +107,11 @@ bool kvt_emit_step(struct kvt_core *core, uint32_t o, struct kvt_step *step)
                                     step->window_tokens},
                  8);
     XXH3_128bits_update(&core->digest, step->chunks, step->n_chunks * sizeof *step->chunks);
+    for (uint32_t i = 0; i < step->n_copies; i++)
+        XXH3_128bits_update(&core->digest,
+                            (const uint64_t[]){step->copies[i].from.hi, step->copies[i].from.lo,
+                                               step->copies[i].tokens},
+                            3 * sizeof(uint64_t));
     if (core->room.books)
         XXH3_128bits_update(&core->digest, &step->decode_skew_tokens,
                             sizeof step->decode_skew_tokens);

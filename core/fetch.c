@@ -496,6 +496,8 @@ void kvt_send_back(struct kvt_core *core, uint32_t r)
     q->recomputed_tokens += q->stepped;
     core->stats.recomputed_tokens += q->stepped;
     q->stepped = 0;
+    if (!q->first_done)
+        memset(q->parts, 0, sizeof q->parts);
     renew(core, q);
     q->ops = 0;
     kvt_list_pull(core, r);

@@ -6,6 +6,7 @@
  *      admit.c   match, decide, take pages        fetch.c   probes and loads, abandoning, gathering
  *      back.c    write-back: what leaves the GPU is stored first
  *      wording.c what a request's tokens add to its keys
+ *      part.c    parts of blocks, copied instead of computed
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
@@ -31,6 +32,7 @@
 #include "contig.h"
 #include "order.h"
 #include "place.h"
+#include "siblings.h"
 #include "tap.h"
 
 #include <assert.h>
@@ -69,7 +71,10 @@ struct req {
     uint32_t alike_blocks;          /* whole blocks in common with the most similar prompt */
     uint32_t run;                   /* leading blocks that keys found at the last match */
     uint32_t measured_run, behind_tokens; /* what the tree knew behind that many blocks */
-    uint32_t gathered;                    /* blocks [0, gathered) have arrived */
+    uint32_t part_from, part_tokens; /* the step under way copies so many from that copy; 0: none */
+    uint32_t parts[KVT_LEDGER];      /* copied in this admission, by class of the block it is for */
+    kvt_key root;
+    uint32_t gathered;   /* blocks [0, gathered) have arrived */
     uint32_t usable;     /* blocks [0, usable) need not be computed, as far as is known */
     uint32_t ops;        /* probes and loads of its own under way */
     uint32_t stored;     /* blocks [0, stored) were offered to the write-through tiers */
@@ -145,13 +150,16 @@ struct kvt_core {
     struct kvt_store_room room;
     struct kvt_slab slab;
     struct kvt_alike alike;
+    struct kvt_siblings siblings; /* tokens of blocks, where parts of them are reused */
+    uint64_t sweep_at;            /* so many of them: those that no GPU holds are forgotten */
     struct kvt_pool requests, ops;
     struct engine *engines;
     struct kvt_contig *contigs; /* one per engine */
     uint32_t *match_length;     /* per engine: router's scratch */
     struct kvt_block_ref *refs; /* scratch for one operation */
     uint32_t refs_room;
-    struct kvt_chunk *chunks; /* scratch for one step */
+    struct kvt_chunk *chunks;          /* scratch for one step */
+    struct kvt_step_copy *step_copies; /* likewise */
     struct kvt_core_stats stats;
     uint64_t next_engine;        /* round robin */
     uint64_t store_quota_blocks; /* per engine and tier */
@@ -287,6 +295,23 @@ void kvt_wording_give(struct kvt_core *core, struct req *q);
 uint32_t kvt_wording_ask(struct kvt_core *core, struct req *q, uint32_t run);
 /* The ledger is booked: counts what came of it, and keeps the prompt for others. */
 void kvt_wording_done(struct kvt_core *core, struct req *q);
+
+/* part.c */
+static inline bool takes_parts(const struct kvt_core *core)
+{
+    return core->config.cache && core->config.reuse_partial;
+}
+/* The request was admitted: the tokens of its blocks are known from now on. */
+void kvt_part_know(struct kvt_core *core, const struct req *q);
+/* The request is about to get a chunk, which begins a block: looks for a block to copy the beginning from, and
+ * pins it. Sets q->part_from, q->part_tokens. */
+void kvt_part_find(struct kvt_core *core, struct req *q);
+/* Writes what was found into the step. */
+void kvt_part_step(struct kvt_core *core, uint32_t engine, struct kvt_step *step);
+/* The step is done: what was copied counts as computed, and as found. */
+void kvt_part_done(struct kvt_core *core, struct req *q);
+/* The step will not be, or is done. */
+void kvt_part_drop(struct kvt_core *core, struct req *q);
 
 /* back.c */
 /* Frees the unused copy that leaves the GPU next, written back or not. False when none can go. */

@@ -107,6 +107,13 @@ int64_t kvt_key_chain(const struct kvt_namespace *ns, const uint32_t *tokens, si
     return n_keys;
 }
 
+kvt_key kvt_namespace_key(const struct kvt_namespace *ns)
+{
+    kvt_key key = {.hi = get_be64(ns->digest), .lo = get_be64(ns->digest + 8)};
+    key.lo += !key.hi && !key.lo;
+    return key;
+}
+
 /* Adding a constant and mixing are bijections, so distinct ids stay distinct in lo. */
 kvt_key kvt_key_of_id(const struct kvt_namespace *ns, uint64_t id)
 {

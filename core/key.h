@@ -32,6 +32,9 @@ struct kvt_namespace {
 KVT_MUST_CHECK int kvt_namespace_init(struct kvt_namespace *ns, const char *tenant_salt,
                                       const char *model_epoch, const char *layout);
 
+/* Its name: what key_0 has in place of a key before it. Not zero, which stands for "not known". */
+kvt_key kvt_namespace_key(const struct kvt_namespace *ns);
+
 /* Hashes n_tokens tokens (32-bit little endian) in blocks of block_tokens into the chain keys[],
  * full blocks first and, if with_tail, one key more for the partial block at the end. keys has
  * room for ceil(n_tokens / block_tokens). Returns the number of keys, or -EIO. block_tokens > 0. */

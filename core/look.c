@@ -115,7 +115,7 @@ bool kvt_core_sequence(const struct kvt_core *core, kvt_engine_id engine, uint32
         return false;
     const struct req *q = req_at(core, r);
     *s = (struct kvt_sequence){.request = q->id,
-                               .first_token = q->computed,
+                               .first_token = q->computed + q->part_tokens,
                                .tokens = q->chunk ? q->chunk : e->step_repeat,
                                .decode = !q->chunk,
                                .number = r};
@@ -167,6 +167,8 @@ size_t kvt_core_memory_b(const struct kvt_core *core)
     return core->self_b + kvt_blocks_memory_b(&core->blocks) + kvt_room_memory_b(&core->room) +
            kvt_pool_memory_b(&core->requests) + kvt_pool_memory_b(&core->ops) +
            core->slab.memory_b + kvt_alike_memory_b(&core->alike) +
+           kvt_siblings_memory_b(&core->siblings) +
+           (core->step_copies ? core->config.max_batch_requests * sizeof *core->step_copies : 0) +
            core->refs_room * sizeof *core->refs +
            core->config.max_batch_requests * sizeof *core->chunks + pagers;
 }

@@ -56,6 +56,9 @@ struct kvt_request {
      * likewise; NULL: not known. */
     const uint32_t *tokens, *letters;
     uint32_t n_letters;
+    /* (optional) What stands for everything before the first block (kvt_namespace_key): first blocks are matched
+     * by tokens only where that is the same. Zero: not known, so they are not. */
+    kvt_key root;
 };
 
 /* One block as an operation sees it. */
@@ -94,6 +97,16 @@ struct kvt_chunk {
     uint32_t new_tokens;
 };
 
+/* KV that a step takes from another block instead of computing it: before its chunks, the first `tokens` tokens of
+ * a cached block are copied to the beginning of a block of the request's own, which holds the same ones. The
+ * source is read and never written. Fewer tokens than a block has; they need not fill pages. */
+struct kvt_step_copy {
+    kvt_key from; /* the block that is read */
+    uint32_t tokens;
+    uint32_t page,
+        from_page; /* first page of either block, KVT_NONE without numbers; see kvt_core_pages */
+};
+
 /* One engine iteration, or `repeat` equal ones: every chunk is computed once and every decoding
  * request gets one token per iteration. repeat > 1 only with n_chunks == 0. Iteration i (from 0)
  * sees
@@ -120,6 +133,10 @@ struct kvt_step {
      * (shard_book.h). The same in every iteration. 0, and NULL: as evenly as can be. */
     uint64_t decode_skew_tokens;
     const uint64_t *chunk_skew_tokens;
+    /* At most one for each chunk, whose past_tokens hold what is copied; none with repeat > 1. The pages that are
+     * read stay pinned until the step completes, as those do that it writes. */
+    uint32_t n_copies;
+    const struct kvt_step_copy *copies;
 };
 
 /* How an operation ended. */

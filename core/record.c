@@ -76,6 +76,14 @@ static uint64_t or_none(uint32_t v)
     return (uint32_t)(v + 1u);
 }
 
+static void put_key(struct kvt_record *r, kvt_key k)
+{
+    unsigned char key[KEY_B];
+    put_le(key, k.hi, 8);
+    put_le(key + 8, k.lo, 8);
+    put(r, key, sizeof key);
+}
+
 static void put_words(struct kvt_record *r, const uint32_t *words, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -84,6 +92,10 @@ static void put_words(struct kvt_record *r, const uint32_t *words, uint32_t n)
 
 static void record_wording(struct kvt_record *r, kvt_ns now, const struct kvt_request *q)
 {
+    if (q->root.hi || q->root.lo) {
+        put_kind(r, KVT_RECORD_ROOT, now);
+        put_key(r, q->root);
+    }
     put_kind(r, KVT_RECORD_WORDING, now);
     put_leb(r, &(uint64_t){q->prompt_tokens}, 1);
     put_words(r, q->tokens, q->prompt_tokens);
@@ -102,12 +114,8 @@ static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
                                q->prompt_tokens, q->output_tokens,   q->n_keys};
     put_leb(r, fields, sizeof fields / sizeof *fields);
     r->id = q->id;
-    for (uint32_t i = 0; i < q->n_keys; i++) {
-        unsigned char key[KEY_B];
-        put_le(key, q->keys[i].hi, 8);
-        put_le(key + 8, q->keys[i].lo, 8);
-        put(r, key, sizeof key);
-    }
+    for (uint32_t i = 0; i < q->n_keys; i++)
+        put_key(r, q->keys[i]);
 }
 
 static void record_done(void *self, kvt_ns now, const struct kvt_done *d)

@@ -245,6 +245,15 @@ struct kvt_port kvt_replay_port(struct kvt_replay *replay)
 
 /* ---- Inputs: each reads its fields, then the refusal behind them, then enters core. ---------- */
 
+static bool get_key(struct kvt_replay *r, kvt_key *k)
+{
+    unsigned char key[KEY_B];
+    if (!take(r, key, sizeof key))
+        return false;
+    *k = (kvt_key){.hi = get_le(key, 8), .lo = get_le(key + 8, 8)};
+    return true;
+}
+
 /* The keys have to be in the recording before room for them is asked for. */
 static int get_keys(struct kvt_replay *r, uint32_t n)
 {
@@ -259,12 +268,9 @@ static int get_keys(struct kvt_replay *r, uint32_t n)
         r->keys = keys;
         r->n_keys = n;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        unsigned char key[KEY_B];
-        if (!take(r, key, sizeof key))
+    for (uint32_t i = 0; i < n; i++)
+        if (!get_key(r, &r->keys[i]))
             return -EBADMSG;
-        r->keys[i] = (kvt_key){.hi = get_le(key, 8), .lo = get_le(key + 8, 8)};
-    }
     return 0;
 }
 
@@ -308,7 +314,8 @@ static int feed_request(struct kvt_replay *r, struct kvt_core *core)
 {
     struct kvt_request q = {.tokens = r->tokens.there ? r->tokens.words : NULL,
                             .letters = r->letters.there ? r->letters.words : NULL,
-                            .n_letters = r->letters.there ? r->letters.n : 0};
+                            .n_letters = r->letters.there ? r->letters.n : 0,
+                            .root = r->root};
     uint64_t id, age;
     if (!get_leb(r, &id) || !get_leb(r, &age) || age > r->now || !get_u32(r, &q.tenant) ||
         !get_or_none(r, &q.session) || !get_u32(r, &q.prompt_tokens) ||
@@ -414,16 +421,29 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
     }
 }
 
-/* A wording, and to the request behind it. */
+/* The record behind must be of this kind: to it. */
+static bool next_is(struct kvt_replay *r, unsigned char *kind, enum kvt_record_kind wanted)
+{
+    if (!peek_kind(r, kind) || *kind != wanted)
+        return false;
+    r->at++;
+    return true;
+}
+
+/* What comes before the request that it belongs to, and on to that. */
 static int read_ahead(struct kvt_replay *r, unsigned char *kind)
 {
+    if (*kind == KVT_RECORD_ROOT) {
+        if (!get_time(r) || !get_key(r, &r->root) || (!r->root.hi && !r->root.lo) ||
+            !next_is(r, kind, KVT_RECORD_WORDING))
+            return -EBADMSG;
+    }
+    if (*kind != KVT_RECORD_WORDING)
+        return 0;
     const int error = get_time(r) ? get_wording(r) : -EBADMSG;
     if (error)
         return error;
-    if (!peek_kind(r, kind) || *kind != KVT_RECORD_REQUEST)
-        return -EBADMSG;
-    r->at++;
-    return 0;
+    return next_is(r, kind, KVT_RECORD_REQUEST) ? 0 : -EBADMSG;
 }
 
 int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
@@ -435,7 +455,8 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
         return r->ended && r->rest == r->limit ? 0 : fail(r, -EBADMSG);
     r->at++;
     r->tokens.there = r->letters.there = false;
-    int error = kind == KVT_RECORD_WORDING ? read_ahead(r, &kind) : 0;
+    r->root = (kvt_key){0};
+    int error = read_ahead(r, &kind);
     if (!error)
         error = feed(r, core, kind);
     if (error)

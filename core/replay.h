@@ -51,6 +51,7 @@ struct kvt_replay {
         uint32_t *words, room, n;
         bool there;
     } tokens, letters; /* likewise; tokens.there: the next record is the request */
+    kvt_key root;      /* likewise */
     int error;
 };
 

@@ -4,7 +4,8 @@
  *
  * The ledger is booked once, when the prompt's KV is complete for the first time: each block under
  * its `src`, what lies behind the last block as tail. A prompt whose last token was found still
- * computes it, for the logits, and that token is tail too. What a preemption computes again later
+ * computes it, for the logits, and that token is tail too. What was copied from the beginning of another block
+ * is taken from its block's class and booked as found on the GPU. What a preemption computes again later
  * is counted apart.
  *
  * Spans: hash, probe, the load that ended last, and compute were measured; what remains of the time
@@ -38,6 +39,12 @@ void kvt_book_ledger(struct kvt_core *core, struct req *q)
     else
         q->ledger[KVT_COMPUTED_COLD] += q->prompt_tokens - booked;
     uint32_t hits = 0;
+    for (int c = 0; c < KVT_LEDGER; c++) { /* what was copied was found on the GPU */
+        q->ledger[c] -= q->parts[c];
+        q->ledger[KVT_HIT_GPU] += q->parts[c];
+        if (q->parts[c] && q->source == KVT_TIERS)
+            q->source = KVT_GPU;
+    }
     for (int c = KVT_HIT_GPU; c <= KVT_HIT_DISK; c++)
         hits += q->ledger[c];
     if (booked == q->prompt_tokens && last_hit + 1 == q->n_match &&

@@ -10,7 +10,8 @@
  * Chunks are placed by absolute offset in the prompt: chunk boundaries never change a block's
  * identity. Before each chunk the cache is asked again for the block about to be computed; if it is
  * there by now (a load that had been given up arrived, another request computed it), the chunk
- * skips it and the ledger says so.
+ * skips it and the ledger says so. If it is not, but another block begins as this one does, that much is
+ * copied and not computed (part.c).
  *
  * Pages: every decoding request gets what it needs for all iterations before the step is issued.
  * When they lack, cached blocks are evicted, then repeat is lowered, then the request that came
@@ -173,9 +174,11 @@ static uint32_t fill_chunks(struct kvt_core *core, uint32_t engine, uint64_t bud
         next = q->next;
         if (decoding(q) || consult(core, r) || decoding(q))
             continue;
-        const uint32_t left = q->target - q->computed;
+        if (takes_parts(core))
+            kvt_part_find(core, q);
+        const uint32_t past = q->computed + q->part_tokens, left = q->target - past;
         q->chunk = left < budget ? left : (uint32_t)budget;
-        core->chunks[n++] = (struct kvt_chunk){.past_tokens = q->computed, .new_tokens = q->chunk};
+        core->chunks[n++] = (struct kvt_chunk){.past_tokens = past, .new_tokens = q->chunk};
         budget -= q->chunk;
         *prefill_tokens += q->chunk;
     }
@@ -188,6 +191,7 @@ static void clear_step(struct kvt_core *core, struct engine *e)
         struct req *q = req_at(core, r);
         q->chunk = 0;
         q->decoding_in_step = false;
+        kvt_part_drop(core, q);
     }
     e->step_op = KVT_NONE;
 }
@@ -242,6 +246,8 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
         step.repeat = 1;
     if (book_of(core, engine))
         kvt_sharded_skew(core, engine, &step);
+    if (takes_parts(core) && n_chunks)
+        kvt_part_step(core, engine, &step);
     const uint32_t o = kvt_op_new(core, OP_STEP, 0);
     if (o == KVT_NONE) {
         step_refused(core, engine);
@@ -291,6 +297,7 @@ static void chunk_done(struct kvt_core *core, uint32_t r, kvt_ns begin_ns)
 {
     struct req *q = req_at(core, r);
     const uint32_t before = q->computed;
+    kvt_part_done(core, q);
     q->computed += q->chunk;
     if (q->first_done) {
         q->recomputed_tokens += q->chunk;

@@ -12,8 +12,9 @@
  * So the similar prompt decides how far an exact match may be replaced by a shorter one, and never
  * which KV is used: what follows a differing token has another key.
  *
- * The token tree changes no decision. It counts what lies behind the last whole block found, in whole
- * pages: what a cache that matches tokens could have used beside.
+ * The token tree changes no decision. It counts what lies behind the last whole block found and that some earlier
+ * prompt has as well: what a cache that matches tokens could have used beside, were everything held. What it does
+ * use is part.c's.
  */
 #include "internal.h"
 
@@ -21,8 +22,9 @@
 
 bool kvt_wording_take(struct kvt_core *core, struct req *q, const struct kvt_request *in)
 {
-    if (!core->config.cache || !kvt_alike_on(&core->alike) || !in->tokens ||
-        in->prompt_tokens > KVT_ALIKE_MOST || (in->letters && in->n_letters > KVT_ALIKE_MOST))
+    const bool asks = kvt_alike_on(&core->alike) || takes_parts(core);
+    if (!core->config.cache || !asks || !in->tokens || in->prompt_tokens > KVT_ALIKE_MOST ||
+        (in->letters && in->n_letters > KVT_ALIKE_MOST))
         return true;
     const uint32_t n_letters = in->letters ? in->n_letters : 0;
     q->tokens = kvt_slab_take(&core->slab, in->prompt_tokens);
@@ -55,8 +57,7 @@ static struct kvt_wording wording_of(const struct req *q)
                                 .n_letters = q->n_letters};
 }
 
-/* Tokens behind `run` whole blocks that the tree knows, in whole pages; without the last one, which is computed
- * for its logits. When the tree knows a further whole block, that block is what is missing. */
+/* Tokens behind `run` whole blocks that the tree knows; without the last one, which is computed for its logits. When the tree knows a further whole block, that block is what is missing. */
 static uint32_t behind(const struct kvt_core *core, const struct req *q, uint32_t run)
 {
     const struct kvt_core_config *c = &core->config;
@@ -66,8 +67,7 @@ static uint32_t behind(const struct kvt_core *core, const struct req *q, uint32_
         return 0;
     if (same == q->prompt_tokens && c->recompute_last_token)
         same--;
-    const uint64_t whole = same - same % c->page_tokens, found = (uint64_t)run * c->block_tokens;
-    return whole > found ? (uint32_t)(whole - found) : 0;
+    return same > run * c->block_tokens ? same - run * c->block_tokens : 0;
 }
 
 uint32_t kvt_wording_ask(struct kvt_core *core, struct req *q, uint32_t run)
@@ -101,6 +101,8 @@ void kvt_wording_done(struct kvt_core *core, struct req *q)
     s->approx_hits_chain_found_anyway += held > 0 && q->run >= held;
     for (int c = KVT_HIT_GPU; q->by_alike && c <= KVT_HIT_DISK; c++)
         s->approx_reused_tokens += q->ledger[c];
+    for (int c = 0; c < KVT_LEDGER; c++)
+        s->radix_reused_tokens += q->parts[c];
     if (q->hit_blocks == q->measured_run)
         s->radix_possible_tokens += q->behind_tokens;
     kvt_alike_keep(&core->alike, &w);

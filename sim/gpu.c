@@ -156,6 +156,22 @@ static void add_chunk(const struct sim_gpu *g, const struct kvt_chunk *c, uint64
     }
 }
 
+/* Read and written. */
+static wide copy_ns(const struct sim_gpu *g, const struct kvt_step *s)
+{
+    wide ns = 0;
+
+    for (uint32_t i = 0; i < s->n_copies; i++) {
+        const uint32_t tokens = s->copies[i].tokens;
+
+        ns += (wide)g->kv_ns * 2 * tokens;
+        if (g->window_tokens)
+            ns +=
+                (wide)g->window_kv_ns * 2 * (tokens < g->window_tokens ? tokens : g->window_tokens);
+    }
+    return ns;
+}
+
 static struct cost cost_of(const struct sim_gpu *g, const struct kvt_step *s)
 {
     struct cost cost = {0};
@@ -167,9 +183,9 @@ static struct cost cost_of(const struct sim_gpu *g, const struct kvt_step *s)
         tokens += s->chunks[i].new_tokens;
         add_chunk(g, &s->chunks[i], s->chunk_skew_tokens ? s->chunk_skew_tokens[i] : 0, &cost);
     }
-    cost.whole_ns =
-        (g->fixed_ns + (wide)g->collective_token_ns * tokens + (wide)g->request_ns * requests) >>
-        FRACTION_BITS;
+    cost.whole_ns = (g->fixed_ns + (wide)g->collective_token_ns * tokens +
+                     (wide)g->request_ns * requests + copy_ns(g, s)) >>
+                    FRACTION_BITS;
 
     cost.compute.start += (wide)g->linear_ns * tokens + g->linear_fill_ns +
                           (wide)g->head_ns * requests + (wide)g->decode_pair_ns * decode_tokens;

@@ -4,11 +4,15 @@
  *
  * An iteration processes n tokens: those of its prefill chunks and one per decoding request.
  *
- *      iteration = host + collectives + exchanges + max(compute, bytes)
+ *      iteration = host + collectives + exchanges + copies + max(compute, bytes)
  *
  *      compute      (linear FLOPs * (n + n0) / n + attention FLOPs) / (gpus * peak * mfu)
  *      bytes        (weights touched) / (gpus * hbm * weight efficiency)
  *                 + (KV read) / (gpus * hbm * kv efficiency)
+ *      copies       2 * (KV copied) / (gpus * hbm * kv efficiency): parts of blocks (port.h), before anything is
+ *                   computed. Each byte is read and written, and both count against the memory's bandwidth (CUDA C++ Best
+ *                   Practices Guide, "Effective Bandwidth Calculation"). Of local layers at most the window. The
+ *                   launch of the copy is not counted: microseconds, where a step has milliseconds
  *      exchanges    count * latency + time per token * n, where a sharded context is read in place
  *      collectives  count * (latency + bytes per token * n * 2 (g - 1) / g / bus bandwidth)
  *      host         scheduler, sampling, launches: per iteration and per request in it

@@ -85,6 +85,8 @@ static int port_step(void *self, const struct kvt_step *s)
     e->number++;
     e->step = *s;
     e->step.chunks = NULL; /* borrowed; an interrupt does not need them, since then repeat is 1 */
+    e->step.copies = NULL; /* likewise */
+    e->step.n_copies = 0;
     e->begin_ns = w->now;
     w->stats.under_way++;
     if (e->down[KVT_GPU]) {

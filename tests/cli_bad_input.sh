@@ -104,6 +104,14 @@ run 'similar prompts of a trace without text' "^$s:1: cache.match.approximate.th
 run 'a token tree without tokens' '^--set: cache.match.radix: expected a trace of prompts' "$small" cache.match.radix=true
 run 'a ratio above one' '^--set: cache.match.approximate.threshold: expected 0.01 to 1, or off' "$small" cache.match.approximate.threshold=9
 
+parts=scenarios/policies/parts.yaml
+refuse 'parts of blocks in the real world' "^$parts:[0-9]*: cache.match.radix: expected false: the real world shares whole blocks" \
+    run $parts --world real
+refuse 'parts of blocks with keys of their own' "^$parts:[0-9]*: cache.match.radix: expected false, or cache.partial_blocks to be" \
+    run $parts --set cache.partial_blocks=true
+refuse 'parts of blocks that are sharded' "^$parts:[0-9]*: cache.match.radix: expected false, or cache.shard.policy: none" \
+    run $parts --set cache.shard.policy=horizontal
+
 # Arguments and folders.
 refuse 'unknown command' "^kvtwin: rum: unknown command, did you mean run\?$" rum
 refuse 'no scenario' '^kvtwin run: SCENARIO: expected a file' run

@@ -38,6 +38,7 @@ static void small_cluster(struct kvt_core_config *c, unsigned pick)
     c->approximate_threshold = 0.5;
     c->approximate_prompts = 3;
     c->count_partial = pick & 2;
+    c->reuse_partial = !(pick & 3);
     c->load_choice = KVT_LOAD_ALWAYS;
     c->load_patience = 2;
     c->prefill = (struct kvt_prefill_cost){1000, 100, 0};

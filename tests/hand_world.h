@@ -26,6 +26,8 @@ struct hand_op {
     enum kvt_tier_kind tier;
     uint32_t from; /* peer: whose GPU is read; else KVT_NONE */
     struct kvt_chunk chunks[HAND_CHUNKS];
+    uint32_t n_copies;
+    struct kvt_step_copy copies[HAND_CHUNKS];
     uint64_t decode_tokens, window_tokens;
     kvt_key first_key;
     kvt_ns ttl_ns;
@@ -88,6 +90,7 @@ static int hand_step(void *self, const struct kvt_step *s)
                          .engine = s->engine.v,
                          .repeat = s->repeat,
                          .n_chunks = s->n_chunks,
+                         .n_copies = s->n_copies,
                          .n_decode = s->n_decode,
                          .decode_tokens = s->decode_tokens,
                          .window_tokens = s->window_tokens};
@@ -97,6 +100,9 @@ static int hand_step(void *self, const struct kvt_step *s)
     }
     ck_assert(w->n < HAND_OPS && s->n_chunks <= HAND_CHUNKS);
     memcpy(op.chunks, s->chunks, s->n_chunks * sizeof *s->chunks);
+    ck_assert_uint_le(s->n_copies, s->n_chunks);
+    if (s->n_copies)
+        memcpy(op.copies, s->copies, s->n_copies * sizeof *s->copies);
     w->ops[w->n++] = op;
     return 0;
 }

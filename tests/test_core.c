@@ -107,6 +107,10 @@ static void any_tier(struct chaos *w, struct kvt_tier_config *tier, bool shared)
 /* Whether engines are sharded: -1 sometimes, 0 never, 1 always. */
 static int sharded = -1;
 
+/* Whether requests bring tokens, and parts of blocks are reused where they can be. */
+static bool in_parts;
+static uint64_t part_tokens;
+
 /* Any policy and access, over a few GPUs that hold what the pages say, or less. */
 static void any_shard(struct chaos *w, struct kvt_core_config *c)
 {
@@ -173,6 +177,8 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
         any_peers(w, c);
     for (int t = 0; c->shard.policy && t < KVT_TIERS; t++) /* not together */
         c->tiers[t].write_back = c->tiers[t].exclusive = false;
+    c->reuse_partial =
+        in_parts && !c->partial_blocks && c->match == KVT_MATCH_CHAIN && !c->shard.policy;
 }
 
 /* A prompt that begins with a part of one of a few known beginnings and goes on alone. A key
@@ -199,6 +205,18 @@ static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64
         if (twice && i)
             keys[i] = keys[i - 1];
     }
+}
+
+/* Tokens that go with the keys: of blocks behind the same block the first ones are the same, then no more. */
+static void add_tokens(const struct kvt_core_config *c, struct kvt_request *r, uint32_t *tokens)
+{
+    for (uint32_t i = 0; i < r->prompt_tokens; i++) {
+        const uint32_t block = i / c->block_tokens, same = block * 5 % c->block_tokens;
+        const uint64_t whose = block < r->n_keys ? r->keys[block].lo : r->id;
+        tokens[i] = (uint32_t)kvt_mix64((i % c->block_tokens < same ? 0 : whose) + i);
+    }
+    r->tokens = tokens;
+    r->root = (kvt_key){r->tenant % 2 + 1, 5};
 }
 
 static void check_all(const struct kvt_core *core, const struct chaos *w, uint64_t seed)
@@ -257,9 +275,12 @@ static void live(uint64_t seed, char digest[33])
     w.core = core;
     const bool faults = seed % 4 == 1;
     kvt_key keys[KEYS];
+    uint32_t tokens[12 * 16]; /* the longest prompt of the largest blocks */
     for (uint64_t id = 0; id < REQUESTS; id++) {
         struct kvt_request r;
         any_request(&w, &c, id, &r, keys);
+        if (in_parts)
+            add_tokens(&c, &r, tokens);
         w.inside = true;
         ck_assert_int_eq(kvt_core_request(core, w.now, &r), 0);
         w.inside = false;
@@ -290,6 +311,9 @@ static void live(uint64_t seed, char digest[33])
     if (c.gpu_pages != UINT64_MAX)
         ck_assert_uint_eq(g.pages_free + g.pages_cached, g.pages_total);
     kvt_core_digest(core, digest);
+    struct kvt_core_stats stats;
+    kvt_core_stats(core, &stats);
+    part_tokens += stats.radix_reused_tokens;
     kvt_core_free(core);
     ck_assert(failing_alloc_clean(&memory));
     chaos_release(&w);
@@ -327,9 +351,23 @@ START_TEST(survives_anything_sharded)
 }
 END_TEST
 
+/* Parts of blocks, too, with preemptions, refusals and engines that go down in the middle of a copy. */
+START_TEST(survives_anything_in_parts)
+{
+    char digest[33];
+    in_parts = true;
+    part_tokens = 0;
+    for (uint64_t seed = 1; seed <= ROUNDS / 2; seed++)
+        live(seed * 1013, digest);
+    in_parts = false;
+    ck_assert_uint_gt(part_tokens, ROUNDS);
+}
+END_TEST
+
 /* Numbers of pages decide nothing. */
 START_TEST(counted_pages_decide_the_same)
 {
+    in_parts = _i;
     for (uint64_t seed = 5000; seed < 5040; seed++) {
         char numbered[33], counted[33];
         page_numbers = 1;
@@ -426,8 +464,9 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_test(cases, survives_anything);
     tcase_add_test(cases, survives_anything_sharded);
+    tcase_add_test(cases, survives_anything_in_parts);
     tcase_add_test(cases, same_inputs_same_decisions);
-    tcase_add_test(cases, counted_pages_decide_the_same);
+    tcase_add_loop_test(cases, counted_pages_decide_the_same, 0, 2);
     tcase_add_test(cases, refuses_nonsense);
     tcase_add_test(cases, bears_allocation_failure);
     suite_add_tcase(suite, cases);

@@ -82,7 +82,7 @@ START_TEST(positions)
             parted++;
             behind += n[p] - best;
         }
-        const struct wl_prompt prompt = {(uint64_t)p, tokens[p], n[p], NULL, 0};
+        const struct wl_prompt prompt = {(uint64_t)p, tokens[p], n[p], NULL, 0, {0, 0}};
         ck_assert_int_eq(wl_divergence_add(&d, &prompt), 0);
     }
     wl_divergence_rank(&d);
@@ -110,7 +110,7 @@ START_TEST(lost)
     for (uint32_t p = 0; p < 5; p++) {
         for (uint32_t i = 0; i < N; i++)
             tokens[i] = i == BEFORE ? 100000 + p : i;
-        const struct wl_prompt prompt = {p, tokens, N, NULL, 0};
+        const struct wl_prompt prompt = {p, tokens, N, NULL, 0, {0, 0}};
         ck_assert_int_eq(wl_divergence_add(&d, &prompt), 0);
     }
     ck_assert_uint_eq(d.n_rows, 1);

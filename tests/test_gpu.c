@@ -198,11 +198,19 @@ static double naive_ns(const struct sim_gpu *g, const struct kvt_step *s)
         bytes += g->window_kv_b_per_token * local_kv / g->kv_efficiency;
     }
     bytes /= g->gpus * g->hbm_bps;
+    double copied_b = 0;
+    for (uint32_t i = 0; i < s->n_copies; i++)
+        copied_b +=
+            s->copies[i].tokens * g->kv_b_per_token +
+            (g->window_tokens ? fmin(s->copies[i].tokens, w) * g->window_kv_b_per_token : 0);
+    const double copies_ns =
+        1e9 * 2 * copied_b / (g->gpus * g->hbm_bps * g->kv_efficiency); /* read and written */
     if (g->gpus > 1)
         bus = g->collectives *
               (g->collective_latency_ns +
                1e9 * tokens * g->collective_b_per_token * 2 * (g->gpus - 1) / g->gpus / g->bus_bps);
-    return g->host_ns + g->host_ns_per_request * requests + bus + 1e9 * fmax(compute, bytes);
+    return g->host_ns + g->host_ns_per_request * requests + bus + copies_ns +
+           1e9 * fmax(compute, bytes);
 }
 
 START_TEST(formulas)
@@ -212,6 +220,7 @@ START_TEST(formulas)
         struct sim_gpu g = random_engine();
         struct kvt_step s = random_decode(&g, 1);
         struct kvt_chunk chunks[4];
+        struct kvt_step_copy copies[4];
 
         s.n_chunks = (uint32_t)draw(5);
         s.chunks = chunks;
@@ -223,6 +232,10 @@ START_TEST(formulas)
             chunks[i].past_tokens = (uint32_t)(draw(2) ? draw(6000) : 0);
             chunks[i].new_tokens = 1 + (uint32_t)draw(3000);
         }
+        s.n_copies = s.n_chunks && draw(2) ? 1 + (uint32_t)draw(s.n_chunks) : 0;
+        s.copies = copies;
+        for (uint32_t i = 0; i < s.n_copies; i++)
+            copies[i] = (struct kvt_step_copy){.tokens = 1 + (uint32_t)draw(4000)};
         double naive = naive_ns(&g, &s), ns = (double)sim_gpu_step_ns(&g, &s, 1);
 
         ck_assert_msg(fabs(ns - naive) <= 2 + 1e-6 * naive,

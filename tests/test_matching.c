@@ -8,25 +8,37 @@
  * of the same tenant has to begin with exactly the same tokens up to there, and has to have come that
  * far. That is held for all matchers, all eviction policies, plain and leaves first, in a cache much too small.
  *
+ * Pages have contents here: for each token, what stands for it and all tokens before it. Steps write them, copies of
+ * parts of blocks move them, loads bring them back, and whatever a step finds in place must be right, token by
+ * token. So a copy that covered a token too many would show, and so would a source that was written to.
+ * Each part that is copied is held against the best of all blocks held at that time.
+ *
  * What the counters say is held against a comparison with every earlier prompt, in a cache that keeps all.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "core/internal.h"
 #include "core/key.h"
 #include "core/null.h"
 #include "core/ratio.h"
 #include "dice.h"
 #include "failing_alloc.h"
 
-enum { PROMPTS = 160, LONGEST = 120, BLOCK = 8, PAGE = 2, TENANTS = 2 };
+enum { PROMPTS = 160, LONGEST = 120, BLOCK = 8, PAGE = 2, TENANTS = 2, ENGINES = 2 };
+enum { IN_BLOCK = BLOCK / PAGE, PAGES = 90 * IN_BLOCK };
 
 static struct prompt {
     uint32_t tokens[LONGEST], letters[LONGEST], n, outputs, tenant;
     uint32_t reach; /* its KV is right up to there */
     bool arrived;
+    uint64_t kv[LONGEST]; /* of each token: what stands for it and all before it */
+    kvt_key keys[LONGEST];
 } prompts[PROMPTS];
+
+static uint64_t memory_of[ENGINES][PAGES][PAGE];
+static bool contents; /* pages have numbers, so they are looked at */
+static uint64_t copied_tokens;
 
 static struct kvt_core *core;
 static struct kvt_port inner;
@@ -55,6 +67,16 @@ static void draw(uint32_t p)
         to->letters[i] = 'a' + to->tokens[i] % 26;
 }
 
+static void name(struct prompt *p)
+{
+    struct kvt_namespace ns;
+    uint64_t kv = p->tenant;
+    MUST(kvt_namespace_init(&ns, p->tenant ? "b" : "a", "", "") == 0);
+    MUST(kvt_key_chain(&ns, p->tokens, p->n, BLOCK, false, p->keys) == p->n / BLOCK);
+    for (uint32_t i = 0; i < p->n; i++)
+        p->kv[i] = kv = kvt_mix64(kv + p->tokens[i] + 1);
+}
+
 static uint32_t same(const struct prompt *a, const struct prompt *b)
 {
     uint32_t n = 0;
@@ -80,7 +102,8 @@ static void watch(const struct kvt_sequence *s)
     if (s->first_token > prompt->reach) {
         const uint32_t n = s->first_token, whole = prompt->n / BLOCK * BLOCK;
         MUST(n <= prompt->n && known(p, n));
-        MUST(n % BLOCK == 0 || n + 1 == prompt->n); /* a full hit computes its last token again */
+        /* a full hit computes its last token again */
+        MUST(n % BLOCK == 0 || n + 1 == prompt->n || core->config.reuse_partial);
         MUST(!all_or_nothing || n >= whole || n + 1 == whole);
         jumps++;
         jumped_tokens += n;
@@ -89,11 +112,144 @@ static void watch(const struct kvt_sequence *s)
         prompt->reach = s->first_token + s->tokens;
 }
 
+/* ---- What is in the pages ----------------------------------------------------------------------------- */
+
+static uint64_t *slot(uint32_t engine, const uint32_t *pages, uint32_t token)
+{
+    MUST(pages[token / PAGE] < PAGES);
+    return &memory_of[engine][pages[token / PAGE]][token % PAGE];
+}
+
+static void copy(uint32_t engine, const struct kvt_step_copy *c)
+{
+    uint32_t to[IN_BLOCK], from[IN_BLOCK];
+    MUST(c->tokens > 0 && c->tokens < BLOCK);
+    if (!contents)
+        return;
+    MUST(kvt_core_pages(core, (kvt_engine_id){engine}, c->page, to, IN_BLOCK) == IN_BLOCK);
+    MUST(kvt_core_pages(core, (kvt_engine_id){engine}, c->from_page, from, IN_BLOCK) == IN_BLOCK);
+    for (uint32_t i = 0; i < c->tokens; i++)
+        *slot(engine, to, i) = *slot(engine, from, i);
+}
+
+/* Before what a step computes everything is right; what it computes is. */
+static void touch_pages(uint32_t engine, const struct kvt_sequence *s)
+{
+    const struct prompt *p = &prompts[s->request];
+    const uint32_t end = s->first_token + s->tokens;
+    for (uint32_t i = 0; i <= (end - 1) / BLOCK; i++) {
+        struct kvt_sequence_block block;
+        uint32_t pages[IN_BLOCK];
+        kvt_core_sequence_block(core, s, i, &block, pages);
+        for (uint32_t k = i * BLOCK; k < (i + 1) * BLOCK && k < end; k++) {
+            MUST(k % BLOCK / PAGE < block.n_pages);
+            uint64_t *kv = slot(engine, pages, k % BLOCK);
+            const uint64_t right = k < p->n ? p->kv[k] : kvt_mix64(s->request << 32 | k);
+            MUST(k >= s->first_token || *kv == right);
+            *kv = right;
+        }
+    }
+}
+
+/* A block goes down or comes up: what its key stands for. */
+static void carry(const struct kvt_transfer *t, bool up)
+{
+    for (uint32_t b = 0; b < t->n_blocks; b++) {
+        const struct kvt_block_ref *ref = &t->blocks[b];
+        uint32_t pages[IN_BLOCK], p = 0;
+        while (p < PROMPTS && (ref->index >= prompts[p].n / BLOCK ||
+                               !kvt_key_equal(prompts[p].keys[ref->index], ref->key)))
+            p++;
+        MUST(p < PROMPTS);
+        MUST(kvt_core_pages(core, t->engine, ref->page, pages, IN_BLOCK) == IN_BLOCK);
+        for (uint32_t k = 0; k < BLOCK; k++) {
+            uint64_t *kv = slot(t->engine.v, pages, k);
+            const uint64_t right = prompts[p].kv[ref->index * BLOCK + k];
+            MUST(up || *kv == right);
+            *kv = right;
+        }
+    }
+}
+
+static int watch_load(void *self, const struct kvt_transfer *t)
+{
+    if (contents)
+        carry(t, true);
+    return inner.ops->load(self, t);
+}
+
+static int watch_store(void *self, const struct kvt_transfer *t)
+{
+    if (contents)
+        carry(t, false);
+    return inner.ops->store(self, t);
+}
+
+/* ---- The best block to copy from ---------------------------------------------------------------------- */
+
+static bool held(uint32_t engine, kvt_key key)
+{
+    const uint32_t block = kvt_index_find(&core->blocks.index, key);
+    const uint32_t at = block == KVT_NONE ? KVT_NONE : kvt_copy_peek(&core->room, block, engine);
+    return at != KVT_NONE && kvt_copy_at(&core->room, at)->state == KVT_COPY_READY;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Of all blocks that follow what q has by now, on its engine: how many tokens, and the key. */
+static uint32_t best_part(const struct req *q, kvt_key *from)
+{
+    const struct prompt *a = &prompts[q->id], *best = NULL;
+    const uint32_t i = q->computed / BLOCK, at = i * BLOCK;
+    uint32_t most = 0;
+    if (q->computed % BLOCK || q->computed >= a->n || !core->config.reuse_partial || q->first_done)
+        return 0;
+    for (uint32_t p = 0; p < PROMPTS; p++) {
+        const struct prompt *b = &prompts[p];
+        if (!b->arrived || b->tenant != a->tenant || b->n < at + BLOCK || same(a, b) <= at ||
+            !held(q->engine, b->keys[i]))
+            continue;
+        const uint32_t t = least(least(same(a, b) - at, BLOCK - 1), a->n - at - 1);
+        uint32_t k = at;
+        while (best && k < at + BLOCK && b->tokens[k] == best->tokens[k])
+            k++;
+        if (t > most || (t && t == most && k < at + BLOCK && b->tokens[k] < best->tokens[k])) {
+            most = t;
+            best = b;
+        }
+    }
+    if (most)
+        *from = best->keys[i];
+    return most;
+}
+
 static int watch_step(void *self, const struct kvt_step *step)
 {
+    const uint32_t engine = step->engine.v;
+    const struct req *q;
+    uint32_t n = 0;
+    for (uint32_t r = core->engines[engine].lists[REQ_RUNNING].first; r != KVT_NONE; r = q->next) {
+        q = req_at(core, r);
+        kvt_key from = {0};
+        const uint32_t t = q->chunk ? best_part(q, &from) : 0;
+        MUST(t == q->part_tokens);
+        if (!t)
+            continue;
+        MUST(n < step->n_copies && step->copies[n].tokens == t);
+        MUST(kvt_key_equal(step->copies[n].from, from));
+        copy(engine, &step->copies[n++]);
+        copied_tokens += t;
+    }
+    MUST(n == step->n_copies);
     struct kvt_sequence s;
-    for (uint32_t number = KVT_NONE; kvt_core_sequence(core, step->engine, &number, &s);)
+    for (uint32_t number = KVT_NONE; kvt_core_sequence(core, step->engine, &number, &s);) {
         watch(&s);
+        if (contents)
+            touch_pages(engine, &s);
+    }
     return inner.ops->step(self, step);
 }
 
@@ -116,28 +272,32 @@ static void run(const struct kvt_core_config *config, bool apart, bool letters, 
     inner = kvt_null_port(world);
     struct kvt_port_ops watching = *inner.ops;
     watching.step = watch_step;
+    watching.load = watch_load;
+    watching.store = watch_store;
     const struct kvt_port port = {&watching, inner.self};
     int error;
     char why[200] = "";
     core = kvt_core_new(config, &port, alloc, &error);
     ck_assert_ptr_nonnull(core);
-    jumps = jumped_tokens = 0;
+    jumps = jumped_tokens = copied_tokens = 0;
+    contents = config->gpu_pages != UINT64_MAX;
+    memset(memory_of, 0, sizeof memory_of);
     kvt_ns now = 0;
     for (uint32_t p = 0; p < PROMPTS; p++)
         prompts[p].reach = prompts[p].arrived = 0;
+    for (uint32_t p = 0; p < PROMPTS; p++)
+        name(&prompts[p]);
     for (uint32_t p = 0; p < PROMPTS; p++) {
         struct prompt *t = &prompts[p];
-        kvt_key keys[LONGEST];
-        const int64_t n = kvt_key_chain(&ns[t->tenant], t->tokens, t->n, BLOCK, false, keys);
-        MUST(n >= 0);
         const struct kvt_request r = {.id = p,
                                       .arrive_ns = now,
                                       .tenant = t->tenant,
                                       .session = KVT_NONE,
                                       .prompt_tokens = t->n,
                                       .output_tokens = t->outputs,
-                                      .n_keys = (uint32_t)n,
-                                      .keys = keys,
+                                      .n_keys = t->n / BLOCK,
+                                      .keys = t->keys,
+                                      .root = kvt_namespace_key(&ns[t->tenant]),
                                       .tokens = t->tokens,
                                       .letters = letters ? t->letters : NULL,
                                       .n_letters = letters ? t->n : 0};
@@ -164,7 +324,7 @@ static void small(struct kvt_core_config *c, const struct kvt_evict_ops *evict, 
     kvt_core_config_init(c);
     c->block_tokens = BLOCK;
     c->page_tokens = PAGE;
-    c->gpu_pages = 90 * BLOCK / PAGE;
+    c->gpu_pages = PAGES;
     c->max_batch_tokens = 64;
     c->max_batch_requests = 4;
     c->load_choice = KVT_LOAD_ALWAYS;
@@ -185,8 +345,9 @@ static void small(struct kvt_core_config *c, const struct kvt_evict_ops *evict, 
 static void each(int i, struct kvt_core_config *c, bool *letters)
 {
     uint32_t n = 0;
-    while (kvt_evict_all[n])
+    do
         n++;
+    while (kvt_evict_all[n]);
     small(c, kvt_evict_all[(uint32_t)i / 4 % n], i & 1);
     *letters = i & 2;
     dice_seed((uint64_t)i + 1);
@@ -199,6 +360,28 @@ static void say_approximate(struct kvt_core_config *c)
     c->approximate_threshold = 0.5;
     c->approximate_prompts = 50;
     c->count_partial = true;
+}
+
+/* The same with parts of blocks: more is found, and similar prompts still add nothing. */
+static void parts_beside_chain(const struct kvt_core_config *chain, bool letters,
+                               const struct outcome *without)
+{
+    struct kvt_core_config c = *chain;
+    struct outcome parts, both;
+    c.reuse_partial = true;
+    run(&c, false, letters, &both);
+    MUST(both.stats.radix_reused_tokens > 0);
+    MUST(strcmp(both.digest, without->digest) != 0);
+    c.approximate_threshold = 0;
+    c.count_partial = false;
+    run(&c, false, letters, &parts);
+    ck_assert_str_eq(parts.digest, both.digest);
+    MUST(parts.stats.preemptions || parts.stats.radix_reused_tokens == copied_tokens);
+    MUST(parts.stats.radix_reused_tokens <= parts.stats.ledger_tokens[KVT_HIT_GPU]);
+    c.engines = ENGINES;
+    c.history_blocks = 5; /* numbers of blocks are used again */
+    run(&c, false, letters, &parts);
+    MUST(parts.stats.radix_reused_tokens > 0);
 }
 
 START_TEST(nothing_behind_a_difference)
@@ -215,6 +398,8 @@ START_TEST(nothing_behind_a_difference)
     ck_assert_str_eq(chain.digest, both.digest);
     MUST(both.stats.approx_found > 0 && both.stats.approx_reused_tokens == 0);
     MUST(both.stats.approx_hits_chain_found_anyway == both.stats.approx_hits);
+    MUST(both.stats.radix_reused_tokens == 0);
+    parts_beside_chain(&c, letters, &both);
 
     each(_i, &c, &letters);
     c.match = KVT_MATCH_EXACT;
@@ -233,7 +418,7 @@ END_TEST
 /* ---- Counters, beside a comparison with everything ---------------------------------------------------- */
 
 struct sums {
-    uint64_t lookups, found, common, hits, reused, partial;
+    uint64_t lookups, found, common, hits, reused, partial, parts;
 };
 
 /* The most similar of the prompts before p that were kept, the first of equals; KVT_NONE. */
@@ -254,6 +439,11 @@ static uint32_t most_similar(struct kvt_ratio *r, uint32_t p, bool letters, doub
     return best;
 }
 
+static uint32_t greatest(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 static void count(struct kvt_ratio *r, uint32_t p, bool letters, bool exact, struct sums *s)
 {
     const struct prompt *a = &prompts[p];
@@ -261,7 +451,7 @@ static void count(struct kvt_ratio *r, uint32_t p, bool letters, bool exact, str
     for (q = 0; q < p; q++)
         shared = same(a, &prompts[q]) > shared ? same(a, &prompts[q]) : shared;
     const uint32_t run_blocks = shared / BLOCK, whole = a->n / BLOCK;
-    const uint32_t pages = (shared == a->n ? shared - 1 : shared) / PAGE * PAGE;
+    const uint32_t most = shared == a->n ? shared - 1 : shared;
     uint32_t used = exact ? 0 : run_blocks;
     if (run_blocks < whole) {
         s->lookups++;
@@ -275,8 +465,15 @@ static void count(struct kvt_ratio *r, uint32_t p, bool letters, bool exact, str
     } else {
         used = run_blocks;
     }
-    if (used == run_blocks && pages > run_blocks * BLOCK)
-        s->partial += pages - run_blocks * BLOCK;
+    if (used == run_blocks && most > run_blocks * BLOCK)
+        s->partial += most - run_blocks * BLOCK;
+    uint32_t part = 0; /* of a whole block behind the chain, which is the last thing held of it */
+    for (q = 0; !exact && q < p; q++)
+        if (prompts[q].n >= (run_blocks + 1) * BLOCK && same(a, &prompts[q]) > run_blocks * BLOCK)
+            part = most > run_blocks * BLOCK
+                       ? greatest(part, least(most, same(a, &prompts[q])) - run_blocks * BLOCK)
+                       : 0;
+    s->parts += part;
 }
 
 START_TEST(counters_beside_all_comparisons)
@@ -298,6 +495,7 @@ START_TEST(counters_beside_all_comparisons)
     c.match = exact ? KVT_MATCH_EXACT : KVT_MATCH_CHAIN;
     say_approximate(&c);
     c.approximate_prompts = PROMPTS;
+    c.reuse_partial = !exact;
     run(&c, true, letters, &o);
     kvt_ratio_init(&ratio, failing_alloc_init(&memory, 0), 0);
     for (uint32_t p = 0; p < PROMPTS; p++)
@@ -309,6 +507,8 @@ START_TEST(counters_beside_all_comparisons)
     ck_assert_uint_eq(o.stats.approx_hits, s.hits);
     ck_assert_uint_eq(o.stats.approx_reused_tokens, s.reused);
     ck_assert_uint_eq(o.stats.radix_possible_tokens, s.partial);
+    ck_assert_uint_eq(o.stats.radix_reused_tokens, s.parts);
+    ck_assert(exact || (s.parts > 0 && s.parts < s.partial)); /* tails are held by nobody */
     ck_assert_uint_gt(s.partial, 0);
     ck_assert_uint_gt(s.common, 0);
 }
@@ -325,7 +525,8 @@ START_TEST(memory_lacks)
         const struct kvt_alloc *alloc = failing_alloc_init(&memory, fail_at);
         struct kvt_core_config c;
         small(&c, kvt_evict_named("lru"), false);
-        c.match = KVT_MATCH_EXACT;
+        c.match = _i ? KVT_MATCH_CHAIN : KVT_MATCH_EXACT;
+        c.reuse_partial = _i;
         say_approximate(&c);
         struct kvt_null *world = kvt_null_new(alloc, NULL);
         int error;
@@ -343,6 +544,7 @@ START_TEST(memory_lacks)
                                           .prompt_tokens = t->n,
                                           .n_keys = t->n / BLOCK,
                                           .keys = keys,
+                                          .root = {1, 1},
                                           .tokens = t->tokens,
                                           .letters = p % 2 ? t->letters : NULL,
                                           .n_letters = p % 2 ? t->n : 0};
@@ -373,7 +575,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, nothing_behind_a_difference, 0, 4 * policies);
     tcase_add_loop_test(tests, counters_beside_all_comparisons, 0, 4);
-    tcase_add_test(tests, memory_lacks);
+    tcase_add_loop_test(tests, memory_lacks, 0, 2);
     suite_add_tcase(suite, tests);
     return kvt_test_main(suite);
 }

@@ -100,6 +100,7 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     MUST(!r->tokens == !e->tokens && !r->letters == !e->letters && r->n_letters == e->n_letters);
     for (uint32_t i = 0; e->tokens && i < r->prompt_tokens; i++)
         MUST(r->tokens[i] == e->tokens[i]);
+    MUST(kvt_key_equal(r->root, r->tokens ? e->root : (kvt_key){0}));
     for (uint32_t i = 0; i < r->n_letters; i++)
         MUST(r->letters[i] == e->letters[i]);
     if (core_is.request_error)
@@ -187,6 +188,8 @@ static void any_request(struct input *in, uint32_t most_keys)
     if (!r->prompt_tokens || r->prompt_tokens > WORDS / 2 || dice_one_in(3))
         return;
     r->tokens = words + dice_below(WORDS / 2);
+    if (dice_one_in(2))
+        r->root = (kvt_key){any_number(UINT64_MAX), any_number(UINT64_MAX)};
     r->letters = dice_one_in(2) ? words + dice_below(WORDS / 2) : NULL;
     r->n_letters = r->letters ? 1 + (uint32_t)dice_below(WORDS / 2) : 0;
 }
@@ -381,6 +384,10 @@ START_TEST(format_is_as_described)
         1, 0, 1, 0, 0, 1, 2, 0, 0,
         7, 0, 2, 7, 0xac, 0x02, 0,
         1, 0, 1, 0, 0, 1, 2, 0, 0,
+        /* root, wording and request 8 */
+        9, 0, 8, 7, 6, 5, 4, 3, 2, 1, 24, 23, 22, 21, 20, 19, 18, 17,
+        7, 0, 2, 7, 0xac, 0x02, 0,
+        1, 0, 1, 0, 0, 1, 2, 0, 0,
     };
     /* clang-format on */
     struct tape tape = {0};
@@ -416,6 +423,9 @@ START_TEST(format_is_as_described)
     tap->request(tap->self, 1001, &worded);
     worded.id = 7;
     worded.letters = NULL;
+    tap->request(tap->self, 1001, &worded);
+    worded.id = 8;
+    worded.root = key;
     tap->request(tap->self, 1001, &worded);
     ck_assert_int_eq(kvt_record_finish(&record), 0);
     kvt_record_release(&record);
@@ -582,21 +592,27 @@ START_TEST(forged)
     REFUSE(BEGIN, 7, 0, 1, 1, 0, 3, 0, 0);                   /* of no request */
     REFUSE(BEGIN, 7, 0, 1, 1, 0, 7, 0, 1, 1, 0);             /* twice */
     REFUSE(BEGIN, 7, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 2, 1, 0); /* of a longer prompt */
-    REFUSE(BEGIN, 2, 0, 2, 0, 0, 0, 0, 0);                   /* done: never asked for */
-    REFUSE(BEGIN, 2, 0, 0xff, 0xff, 3, 0, 0, 0, 0, 0);       /* beyond the table */
-    REFUSE(BEGIN, 2, 0, 0, 6, 0, 0, 0, 0);                   /* no such status */
-    REFUSE(BEGIN, 2, 0, 0, 0, 4, 0, 0, 0);                   /* more blocks than asked for */
-    REFUSE(BEGIN, 2, 0, 1, 0, 0, 4, 0, 0);                   /* more iterations */
-    REFUSE(BEGIN, 2, 0, 1, 0, 0, 0, 0, 0);                   /* fewer than one */
-    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 3, 5, 5);             /* spans longer than the operation */
-    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 0x80, 4);             /* no such span */
-    REFUSE(BEGIN, 4, 0, 5, 0);                               /* no such tier */
-    REFUSE(BEGIN, 6, 0, 2, 11);                              /* refused: never asked for */
-    REFUSE(BEGIN, 6, 0, 0, 0);                               /* no error */
-    REFUSE(BEGIN, 6, 1, 0, 11);                              /* at another time */
-    REFUSE(6, 0, 0, 11);                                     /* before any input */
-    REFUSE(BEGIN, 1, 0, 1, 6, 0, 0, 1, 1, 0);                /* request: arrives before the run */
-    REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 1);                /* fewer keys than it says */
+#define KEY 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8
+    REFUSE(BEGIN, 9, 0, KEY);                            /* root: of nothing */
+    REFUSE(BEGIN, 9, 0, 1, 2, 3);                        /* cut */
+    REFUSE(BEGIN, 9, 0, KEY, 1, 0, 1, 0, 0, 0, 1, 1, 0); /* of a request without tokens */
+    REFUSE(BEGIN, 9, 0, KEY, 9, 0, KEY, 7, 0, 1, 1, 0);  /* twice */
+    REFUSE(BEGIN, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 1, 0); /* none */
+    REFUSE(BEGIN, 2, 0, 2, 0, 0, 0, 0, 0);             /* done: never asked for */
+    REFUSE(BEGIN, 2, 0, 0xff, 0xff, 3, 0, 0, 0, 0, 0); /* beyond the table */
+    REFUSE(BEGIN, 2, 0, 0, 6, 0, 0, 0, 0);             /* no such status */
+    REFUSE(BEGIN, 2, 0, 0, 0, 4, 0, 0, 0);             /* more blocks than asked for */
+    REFUSE(BEGIN, 2, 0, 1, 0, 0, 4, 0, 0);             /* more iterations */
+    REFUSE(BEGIN, 2, 0, 1, 0, 0, 0, 0, 0);             /* fewer than one */
+    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 3, 5, 5);       /* spans longer than the operation */
+    REFUSE(BEGIN, 2, 9, 0, 0, 3, 0, 0, 0x80, 4);       /* no such span */
+    REFUSE(BEGIN, 4, 0, 5, 0);                         /* no such tier */
+    REFUSE(BEGIN, 6, 0, 2, 11);                        /* refused: never asked for */
+    REFUSE(BEGIN, 6, 0, 0, 0);                         /* no error */
+    REFUSE(BEGIN, 6, 1, 0, 11);                        /* at another time */
+    REFUSE(6, 0, 0, 11);                               /* before any input */
+    REFUSE(BEGIN, 1, 0, 1, 6, 0, 0, 1, 1, 0);          /* request: arrives before the run */
+    REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 1);          /* fewer keys than it says */
     REFUSE(BEGIN, 1, 0, 1, 0, 0, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 15); /* far fewer */
     REFUSE(BEGIN, 1, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 31, 0, 1, 1, 0); /* a tenant of 33 bits */
     REFUSE(BEGIN, 3, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2); /* of 65 */

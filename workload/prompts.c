@@ -16,6 +16,7 @@ struct one {
     size_t at;     /* its first token */
     size_t text_b; /* 0: it came as tokens */
     uint32_t n_tokens;
+    kvt_key root;
 };
 
 struct wl_prompts {
@@ -51,8 +52,8 @@ static int take(void *self, const struct wl_prompt *prompt)
         wl_grow(&p->all, &p->room, p->n + 1, sizeof *p->all))
         return -ENOMEM;
     memcpy(p->tokens + p->n_tokens, prompt->tokens, prompt->n_tokens * sizeof *p->tokens);
-    p->all[p->n++] =
-        (struct one){p->n_tokens, prompt->text != NULL ? prompt->text_b : 0, prompt->n_tokens};
+    p->all[p->n++] = (struct one){p->n_tokens, prompt->text != NULL ? prompt->text_b : 0,
+                                  prompt->n_tokens, prompt->root};
     p->n_tokens += prompt->n_tokens;
     return 0;
 }
@@ -89,6 +90,7 @@ int wl_prompts_tell(struct wl_prompts *p, struct kvt_request *request)
     const struct one *one = &p->all[p->told++];
     assert(one->n_tokens == request->prompt_tokens);
     request->tokens = p->tokens + one->at;
+    request->root = one->root;
     if (one->text_b == 0)
         return 0;
     if (wl_grow(&p->letters, &p->letters_room, one->text_b, sizeof *p->letters))

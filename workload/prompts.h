@@ -11,7 +11,7 @@
  * Text is told twice: as tokens (4 bytes each, as the reader cuts them) and as letters, its Unicode code
  * points, which is what Python compares.
  *
- * Memory: 4 bytes per token, 24 per prompt.
+ * Memory: 4 bytes per token, 40 per prompt.
  */
 #ifndef WL_PROMPTS_H
 #define WL_PROMPTS_H
@@ -30,7 +30,7 @@ struct wl_prompt_sink wl_prompts_sink(struct wl_prompts *prompts);
 /* To be called when the source was rewound. */
 void wl_prompts_rewind(struct wl_prompts *prompts);
 
-/* The request that the source gave next: sets its tokens and, where it came as text, its letters, borrowed until
+/* The request that the source gave next: sets its tokens, its root and, where it came as text, its letters, borrowed until
  * the next call. 0, or -ENOMEM. */
 KVT_MUST_CHECK int wl_prompts_tell(struct wl_prompts *prompts, struct kvt_request *request);
 

@@ -19,6 +19,7 @@ enum { DEFAULT_OUTPUT = 128, TEXT_TOKEN_B = 4 };
 struct prompt_reader {
     struct wl_reading *r;
     struct kvt_namespace shared; /* where tenants have none of their own */
+    kvt_key root;                /* of the prompt at hand */
     uint32_t *tokens;
     size_t room, n;
     kvt_key *keys;
@@ -101,6 +102,7 @@ static int blocks_of(struct prompt_reader *s, struct wl_record *record)
         return wl_read_no_memory(r);
     if (r->options->tenant_salts && namespace_of(s, record->tenant, &ns) != 0)
         return wl_read_fail(r, -EIO, NULL, "expected SHA-256 to work");
+    s->root = kvt_namespace_key(&ns);
     const int64_t n =
         kvt_key_chain(&ns, s->tokens, s->n, block, r->options->partial_blocks, s->keys);
     if (n < 0)
@@ -135,7 +137,8 @@ static int show(struct prompt_reader *s, const json_t *root)
                                      .tokens = s->tokens,
                                      .n_tokens = (uint32_t)s->n,
                                      .text = json_string_value(text),
-                                     .text_b = json_string_length(text)};
+                                     .text_b = json_string_length(text),
+                                     .root = s->root};
     const int status = o->prompts->take(o->prompts->self, &prompt);
     if (status == -ENOMEM)
         return wl_read_no_memory(s->r);

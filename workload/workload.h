@@ -93,6 +93,7 @@ struct wl_prompt {
     uint32_t n_tokens;
     const char *text; /* NULL: the trace has tokens */
     size_t text_b;
+    kvt_key root; /* what stands for everything before it: kvt_request.root */
 };
 
 /* Who wants to see prompts. take returns 0, or a negative errno, which ends wl_open. */
