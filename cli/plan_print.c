@@ -21,9 +21,9 @@ static char *describe(const struct plan *plan, size_t point, char label[LABEL])
 
 static void print_values(FILE *out, const struct plan *plan, const struct plan_look *at)
 {
-    char cell[FIGURE_CELL];
+    char cell[FIGURE_CELL], name[FIGURE_NAME];
     for (size_t k = 0; k < plan->n_slos; k++)
-        fprintf(out, "%s%s %s", k ? ", " : "", plan->slos[k].name,
+        fprintf(out, "%s%s %s", k ? ", " : "", figure_short(name, plan->slos[k].name),
                 figure_cell(cell, plan->slos[k].name, at->value[k]));
     if (at->failed)
         fputs(", and not every request finished", out);
@@ -98,6 +98,27 @@ static void print_more(FILE *out, const struct plan *plan)
                 describe(plan, plan->more.best, label));
 }
 
+/* Where the assumption of the search was seen to be wrong, and what came of it. */
+static void print_worse(FILE *out, const struct plan *plan)
+{
+    const struct plan_search *s = &plan->search;
+    char label[LABEL];
+    if (s->worse[0] == s->points)
+        return;
+    const struct plan_look *less = plan_find(plan, s->worse[0]),
+                           *more = plan_find(plan, s->worse[1]);
+    fputs("            more is not always better here. Most of all ", out);
+    print_values(out, plan, less);
+    fprintf(out, " with %s\n            became ", describe(plan, less->point, label));
+    print_values(out, plan, more);
+    fprintf(out, " with %s;\n", describe(plan, more->point, label));
+    fprintf(
+        out,
+        "            so only what failed by more than %.1f %%, and by more than %.1f %% for each "
+        "step, ruled out less without a run\n",
+        100 * expm1(s->jump), 100 * expm1(s->slope));
+}
+
 static void print_confidence(FILE *out, const struct plan *plan)
 {
     char value[FIGURE_CELL], low[FIGURE_CELL], high[FIGURE_CELL];
@@ -113,11 +134,7 @@ static void print_confidence(FILE *out, const struct plan *plan)
                 figure_cell(high, name, i->high),
                 sure ? "within the limit" : "reaches the limit, so a busier hour may miss it");
     }
-    if (plan->search.contradictions > 0)
-        fprintf(out,
-                "            more was worse in %zu pairs of runs, so something cheaper may have "
-                "been ruled out wrongly\n",
-                plan->search.contradictions);
+    print_worse(out, plan);
     if (plan->search.exhausted)
         fprintf(out,
                 "            stopped after %zu runs: %zu cheaper points are not known to fail\n",
@@ -205,12 +222,13 @@ char *plan_json(const struct plan *plan)
     for (size_t k = 0; k < plan->n_slos; k++)
         json_array_append_new(slos, json_string(plan->slos[k].text));
     json_t *all =
-        json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "plan",
+        json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:f, s:f, s:b, s:o}", "plan",
                   plan->lab->name, "scenario", plan->lab->arguments->session.scenario, "revision",
                   kvtwin_revision(), "slo", slos, "met", found, "cheapest", at_json(plan, s->best),
                   "runner_up", at_json(plan, plan_runner_up(s)), "points", (json_int_t)s->points,
                   "runs", (json_int_t)s->looks, "contradictions", (json_int_t)s->contradictions,
-                  "exhausted", s->exhausted, "looks", looks);
+                  "worse_with_more_ratio", expm1(s->jump), "worse_with_more_per_step_ratio",
+                  expm1(s->slope), "exhausted", s->exhausted, "looks", looks);
     if (all && found) {
         size_t k = plan_binding(plan, plan_find(plan, s->best));
         json_object_set_new(all, "binding", json_string(plan->slos[k].text));
