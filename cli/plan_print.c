@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * plan_print.c - the answer of a plan, for people and as JSON; see plan.h.
+ * plan_print.c - the answer of a plan, for people; see plan.h.
  *
  * First the answer, then why nothing less will do, what comes second, what more traffic would cost, and how sure all
  * that is.
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "plan.h"
-#include "version.h"
 
 enum { LABEL = 512 };
 
@@ -183,67 +182,4 @@ void plan_print(FILE *out, const struct plan *plan)
     if (plan->more_done)
         fprintf(out, ", %zu with more traffic", plan->more.looks);
     fputc('\n', out);
-}
-
-/* ---- JSON -------------------------------------------------------------------------------------------- */
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *look_json(const struct plan *plan, const struct plan_look *at)
-{
-    const struct vary *v = &plan->lab->arguments->vary;
-    json_t *values = json_object(), *slos = json_object();
-    for (size_t k = 0; k < v->n_keys; k++)
-        json_object_set_new(values, v->keys[k].path,
-                            json_string(v->keys[k].values[vary_digit(v, at->point, k)].text));
-    for (size_t k = 0; k < plan->n_slos; k++)
-        json_object_set_new(slos, plan->slos[k].name, number(at->value[k]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "values", values, "rent_usd_per_hour",
-                     number(plan->cost[at->point]), "cost_usd_per_hour", number(at->usd_per_hour),
-                     "figures", slos, "meets", at->meets, "failed", at->failed);
-}
-
-static json_t *at_json(const struct plan *plan, size_t point)
-{
-    const struct plan_look *at = point < plan->search.points ? plan_find(plan, point) : NULL;
-    return at ? look_json(plan, at) : json_null();
-}
-
-char *plan_json(const struct plan *plan)
-{
-    const struct plan_search *s = &plan->search;
-    json_t *looks = json_array(), *slos = json_array();
-    bool found = s->best < s->points;
-    for (size_t i = 0; i < plan->n_looks; i++)
-        json_array_append_new(looks, look_json(plan, &plan->looks[i]));
-    for (size_t k = 0; k < plan->n_slos; k++)
-        json_array_append_new(slos, json_string(plan->slos[k].text));
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:f, s:f, s:b, s:o}", "plan",
-                  plan->lab->name, "scenario", plan->lab->arguments->session.scenario, "revision",
-                  kvtwin_revision(), "slo", slos, "met", found, "cheapest", at_json(plan, s->best),
-                  "runner_up", at_json(plan, plan_runner_up(s)), "points", (json_int_t)s->points,
-                  "runs", (json_int_t)s->looks, "contradictions", (json_int_t)s->contradictions,
-                  "worse_with_more_ratio", expm1(s->jump), "worse_with_more_per_step_ratio",
-                  expm1(s->slope), "exhausted", s->exhausted, "looks", looks);
-    if (all && found) {
-        size_t k = plan_binding(plan, plan_find(plan, s->best));
-        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
-        json_object_set_new(all, "seeds", json_integer(plan->seeds));
-        json_object_set_new(all, "seeds_met", json_integer(plan->seeds_met));
-        bool more = plan->more_done && plan->more.best < plan->more.points;
-        json_object_set_new(all, "more_traffic_usd_per_hour",
-                            more ? number(plan->cost[plan->more.best] - plan->cost[s->best])
-                                 : json_null());
-    } else if (all && plan->n_looks > 0) {
-        json_object_set_new(all, "nearest", look_json(plan, &plan->looks[plan->nearest]));
-        size_t k = plan_binding(plan, &plan->looks[plan->nearest]);
-        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
-    }
-    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(all);
-    return text;
 }

@@ -69,7 +69,7 @@ struct plan_search {
     size_t contradictions; /* pairs of which the one with more fails and the other meets */
     double jump, slope;    /* greatest growth of ln(strain) with more, and per step; 0: none */
     size_t worse[2];       /* the pair with the greatest: less, more; points: none */
-    size_t best; /* points: none meets */
+    size_t best;           /* points: none meets */
     bool
         exhausted; /* looks_most was reached: `best` is the best seen, and left_open points that are cheaper are not known */
 };

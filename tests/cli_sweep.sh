@@ -42,7 +42,7 @@ refused() { # TEXT PATTERN ARGUMENTS...
 same() { # A B: every file but pictures
     local file
     [ "$(ls "$1/runs")" = "$(ls "$2/runs")" ] || return 1
-    for file in sweep.csv curves.csv summary.json $(cd "$1" && ls runs/*); do
+    for file in sweep.csv curves.csv summary.json scenario.yaml $(cd "$1" && ls runs/*); do
         cmp -s "$1/$file" "$2/$file" || return 1
     done
 }
