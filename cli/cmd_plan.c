@@ -11,6 +11,8 @@
 #include "commands.h"
 #include "option.h"
 #include "plan.h"
+#include "results.h"
+#include "results_dir.h"
 #include "stop.h"
 
 struct run {
@@ -19,16 +21,20 @@ struct run {
     struct plan plan;
     const char *slos[SLOS_MOST];
     uint64_t budget;
+    struct results_dir folder;
+    char dir[PATH_MAX];
     char error[SCENARIO_ERROR_SIZE];
 };
 
 static const char help[] =
     "usage: kvtwin plan SCENARIO --slo 'FIGURE<LIMIT' [--slo ...] --over KEY=VALUES [--over ...]\n"
-    "                   [--set KEY=VALUE]... [--profile FILE] [--budget N] [--jobs N] [--json]\n"
+    "                   [--set KEY=VALUE]... [--profile FILE] [--budget N] [--jobs N]\n"
+    "                   [--out FOLDER] [--json]\n"
     "\n"
     "Finds the cheapest configuration that meets the objectives, by a few of all runs: it assumes "
     "that more of\n"
-    "what is paid for never makes things worse, and says where that turned out to be wrong.\n"
+    "what is paid for never makes things worse. Where runs show otherwise it says so, and runs "
+    "more.\n"
     "\n"
     "  --slo 'ttft_p95<2s'          any number of summary.json, latencies at any percentile: "
     "ttft_p99.9, tpot_p95,\n"
@@ -39,8 +45,11 @@ static const char help[] =
     "  --budget N                   runs at most; default as many as it takes\n"
     "  --replications N             seeds with which the answer is run again; default 5\n"
     "  --jobs N                     runs at a time; default one per processor\n"
-    "  --json                       for machines\n"
+    "  --out FOLDER                 default results/<name of the scenario>-plan\n"
+    "  --json                       prints summary.json instead of the answer in words\n"
     "\n"
+    "The folder gets plan.csv (every run of the search), summary.json, pictures of cost against "
+    "each objective.\n"
     "Exit codes: 0 found, 1 failed or interrupted, 2 bad input, 3 nothing meets the objectives: "
     "the nearest\n"
     "configuration is told, and what binds.\n";
@@ -70,7 +79,7 @@ static int own_option(struct run *run, int argc, char **argv, int *i)
         snprintf(run->error, sizeof run->error, "--budget: expected a number of runs above 0");
         return -EINVAL;
     }
-    return strcmp(name, "--out") == 0 || strncmp(name, "--metrics", 9) == 0 ? -ENOTSUP : 0;
+    return strncmp(name, "--metrics", 9) == 0 ? -ENOTSUP : 0;
 }
 
 /* Returns an exit code, EXIT_DONE to go on. */
@@ -139,6 +148,19 @@ static int price(struct run *run)
     return -EINVAL;
 }
 
+static int open_folder(struct run *run)
+{
+    const char *out = run->arguments.out;
+    int rc = out ? ((size_t)snprintf(run->dir, sizeof run->dir, "%s", out) < sizeof run->dir
+                        ? 0
+                        : -ENAMETOOLONG)
+                 : results_default_dir(run->dir, sizeof run->dir, run->lab.name, "plan");
+    if (rc == 0)
+        return results_dir_open(&run->folder, run->dir, run->error, sizeof run->error);
+    snprintf(run->error, sizeof run->error, "--out: expected a shorter path");
+    return rc;
+}
+
 /* Returns an exit code, EXIT_DONE to go on. */
 static int prepare(struct run *run)
 {
@@ -153,9 +175,39 @@ static int prepare(struct run *run)
     }
     if (rc == 0)
         rc = price(run);
+    if (rc == 0)
+        rc = open_folder(run);
     if (rc != 0)
         fprintf(stderr, "%s\n", *run->error ? run->error : "kvtwin plan: out of memory");
     return rc == 0 ? EXIT_DONE : session_exit(rc);
+}
+
+/* Writes, draws, prints. */
+static int show(struct run *run)
+{
+    const struct plan *plan = &run->plan;
+    char why[PATH_MAX], *json = NULL;
+    int rc = plan_write(run->folder.fd, plan);
+    if (rc != 0) {
+        snprintf(run->error, sizeof run->error, "%.200s: %s; earlier results are kept", run->dir,
+                 strerror(-rc));
+        return rc;
+    }
+    rc = results_dir_install(&run->folder, run->error, sizeof run->error);
+    if (rc != 0)
+        return rc;
+    if (plan_draw(plan, run->dir, why, sizeof why) != 0)
+        fprintf(stderr, "kvtwin plan: no pictures: %s\n", why);
+    if (run->arguments.json) {
+        json = plan_json(plan);
+        fputs(json ? json : "", stdout);
+        rc = json ? 0 : -ENOMEM;
+        free(json);
+    } else {
+        plan_print(stdout, plan);
+        printf("\nEvery run and pictures are in %s\n", run->dir);
+    }
+    return rc == 0 && fflush(stdout) != 0 && errno != EPIPE ? -errno : rc;
 }
 
 static int execute(struct run *run)
@@ -176,15 +228,11 @@ static int execute(struct run *run)
                                : strerror(-rc));
         return EXIT_FAILED;
     }
-    if (run->arguments.json) {
-        char *json = plan_json(plan);
-        puts(json ? json : "");
-        free(json);
-    } else {
-        plan_print(stdout, plan);
-    }
-    if (fflush(stdout) != 0 && errno != EPIPE)
+    rc = show(run);
+    if (rc != 0) {
+        fprintf(stderr, "kvtwin plan: %s\n", *run->error ? run->error : strerror(-rc));
         return EXIT_FAILED;
+    }
     return plan->search.best < plan->search.points ? EXIT_DONE : EXIT_OUTSIDE;
 }
 
@@ -205,6 +253,7 @@ int cmd_plan(int argc, char **argv)
         if (code == EXIT_DONE)
             code = execute(run);
     }
+    results_dir_abort(&run->folder);
     plan_release(&run->plan);
     lab_close(&run->lab);
     vary_release(&run->arguments.vary);

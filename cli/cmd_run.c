@@ -92,20 +92,10 @@ static int bad(const char *what, const char *expected)
     return EXIT_BAD_INPUT;
 }
 
-static void join_command(struct arguments *a, int argc, char **argv)
-{
-    size_t at = (size_t)snprintf(a->command, sizeof a->command, "kvtwin");
-    for (int i = 0; i < argc && at + strlen(argv[i]) + 4 < sizeof a->command; i++) {
-        a->command[at++] = ' ';
-        scenario_mask(argv[i], a->command + at, sizeof a->command - at);
-        at += strlen(a->command + at);
-    }
-}
-
 /* Returns EXIT_DONE to go on, or an exit code; *asked is set when help was wanted. */
 static int parse_arguments(struct arguments *a, int argc, char **argv, bool *asked)
 {
-    join_command(a, argc, argv);
+    option_join(argc, argv, a->command, sizeof a->command);
     for (int i = 1; i < argc; i++) {
         const char *value = "", *name = argv[i];
         if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {

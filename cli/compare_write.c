@@ -6,6 +6,8 @@
  *      differences.csv   a line per variant and paired figure: difference, interval, verdict
  *      curves.csv        what the pictures are drawn from
  *      summary.json      how it was made, and the same numbers for machines
+ *
+ * and what lab_write.c adds.
  */
 #include <errno.h>
 #include <math.h>
@@ -233,6 +235,7 @@ static struct curves curves_of(const struct comparison *c, const char *subtitle)
                            .get = get,
                            .self = self.as_curves_want,
                            .subtitle = subtitle,
+                           .jobs = c->lab->arguments->jobs,
                            .band = "95 % interval of the difference to the reference",
                            .reference = only_reference(c)};
 }
@@ -268,7 +271,7 @@ int compare_write(int dirfd, const struct comparison *c)
         rc = rc ? rc : closed;
     }
     free(o);
-    return rc;
+    return rc ? rc : lab_write_setting(c->lab, dirfd);
 }
 
 int compare_draw(const struct comparison *c, const char *dir, char *why, size_t size)

@@ -127,7 +127,10 @@ static int price_redis(struct pricing *x)
     struct cost_rate *rate = &x->r->cost.parts[COST_REDIS];
     const char *text = x->s->prices.redis;
     const struct catalog_price *p = NULL;
-    *rate = (struct cost_rate){.present = true, .of = "node", .count = (double)tier->nodes};
+    *rate =
+        (struct cost_rate){.present = true,
+                           .of = "node",
+                           .count = (double)x->r->sim.redis.nodes * (1.0 + (double)tier->replicas)};
     if (is_own(text)) {
         take_own(rate, text);
         return own_price(x, "prices.redis", text, units_price, &rate->usd_per_unit);

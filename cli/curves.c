@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "picture.h"
+#include "points.h"
 
 enum { SERIES_MOST = 24, NAME = 256, TITLE = 2 * FIGURE_NAME };
 
@@ -148,18 +149,76 @@ static int draw(const struct curves *c, const char *dir, const char *scripts, si
                              name, c->subtitle, more, why, size);
 }
 
+/* All pictures: a metric each, as a heat map or not; drawn by a process each, since gnuplot takes its time. */
+struct drawing {
+    const struct curves *c;
+    const char *dir, *scripts;
+    struct {
+        size_t metric;
+        bool heat;
+    } what[2 * FIGURES_MOST];
+    size_t todo[2 * FIGURES_MOST], n;
+    bool failed;
+    char *why;
+    size_t size;
+};
+
+static int draw_one(void *self, size_t i, char **bytes, size_t *n, char *error)
+{
+    const struct drawing *d = self;
+    *bytes = NULL;
+    *n = 0;
+    return draw(d->c, d->dir, d->scripts, d->what[i].metric, d->what[i].heat, error,
+                POINTS_ERROR_SIZE);
+}
+
+static int drawn(void *self, size_t i, const char *bytes, size_t n, const char *error)
+{
+    struct drawing *d = self;
+    (void)i;
+    (void)n;
+    if (!bytes && !d->failed)
+        snprintf(d->why, d->size, "%s", error);
+    d->failed = d->failed || !bytes;
+    return 0;
+}
+
+static void plan_picture(struct drawing *d, size_t metric, bool heat)
+{
+    d->what[d->n].metric = metric;
+    d->what[d->n].heat = heat;
+    d->todo[d->n] = d->n;
+    d->n++;
+}
+
 int curves_draw(const struct curves *c, const char *dir, char *why, size_t size)
 {
-    char scripts[PATH_MAX];
+    char scripts[PATH_MAX], error[POINTS_ERROR_SIZE];
     const struct vary *v = c->vary;
     size_t x = x_key(v);
     int rc = picture_scripts(scripts, why, size);
-    bool too_many = x < v->n_keys && v->points / v->keys[x].n > SERIES_MOST;
-    for (size_t m = 0; rc == 0 && m < c->metrics->n; m++) {
-        if (!too_many)
-            rc = draw(c, dir, scripts, m, false, why, size);
-        if (rc == 0 && is_heat(v) && (c->heat || too_many))
-            rc = draw(c, dir, scripts, m, true, why, size);
+    if (rc != 0)
+        return rc;
+    struct drawing *d = malloc(sizeof *d);
+    if (!d) {
+        snprintf(why, size, "out of memory");
+        return -ENOMEM;
     }
+    *d = (struct drawing){.c = c, .dir = dir, .scripts = scripts, .why = why, .size = size};
+    bool too_many = x < v->n_keys && v->points / v->keys[x].n > SERIES_MOST;
+    for (size_t m = 0; m < c->metrics->n; m++) {
+        if (!too_many)
+            plan_picture(d, m, false);
+        if (is_heat(v) && (c->heat || too_many))
+            plan_picture(d, m, true);
+    }
+    const struct points points = {
+        .todo = d->todo, .n = d->n, .jobs = c->jobs, .self = d, .work = draw_one, .done = drawn};
+    rc = points_run(&points, error);
+    if (rc != 0)
+        snprintf(why, size, "%s", *error ? error : strerror(-rc));
+    else if (d->failed)
+        rc = -EIO;
+    free(d);
     return rc;
 }

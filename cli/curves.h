@@ -26,12 +26,13 @@ struct curves {
     const char *band; /* what the bounds are, for the key; "" */
     bool heat;        /* heat maps wanted where they can be drawn */
     size_t reference; /* bars: a line at this point's value; SIZE_MAX: none */
+    uint32_t jobs;    /* pictures drawn at a time; 0: one per processor */
 };
 
 /* Writes curves.csv into an open file. */
 void curves_write(struct out *o, const struct curves *c);
 
-/* Draws each metric into the folder `dir`, which has curves.csv. Returns 0 or a negative errno with one line in
+/* Draws each metric into the folder `dir`, which has curves.csv, several at a time. Returns 0 or a negative errno with one line in
  * why. */
 KVT_MUST_CHECK int curves_draw(const struct curves *c, const char *dir, char *why, size_t size);
 

@@ -323,7 +323,10 @@ double figure_axis(char *title, const char *name, double most)
         return 0.01;
     }
     if (unit == UNIT_USD || unit == UNIT_TIMES) {
-        snprintf(title, TITLE, "%s%s", word, unit == UNIT_USD ? " ($)" : "");
+        snprintf(title, TITLE, "%s%s", word,
+                 unit == UNIT_TIMES           ? ""
+                 : ends(name, "usd_per_hour") ? " ($ per hour)"
+                                              : " ($)");
         return 1;
     }
     const struct scale *scale = pick(unit, unit == UNIT_S ? most * 1e3 : most);

@@ -241,7 +241,7 @@ static uint32_t find_group(struct lab *lab, struct walk *w, XXH128_hash_t hash, 
 }
 
 /* Sets the scenario to a run's values. */
-static int become(struct lab *lab, size_t run, char *error)
+int lab_take_values(struct lab *lab, size_t run, char *error)
 {
     const struct lab_arguments *a = lab->arguments;
     struct scenario *s = &lab->session.scenario;
@@ -307,7 +307,7 @@ static int check_run(struct lab *lab, struct walk *w, size_t run)
     struct session *s = &lab->session;
     struct lab_entry *entry = &lab->entries[run];
     bool known;
-    int rc = become(lab, run, s->error);
+    int rc = lab_take_values(lab, run, s->error);
     if (rc == 0 && s->scenario.world == WORLD_REAL) {
         snprintf(s->error, sizeof s->error,
                  "world: expected null or sim: runs of the real world beside each other would "
@@ -416,7 +416,7 @@ int lab_prepare(void *self, size_t run, char *error)
     uint32_t group = lab->entries[run].group;
     if (lab->open_group == group || lab->group_size[group] < 2)
         return 0;
-    int rc = become(lab, run, error);
+    int rc = lab_take_values(lab, run, error);
     return rc ? rc : read_traffic(lab, group, error);
 }
 
@@ -454,7 +454,7 @@ char *lab_describe(const struct lab *lab, char *text, size_t size)
 int lab_become(struct lab *lab, size_t run, char *error)
 {
     uint32_t group = lab->entries[run].group;
-    int rc = become(lab, run, error);
+    int rc = lab_take_values(lab, run, error);
     if (rc == 0 && lab->open_group != group)
         rc = read_traffic(lab, group, error);
     if (rc == 0) {

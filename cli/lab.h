@@ -97,6 +97,12 @@ int lab_prepare(void *self, size_t run, char *error);
 KVT_MUST_CHECK int lab_run(struct lab *lab, size_t run, const volatile sig_atomic_t *stop,
                            struct lab_result *result, char *error);
 void lab_result_release(struct lab_result *r);
+/* When all runs are done: scenario.yaml and run.json into the folder open as dirfd; the session's values become those
+ * of the first run. Returns 0 or a negative errno. */
+KVT_MUST_CHECK int lab_write_setting(struct lab *lab, int dirfd);
+
+/* private: for lab_write.c. The scenario's values become those of a run. */
+KVT_MUST_CHECK int lab_take_values(struct lab *lab, size_t run, char *error);
 /* private: for lab_run.c. Session and traffic become those of a run. */
 KVT_MUST_CHECK int lab_become(struct lab *lab, size_t run, char *error);
 

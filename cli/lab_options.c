@@ -15,12 +15,7 @@ void lab_arguments_init(struct lab_arguments *a, const char *option, int argc, c
 {
     *a = (struct lab_arguments){.option = option, .replications = 1};
     a->session.sets = a->sets;
-    size_t at = (size_t)snprintf(a->command, sizeof a->command, "kvtwin");
-    for (int i = 0; i < argc && at + strlen(argv[i]) + 4 < sizeof a->command; i++) {
-        a->command[at++] = ' ';
-        scenario_mask(argv[i], a->command + at, sizeof a->command - at);
-        at += strlen(a->command + at);
-    }
+    option_join(argc, argv, a->command, sizeof a->command);
 }
 
 static int expected(char *error, const char *what, const char *sentence)

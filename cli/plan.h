@@ -3,7 +3,8 @@
  * plan.h - the cheapest configuration that meets its objectives, and why: what `kvtwin plan` finds out.
  *
  *      plan_run.c      looks by simulation: points -> runs -> met or not
- *      plan_print.c    the answer for people and for machines
+ *      plan_print.c    the answer for people
+ *      plan_write.c    the answer for machines, the folder and its picture
  *      cmd_plan.c      the command
  */
 #ifndef CLI_PLAN_H
@@ -50,7 +51,14 @@ const struct plan_look *plan_find(const struct plan *plan, size_t point);
 size_t plan_binding(const struct plan *plan, const struct plan_look *look);
 
 void plan_print(FILE *out, const struct plan *plan);
-/* Freed by the caller; NULL: out of memory. */
+
+/* Writes plan.csv, summary.json, scenario.yaml and run.json into the folder open as dirfd. Returns 0 or a negative errno. */
+KVT_MUST_CHECK int plan_write(int dirfd, const struct plan *plan);
+extern const char *const plan_files[]; /* of its own; NULL at the end */
+/* Draws cost against each objective into the folder `dir`, which has plan.csv. Returns 0 or a negative errno with one line
+ * in why. */
+KVT_MUST_CHECK int plan_draw(const struct plan *plan, const char *dir, char *why, size_t size);
+/* summary.json's text, freed by the caller; NULL: out of memory. */
 char *plan_json(const struct plan *plan);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * plan_print.c - the answer of a plan, for people and as JSON; see plan.h.
+ * plan_print.c - the answer of a plan, for people; see plan.h.
  *
  * First the answer, then why nothing less will do, what comes second, what more traffic would cost, and how sure all
  * that is.
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "plan.h"
-#include "version.h"
 
 enum { LABEL = 512 };
 
@@ -21,9 +20,9 @@ static char *describe(const struct plan *plan, size_t point, char label[LABEL])
 
 static void print_values(FILE *out, const struct plan *plan, const struct plan_look *at)
 {
-    char cell[FIGURE_CELL];
+    char cell[FIGURE_CELL], name[FIGURE_NAME];
     for (size_t k = 0; k < plan->n_slos; k++)
-        fprintf(out, "%s%s %s", k ? ", " : "", plan->slos[k].name,
+        fprintf(out, "%s%s %s", k ? ", " : "", figure_short(name, plan->slos[k].name),
                 figure_cell(cell, plan->slos[k].name, at->value[k]));
     if (at->failed)
         fputs(", and not every request finished", out);
@@ -98,6 +97,27 @@ static void print_more(FILE *out, const struct plan *plan)
                 describe(plan, plan->more.best, label));
 }
 
+/* Where the assumption of the search was seen to be wrong, and what came of it. */
+static void print_worse(FILE *out, const struct plan *plan)
+{
+    const struct plan_search *s = &plan->search;
+    char label[LABEL];
+    if (s->worse[0] == s->points)
+        return;
+    const struct plan_look *less = plan_find(plan, s->worse[0]),
+                           *more = plan_find(plan, s->worse[1]);
+    fputs("            more is not always better here. Most of all ", out);
+    print_values(out, plan, less);
+    fprintf(out, " with %s\n            became ", describe(plan, less->point, label));
+    print_values(out, plan, more);
+    fprintf(out, " with %s;\n", describe(plan, more->point, label));
+    fprintf(
+        out,
+        "            so only what failed by more than %.1f %%, and by more than %.1f %% for each "
+        "step, ruled out less without a run\n",
+        100 * expm1(s->jump), 100 * expm1(s->slope));
+}
+
 static void print_confidence(FILE *out, const struct plan *plan)
 {
     char value[FIGURE_CELL], low[FIGURE_CELL], high[FIGURE_CELL];
@@ -113,11 +133,7 @@ static void print_confidence(FILE *out, const struct plan *plan)
                 figure_cell(high, name, i->high),
                 sure ? "within the limit" : "reaches the limit, so a busier hour may miss it");
     }
-    if (plan->search.contradictions > 0)
-        fprintf(out,
-                "            more was worse in %zu pairs of runs, so something cheaper may have "
-                "been ruled out wrongly\n",
-                plan->search.contradictions);
+    print_worse(out, plan);
     if (plan->search.exhausted)
         fprintf(out,
                 "            stopped after %zu runs: %zu cheaper points are not known to fail\n",
@@ -166,66 +182,4 @@ void plan_print(FILE *out, const struct plan *plan)
     if (plan->more_done)
         fprintf(out, ", %zu with more traffic", plan->more.looks);
     fputc('\n', out);
-}
-
-/* ---- JSON -------------------------------------------------------------------------------------------- */
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *look_json(const struct plan *plan, const struct plan_look *at)
-{
-    const struct vary *v = &plan->lab->arguments->vary;
-    json_t *values = json_object(), *slos = json_object();
-    for (size_t k = 0; k < v->n_keys; k++)
-        json_object_set_new(values, v->keys[k].path,
-                            json_string(v->keys[k].values[vary_digit(v, at->point, k)].text));
-    for (size_t k = 0; k < plan->n_slos; k++)
-        json_object_set_new(slos, plan->slos[k].name, number(at->value[k]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:b, s:b}", "values", values, "rent_usd_per_hour",
-                     number(plan->cost[at->point]), "cost_usd_per_hour", number(at->usd_per_hour),
-                     "figures", slos, "meets", at->meets, "failed", at->failed);
-}
-
-static json_t *at_json(const struct plan *plan, size_t point)
-{
-    const struct plan_look *at = point < plan->search.points ? plan_find(plan, point) : NULL;
-    return at ? look_json(plan, at) : json_null();
-}
-
-char *plan_json(const struct plan *plan)
-{
-    const struct plan_search *s = &plan->search;
-    json_t *looks = json_array(), *slos = json_array();
-    bool found = s->best < s->points;
-    for (size_t i = 0; i < plan->n_looks; i++)
-        json_array_append_new(looks, look_json(plan, &plan->looks[i]));
-    for (size_t k = 0; k < plan->n_slos; k++)
-        json_array_append_new(slos, json_string(plan->slos[k].text));
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "plan",
-                  plan->lab->name, "scenario", plan->lab->arguments->session.scenario, "revision",
-                  kvtwin_revision(), "slo", slos, "met", found, "cheapest", at_json(plan, s->best),
-                  "runner_up", at_json(plan, plan_runner_up(s)), "points", (json_int_t)s->points,
-                  "runs", (json_int_t)s->looks, "contradictions", (json_int_t)s->contradictions,
-                  "exhausted", s->exhausted, "looks", looks);
-    if (all && found) {
-        size_t k = plan_binding(plan, plan_find(plan, s->best));
-        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
-        json_object_set_new(all, "seeds", json_integer(plan->seeds));
-        json_object_set_new(all, "seeds_met", json_integer(plan->seeds_met));
-        bool more = plan->more_done && plan->more.best < plan->more.points;
-        json_object_set_new(all, "more_traffic_usd_per_hour",
-                            more ? number(plan->cost[plan->more.best] - plan->cost[s->best])
-                                 : json_null());
-    } else if (all && plan->n_looks > 0) {
-        json_object_set_new(all, "nearest", look_json(plan, &plan->looks[plan->nearest]));
-        size_t k = plan_binding(plan, &plan->looks[plan->nearest]);
-        json_object_set_new(all, "binding", json_string(plan->slos[k].text));
-    }
-    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(all);
-    return text;
 }

@@ -120,14 +120,20 @@ static int remember(struct plan *plan, const struct plan_look *look)
     return 0;
 }
 
+static double strain(const struct plan *plan, const struct plan_look *at)
+{
+    size_t binding = plan_binding(plan, at);
+    return at->failed ? INFINITY : slo_strain(&plan->slos[binding], at->value[binding]);
+}
+
 /* For the search. */
-static int look(void *self, const size_t *points, size_t n, bool *meets)
+static int look(void *self, const size_t *points, size_t n, struct plan_verdict *verdicts)
 {
     struct plan *plan = self;
     struct batch b = {.plan = plan, .points = points, .n = n};
     int rc = run_batch(&b);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        meets[i] = b.looks[i].meets;
+        verdicts[i] = (struct plan_verdict){b.looks[i].meets, strain(plan, &b.looks[i])};
         if (plan->lab->rate_factor == 0)
             rc = remember(plan, &b.looks[i]);
     }

@@ -17,6 +17,9 @@
 
 enum { SAMPLE = 96 };
 
+static const double STRAIN_LEAST =
+    0.1; /* what is better than that is as good: only failing points rule out */
+
 static size_t digit(const struct plan_search *s, size_t point, size_t key)
 {
     for (size_t k = s->n_keys; k-- > key + 1;)
@@ -118,31 +121,105 @@ static size_t pick(const struct plan_search *s, const struct list *list, const s
 
 /* ---- Looking ----------------------------------------------------------------------------------------- */
 
-static void learn(struct plan_search *s, size_t p, bool meets)
+/* Steps between two points, over all keys. */
+static size_t distance(const struct plan_search *s, size_t a, size_t b)
 {
-    s->state[p] = meets ? PLAN_MEETS : PLAN_FAILS;
+    size_t steps = 0;
+    for (size_t k = s->n_keys; k-- > 0;) {
+        size_t x = a % s->n[k], y = b % s->n[k];
+        steps += x > y ? x - y : y - x;
+        a /= s->n[k];
+        b /= s->n[k];
+    }
+    return steps;
+}
+
+/* What a failing point says of the points below it; see plan_search.h. */
+static void rule_out_below(struct plan_search *s, size_t fails)
+{
+    double excess = log(s->strain[fails]);
+    for (size_t p = 0; p < s->points && !isfinite(excess); p++)
+        if (isfinite(s->strain[p]) && at_most(s, p, fails))
+            return; /* with less there is a figure: that there is none says nothing of what is below */
+    for (size_t p = 0; p < s->points; p++)
+        if (s->state[p] == PLAN_OPEN && at_most(s, p, fails) &&
+            (s->slope == 0 ||
+             (excess > s->jump && excess > s->slope * (double)distance(s, p, fails))))
+            s->state[p] = PLAN_BELOW;
+}
+
+static void rule_out_above(struct plan_search *s, size_t meets)
+{
+    for (size_t p = 0; p < s->points; p++)
+        if (s->state[p] == PLAN_OPEN && at_most(s, meets, p))
+            s->state[p] = PLAN_ABOVE;
+}
+
+/* Everything again, by the slope that is known now. */
+static void rule_out_anew(struct plan_search *s)
+{
+    for (size_t p = 0; p < s->points; p++)
+        if ((s->state[p] == PLAN_BELOW || s->state[p] == PLAN_ABOVE) && s->cost[p] >= s->cost_least)
+            s->state[p] = PLAN_OPEN; /* a cost of NAN stays out */
+    for (size_t p = 0; p < s->points; p++) {
+        if (s->state[p] == PLAN_MEETS)
+            rule_out_above(s, p);
+        else if (s->state[p] == PLAN_FAILS)
+            rule_out_below(s, p);
+    }
+}
+
+/* Of two points that were looked at: is `more` worse? Returns whether that is news. */
+static bool compare(struct plan_search *s, size_t less, size_t more)
+{
+    s->contradictions += s->state[less] == PLAN_MEETS && s->state[more] == PLAN_FAILS;
+    double growth = log(s->strain[more] / s->strain[less]);
+    if (!isfinite(growth))
+        return isfinite(s->strain[less]);
+    if (growth <= 0)
+        return false;
+    double slope = growth / (double)distance(s, less, more);
+    bool news = growth > s->jump || slope > s->slope;
+    if (growth > s->jump) {
+        s->jump = growth;
+        s->worse[0] = less;
+        s->worse[1] = more;
+    }
+    s->slope = slope > s->slope ? slope : s->slope;
+    return news;
+}
+
+static void learn(struct plan_search *s, size_t p, const struct plan_verdict *v)
+{
+    bool news = false;
+    s->state[p] = v->meets ? PLAN_MEETS : PLAN_FAILS;
+    s->strain[p] = fmax(v->strain, STRAIN_LEAST);
     s->looks++;
     for (size_t q = 0; q < s->points; q++) {
-        if (q == p)
+        if (q == p || (s->state[q] != PLAN_MEETS && s->state[q] != PLAN_FAILS))
             continue;
-        bool implied = meets ? at_most(s, p, q) : at_most(s, q, p);
-        if (!implied)
-            continue;
-        s->contradictions += s->state[q] == (meets ? PLAN_FAILS : PLAN_MEETS);
-        if (s->state[q] == PLAN_OPEN)
-            s->state[q] = meets ? PLAN_ABOVE : PLAN_BELOW;
+        if (at_most(s, q, p))
+            news = compare(s, q, p) || news;
+        else if (at_most(s, p, q))
+            news = compare(s, p, q) || news;
     }
-    if (meets && (s->best == s->points || s->cost[p] < s->cost[s->best] ||
-                  (s->cost[p] == s->cost[s->best] && p < s->best)))
+    if (v->meets && (s->best == s->points || s->cost[p] < s->cost[s->best] ||
+                     (s->cost[p] == s->cost[s->best] && p < s->best)))
         s->best = p;
+    if (news)
+        rule_out_anew(s);
+    else if (v->meets)
+        rule_out_above(s, p);
+    else
+        rule_out_below(s, p);
 }
 
 static int look(struct plan_search *s, const size_t *points, size_t n)
 {
-    bool meets[PLAN_LOOKS_AT_ONCE];
-    int rc = s->look(s->self, points, n, meets);
+    struct plan_verdict verdicts[PLAN_LOOKS_AT_ONCE];
+    int rc = s->look(s->self, points, n, verdicts);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        learn(s, points[i], meets[i]);
+        learn(s, points[i], &verdicts[i]);
     return rc;
 }
 
@@ -171,48 +248,56 @@ static int bracket(struct plan_search *s, struct list *list)
     return 0;
 }
 
-/* The answer's own neighbours are seen to fail, not only ruled out. *moved: one met. */
-static int verify(struct plan_search *s, bool *moved)
+static size_t stride_of(const struct plan_search *s, size_t key)
 {
-    size_t points[PLAN_KEYS_MOST], n = 0, best = s->best;
-    for (size_t k = 0; k < s->n_keys; k++) {
-        size_t p = plan_step_down(s, best, k);
-        if (p < s->points && s->state[p] != PLAN_FAILS && s->state[p] != PLAN_MEETS &&
-            s->cost[p] <= s->cost[best] && s->cost[p] >= s->cost_least)
-            points[n++] = p;
-    }
-    for (size_t at = 0; at < n;) {
-        size_t batch = n - at < s->at_once ? n - at : s->at_once;
-        int rc = look(s, points + at, batch);
-        if (rc != 0)
-            return rc;
-        at += batch;
-    }
-    *moved = s->best != best;
-    return 0;
+    size_t stride = 1;
+    for (size_t k = s->n_keys; k-- > key + 1;)
+        stride *= s->n[k];
+    return stride;
 }
 
-/* After a neighbour has met against the assumption, what was ruled out around it is open again. */
-static void reopen(struct plan_search *s)
+/* Looks down from the answer: 1, 2, 4, ... steps less of each key, seen to fail and not only ruled out. */
+static int look_down(struct plan_search *s)
 {
-    for (size_t p = 0; p < s->points; p++)
-        if (s->state[p] == PLAN_BELOW && at_most(s, p, s->best))
-            s->state[p] = PLAN_OPEN;
+    size_t points[PLAN_LOOKS_AT_ONCE], n = 0, best = s->best;
+    for (size_t steps = 1, deeper = 1; deeper > 0; steps *= 2) {
+        deeper = 0;
+        for (size_t k = 0; k < s->n_keys; k++) {
+            if (!s->ordered[k] || digit(s, best, k) < steps)
+                continue;
+            size_t p = best - steps * stride_of(s, k);
+            deeper++;
+            if (isnan(s->strain[p]) && s->cost[p] <= s->cost[best] && s->cost[p] >= s->cost_least &&
+                may_look(s))
+                points[n++] = p;
+            if (n == s->at_once || (n > 0 && deeper == 0)) {
+                int rc = look(s, points, n);
+                if (rc != 0 || s->best != best)
+                    return rc;
+                n = 0;
+            }
+        }
+    }
+    return n > 0 ? look(s, points, n) : 0;
 }
 
 int plan_search(struct plan_search *s)
 {
     struct list list = {.points = malloc((s->points + 1) * sizeof *list.points)};
     s->state = calloc(s->points + 1, 1);
-    s->best = s->points;
+    s->strain = malloc((s->points + 1) * sizeof *s->strain);
+    s->best = s->worse[0] = s->worse[1] = s->points;
     s->looks = s->contradictions = s->left_open = 0;
+    s->jump = s->slope = 0;
     s->exhausted = false;
-    int rc = list.points && s->state ? 0 : -ENOMEM;
-    bool moved = rc == 0;
-    for (size_t p = 0; rc == 0 && p < s->points; p++)
+    int rc = list.points && s->state && s->strain ? 0 : -ENOMEM;
+    for (size_t p = 0; rc == 0 && p < s->points; p++) {
+        s->strain[p] = (double)NAN;
         if (!(s->cost[p] >= s->cost_least) || isnan(s->cost[p]))
             s->state[p] = PLAN_BELOW;
-    while (rc == 0 && moved) {
+    }
+    for (size_t before = SIZE_MAX; rc == 0 && !s->exhausted && before != s->looks;) {
+        before = s->looks;
         list.n = 0;
         for (size_t p = 0; p < s->points; p++)
             if (s->state[p] == PLAN_OPEN)
@@ -220,11 +305,8 @@ int plan_search(struct plan_search *s)
         sort_costs = s->cost;
         qsort(list.points, list.n, sizeof *list.points, by_cost);
         rc = bracket(s, &list);
-        moved = false;
         if (rc == 0 && s->best < s->points && !s->exhausted)
-            rc = verify(s, &moved);
-        if (moved)
-            reopen(s);
+            rc = look_down(s);
     }
     free(list.points);
     return rc;
@@ -233,7 +315,9 @@ int plan_search(struct plan_search *s)
 void plan_search_release(struct plan_search *s)
 {
     free(s->state);
+    free(s->strain);
     s->state = NULL;
+    s->strain = NULL;
 }
 
 size_t plan_runner_up(const struct plan_search *s)

@@ -12,9 +12,20 @@
  * nothing cheaper than the best is left open. Without more assumptions nobody can do with fewer than the maximal points
  * among those that are cheaper than the answer: each of these must be seen to fail.
  *
- * The assumption can be false (a larger batch may be worse for a tail). So the neighbours of the answer that are
- * one step below it are looked at in any case, never only ruled out; if one meets, the search goes on from
- * there; and every pair that contradicts the assumption is counted.
+ * The assumption can be false: a larger batch may be worse for a tail, more engines share fewer hits. So it is tested
+ * all the time, with how far a point is from its limit (its *strain*, 1 at the limit), not only with which side it is on:
+ *
+ *      worse with more     of two points that were looked at, the one that has no less of anything is further from its limit
+ *      slope               the greatest such growth of ln(strain) per step between the two, over all pairs seen
+ *
+ * A point that fails rules out what is below it only if it would still fail had strain grown at that slope, or by that much,
+ * all the way from there: near the limit, or far down, nothing is ruled out that was not looked at. As long as no pair is
+ * worse with more this is the plain rule above; the more the assumption is broken, the more the search turns into looking
+ * at everything cheaper than the best.
+ *
+ * Nobody sees a dip between points that were never looked at. So at the end the answer is looked down from: 1, 2, 4, ... steps
+ * less of each key, whether ruled out or not. What meets there is a better answer, what is worse with more
+ * opens again what had been ruled out; either way the search goes on.
  *
  * Values of a key that is not ordered (node types) span grids side by side, which share only the best cost.
  */
@@ -33,14 +44,19 @@ enum plan_state {
     PLAN_ABOVE
 }; /* looked at: two; ruled out: below a failing one, above a meeting one */
 
+struct plan_verdict {
+    bool meets;
+    double strain; /* above 0; grows with the distance from the limit; INFINITY: no figure */
+};
+
 struct plan_search {
     /* The grid: points are numbered with the last key fastest, as in vary.h. */
     size_t n_keys, n[PLAN_KEYS_MOST];
     bool ordered[PLAN_KEYS_MOST];
     size_t points;
     const double *cost; /* [points], finite; a point with NAN is left out */
-    /* Looks at n points (at most at_once): meets[i] for each. Returns 0 or a negative errno, which ends the search. */
-    int (*look)(void *self, const size_t *points, size_t n, bool *meets);
+    /* Looks at n points (at most at_once). Returns 0 or a negative errno, which ends the search. */
+    int (*look)(void *self, const size_t *points, size_t n, struct plan_verdict *verdicts);
     void *self;
     size_t at_once;    /* 1 .. PLAN_LOOKS_AT_ONCE: as many as run beside each other */
     size_t looks_most; /* 0: as many as it takes */
@@ -48,8 +64,12 @@ struct plan_search {
 
     /* Out. */
     uint8_t *state; /* [points], enum plan_state */
-    size_t looks, contradictions, left_open;
-    size_t best; /* points: none meets */
+    double *strain; /* [points], NAN: not looked at */
+    size_t looks, left_open;
+    size_t contradictions; /* pairs of which the one with more fails and the other meets */
+    double jump, slope;    /* greatest growth of ln(strain) with more, and per step; 0: none */
+    size_t worse[2];       /* the pair with the greatest: less, more; points: none */
+    size_t best;           /* points: none meets */
     bool
         exhausted; /* looks_most was reached: `best` is the best seen, and left_open points that are cheaper are not known */
 };

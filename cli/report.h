@@ -19,6 +19,12 @@
 /* Text with <, >, & and quotes made harmless; control characters become blanks. */
 void html_text(FILE *out, const char *text);
 
+enum { CSV_COLUMNS = 512 };
+
+/* Cuts one line of CSV into at most `most` fields, in place (RFC 4180 quotes, no line breaks within). Returns how
+ * many. */
+size_t html_split(char *line, char **fields, size_t most);
+
 /* A CSV file as a table: comments left out, with the given columns alone (NULL-terminated; NULL: all), at most
  * `most` rows, and a line that says how many more there are. Empty fields stay empty. Returns rows shown; 0 also
  * when there is no such file. */

@@ -2,7 +2,7 @@
  *
  * report_folder.c - a results folder as a section of the report.
  *
- * A run, a comparison and a sweep leave a summary.json; which of them it is, the CSV beside it tells. The answer is
+ * A run, a comparison, a sweep and a plan leave a summary.json; which of them it is, the CSV beside it tells. The answer is
  * three sentences made of the figures: what was found, what it costs, what to do. A figure that is not there drops its
  * part of the sentence. Every constant of the catalogue that the resolved scenario names is printed with its
  * source.
@@ -85,42 +85,52 @@ static void answer_run(FILE *out, const json_t *s)
     fputs("</p>\n", out);
 }
 
-/* Lowest and highest of a column, and the line (from 1) of the lowest. */
-static size_t column_range(int dirfd, const char *file, const char *column, double *low,
-                           double *high, size_t *best)
+/* A column of a CSV file: its lowest and highest, and the line of the lowest. */
+struct range {
+    double low, high;
+    size_t rows;
+    char at
+        [LINE_MOST]; /* the varied keys, which alone have a point in their names, at the lowest: "a.b=1, c.d=2" */
+};
+
+static void name_line(struct range *r, char **names, char **fields, size_t n)
+{
+    size_t at = 0;
+    r->at[0] = '\0';
+    for (size_t i = 0; i < n && at < sizeof r->at; i++)
+        if (strchr(names[i], '.') || strcmp(names[i], "seed") == 0)
+            at += (size_t)snprintf(r->at + at, sizeof r->at - at, "%s%s=%s", at ? ", " : "",
+                                   names[i], fields[i]);
+}
+
+static void column_range(int dirfd, const char *file, const char *column, struct range *r)
 {
     char *text = html_slurp(dirfd, file, 64 << 20, NULL), *rest = text, *line;
-    size_t index = SIZE_MAX, rows = 0;
-    *low = INFINITY;
-    *high = -INFINITY;
+    char *names[CSV_COLUMNS], *fields[CSV_COLUMNS];
+    size_t index = SIZE_MAX, n_names = 0;
+    *r = (struct range){.low = INFINITY, .high = -INFINITY};
     while (text && (line = strsep(&rest, "\n")) != NULL) {
         if (line[0] == '#' || line[0] == '\0')
             continue;
-        char *field, *fields = line;
-        size_t i = 0;
-        if (index == SIZE_MAX) {
-            for (; (field = strsep(&fields, ",")) != NULL && strcmp(field, column) != 0; i++)
-                ;
-            if (!field)
-                break;
-            index = i;
+        if (n_names == 0) {
+            n_names = html_split(line, names, CSV_COLUMNS);
+            for (size_t i = 0; i < n_names; i++)
+                index = strcmp(names[i], column) == 0 ? i : index;
             continue;
         }
-        rows++;
-        while ((field = strsep(&fields, ",")) != NULL && i < index)
-            i++;
-        char *end = field;
-        double value = field && *field ? strtod(field, &end) : (double)NAN;
-        if (!field || !isfinite(value) || *end)
+        size_t n = html_split(line, fields, CSV_COLUMNS);
+        r->rows++;
+        char *end = NULL;
+        double value = index < n && *fields[index] ? strtod(fields[index], &end) : (double)NAN;
+        if (!isfinite(value) || *end)
             continue;
-        if (value < *low) {
-            *low = value;
-            *best = rows;
+        if (value < r->low) {
+            r->low = value;
+            name_line(r, names, fields, n < n_names ? n : n_names);
         }
-        *high = value > *high ? value : *high;
+        r->high = value > r->high ? value : r->high;
     }
     free(text);
-    return isfinite(*low) ? rows : 0;
 }
 
 /* Of a grid or of variants: how far apart they are, and which is best at what. */
@@ -129,20 +139,82 @@ static void answer_grid(FILE *out, int dirfd, const char *file)
     static const struct {
         const char *column, *says, *unit;
     } figures[] = {
-        {"ttft_p95_ms", "The 95th percentile of the time to the first token", "ms"},
-        {"cost_usd_per_mtok_output", "A million output tokens cost", "USD"},
-        {"prefix_hit_rate", "The share of prompt tokens found", ""},
+        {"ttft_p95_ms", "The 95th percentile of the time to the first token goes", " ms"},
+        {"cost_usd_per_mtok_output", "A million output tokens cost", " USD"},
+        {"prefix_hit_rate", "The share of prompt tokens found goes", ""},
     };
+    struct range r;
     fputs("<p class=answer>", out);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        double low, high;
-        size_t best = 0, rows = column_range(dirfd, file, figures[i].column, &low, &high, &best);
-        if (rows == 0)
+        column_range(dirfd, file, figures[i].column, &r);
+        if (!isfinite(r.low))
             continue;
-        fprintf(out, "%s%s from %.4g to %.4g%s%s over %zu points; the lowest is line %zu. ",
-                figures[i].says, strcmp(figures[i].unit, "USD") == 0 ? "" : " goes", low, high,
-                *figures[i].unit ? " " : "", figures[i].unit, rows, best);
+        fprintf(out, "%s from %.4g to %.4g%s over %zu points; the lowest is at ", figures[i].says,
+                r.low, r.high, figures[i].unit, r.rows);
+        html_text(out, *r.at ? r.at : "the only one");
+        fputs(". ", out);
     }
+    fputs("</p>\n", out);
+}
+
+/* "a.b = 1, c.d = 2" of a plan's point. */
+static void put_values(FILE *out, const json_t *look)
+{
+    const char *key;
+    json_t *value;
+    const char *between = "";
+    json_object_foreach(json_object_get(look, "values"), key, value)
+    {
+        fputs(between, out);
+        html_text(out, key);
+        fputs(" = ", out);
+        html_text(out, json_string_value(value) ? json_string_value(value) : "?");
+        between = ", ";
+    }
+}
+
+/* Of a plan: what to take, what binds, what comes second, and how sure that is. */
+static void answer_plan(FILE *out, const json_t *s)
+{
+    const json_t *best = json_object_get(s, "cheapest"), *second = json_object_get(s, "runner_up"),
+                 *slo;
+    size_t i;
+    fputs("<p class=answer>", out);
+    if (json_is_object(best)) {
+        fputs("The cheapest configuration that meets ", out);
+    } else {
+        fputs("Nothing meets ", out);
+    }
+    json_array_foreach(json_object_get(s, "slo"), i, slo)
+    {
+        fputs(i ? ", " : "", out);
+        html_text(out, json_string_value(slo) ? json_string_value(slo) : "?");
+    }
+    fprintf(out, " out of %.0f", number_of(s, "points"));
+    if (!json_is_object(best)) {
+        fputs("; the nearest is ", out);
+        put_values(out, json_object_get(s, "nearest"));
+        fputs(". What binds is ", out);
+        html_text(out, text_of(s, "binding"));
+        fputs(".</p>\n", out);
+        return;
+    }
+    fputs(" has ", out);
+    put_values(out, best);
+    fprintf(out, ", for %.2f USD an hour. What binds is ", number_of(best, "rent_usd_per_hour"));
+    html_text(out, text_of(s, "binding"));
+    if (json_is_object(second)) {
+        fputs("; second comes ", out);
+        put_values(out, second);
+        fprintf(out, ", for %.2f", number_of(second, "rent_usd_per_hour"));
+    }
+    fprintf(out, ". It was met with %.0f of %.0f seeds, ", number_of(s, "seeds_met"),
+            number_of(s, "seeds"));
+    double more = number_of(s, "more_traffic_usd_per_hour");
+    if (isfinite(more))
+        fprintf(out, "and a tenth more traffic would cost %.2f USD an hour more.", more);
+    else
+        fputs("and with a tenth more traffic nothing here meets it.", out);
     fputs("</p>\n", out);
 }
 
@@ -406,21 +478,35 @@ static void put_section(FILE *out, const char *dir, int dirfd, const json_t *s,
     const char *grid = has(dirfd, "sweep.csv")     ? "sweep.csv"
                        : has(dirfd, "compare.csv") ? "compare.csv"
                                                    : NULL;
+    bool plan = has(dirfd, "plan.csv");
     char *scenario = html_slurp(dirfd, "scenario.yaml", 1 << 20, NULL);
     const char *named = scenario ? scenario : "", *name = text_of(s, "scenario_name");
+    static const char *const kinds[] = {"comparison", "sweep", "plan"};
     fputs("<section>\n<h2>", out);
-    html_text(out, *name ? name : dir);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*name; i++)
+        if (*text_of(s, kinds[i])) {
+            html_text(out, text_of(s, kinds[i]));
+            fprintf(out, ": %s", kinds[i]);
+            name = NULL;
+            break;
+        }
+    if (name)
+        html_text(out, *name ? name : dir);
     fputs("</h2>\n<p class=question>", out);
     html_text(out, text_of(s, "question"));
     fputs("</p>\n", out);
     put_setting(out, s);
-    if (grid)
+    if (plan)
+        answer_plan(out, s);
+    else if (grid)
         answer_grid(out, dirfd, grid);
     else
         answer_run(out, s);
     put_pictures(out, dir, dirfd, pictures);
     fputs("<h3>Tables</h3>\n", out);
-    if (grid)
+    if (plan)
+        html_csv(out, dirfd, "plan.csv", NULL, ROWS_MOST);
+    else if (grid)
         grid_table(out, dirfd, grid);
     else
         run_tables(out, dirfd, s);

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CSV_COLUMNS = 512, SVG_MOST = 2 << 20, CSV_MOST = 64 << 20 };
+enum { SVG_MOST = 2 << 20, CSV_MOST = 64 << 20 };
 
 void html_text(FILE *out, const char *text)
 {
@@ -60,11 +60,10 @@ char *html_slurp(int dirfd, const char *file, size_t most, size_t *len)
 
 /* ---- CSV ---- */
 
-/* Cuts one line into fields in place (RFC 4180 quotes, no line breaks within). Returns how many. */
-static size_t split(char *line, char *fields[CSV_COLUMNS])
+size_t html_split(char *line, char **fields, size_t most)
 {
     size_t n = 0;
-    for (char *at = line; n < CSV_COLUMNS;) {
+    for (char *at = line; n < most;) {
         char *to = at;
         bool quoted = *at == '"';
         fields[n++] = to;
@@ -133,7 +132,7 @@ size_t html_csv(FILE *out, int dirfd, const char *file, const char *const *colum
             more++;
             continue;
         }
-        size_t n = split(line, fields);
+        size_t n = html_split(line, fields, CSV_COLUMNS);
         if (head) {
             fputs("<div class=wide><table><thead><tr>", out);
             n_columns = n;

@@ -15,13 +15,15 @@
  * registered once, so nothing is staged or coded.
  *
  * Redis: of `nodes`, replicas hold copies and serve no reads, so room and rate count primaries
- * only.
+ * only. `nodes: auto` turns it round: as many as the capacity takes, so that cost and bandwidth follow it.
  */
 #include "resolve.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+
+enum { REDIS_NODES_MOST = 1024 }; /* as of the key */
 
 static const char *tier_path(enum kvt_tier_kind kind, const char *key, char *path, size_t size)
 {
@@ -298,6 +300,43 @@ static void resolve_peer(struct resolved *r, const struct scenario *s)
                      bps / 1e9);
 }
 
+/* How many primaries serve the tier: of a given number of nodes those that are not replicas, else as many as hold
+ * its capacity, of which each holds node_b. */
+static int count_primaries(struct resolved *r, const struct scenario *s, uint64_t node_b,
+                           uint64_t *primaries, char *error)
+{
+    const struct scenario_tier *wanted = &s->cache.tiers[KVT_REDIS];
+    const struct units_capacity *capacity = &wanted->capacity;
+    const struct kvt_tier_config *tier = &r->core.tiers[KVT_REDIS];
+    const uint64_t copies = 1 + wanted->replicas;
+    double room_b = (double)capacity->value;
+    char has[32], holds[32];
+    if (capacity->kind == UNITS_CAPACITY_BLOCKS)
+        room_b *=
+            tier->stored_b_per_token * r->core.block_tokens + (double)tier->stored_b_per_block;
+    bool sized = capacity->kind == UNITS_CAPACITY_BLOCKS || capacity->kind == UNITS_CAPACITY_B;
+    *primaries = wanted->nodes / copies;
+    if (wanted->nodes == 0) {
+        double n = sized ? ceil(room_b / (double)node_b) : 0;
+        if (n < 1 || n * (double)copies > REDIS_NODES_MOST)
+            return refuse_tier(s, KVT_REDIS, "nodes",
+                               sized
+                                   ? "expected a number: the capacity takes more than 1024 nodes"
+                                   : "expected a number: auto counts nodes by a capacity in bytes "
+                                     "or blocks",
+                               error);
+        *primaries = (uint64_t)n;
+        resolve_add_note(r, "cache.tiers.redis.nodes", "%.0f of %s each", n * (double)copies,
+                         units_show_bytes(holds, sizeof holds, (double)node_b));
+    } else if (sized && room_b > (double)node_b * (double)*primaries) {
+        resolve_add_note(r, "cache.tiers.redis.capacity",
+                         "more than the %s that %llu primaries of %.40s hold and are paid for",
+                         units_show_bytes(has, sizeof has, (double)node_b * (double)*primaries),
+                         (unsigned long long)*primaries, wanted->node);
+    }
+    return 0;
+}
+
 static int resolve_redis(struct resolved *r, const struct scenario *s,
                          const struct catalog *catalog, char *error)
 {
@@ -318,11 +357,14 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
         return refuse_tier(s, KVT_REDIS, "client", why, error);
     resolve_add_note(r, "cache.tiers.redis.node", "%s", node->title);
 
-    uint64_t primaries = wanted->nodes / (1 + wanted->replicas);
     double usable = node->usable_ratio.text ? node->usable_ratio.number : 1;
-    uint64_t auto_b = (uint64_t)(node->memory_b.number * usable) * primaries;
+    uint64_t node_b = (uint64_t)(node->memory_b.number * usable), primaries, auto_b;
     tier->stored_b_per_block = (uint32_t)server->key_overhead_b.number;
-    int rc = resolve_room(r, s, KVT_REDIS, auto_b, error);
+    int rc = count_primaries(r, s, node_b, &primaries, error);
+    if (rc != 0)
+        return rc;
+    auto_b = node_b * primaries;
+    rc = resolve_room(r, s, KVT_REDIS, auto_b, error);
     if (rc != 0)
         return rc;
     if (wanted->capacity.kind == UNITS_AUTO) {

@@ -12,6 +12,7 @@
 
 #include "compare.h"
 #include "mrc.h"
+#include "plan.h"
 #include "results.h"
 #include "validate.h"
 
@@ -45,12 +46,12 @@ static bool is_listed(const char *name, const char *const *files)
     return *files != NULL;
 }
 
-/* Ours to delete: what a run, a validation or mrc writes, and what is drawn or computed from it. */
+/* Ours to delete: what a run, a validation, mrc, a comparison or a plan writes, and what is drawn or computed from it. */
 static bool is_result_file(const char *name)
 {
     return is_listed(name, results_files) || is_listed(name, validate_files) ||
            is_listed(name, mrc_files) || is_listed(name, compare_files) ||
-           has_suffix(name, ".svg") || has_suffix(name, ".png") ||
+           is_listed(name, plan_files) || has_suffix(name, ".svg") || has_suffix(name, ".png") ||
            strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
 }
 

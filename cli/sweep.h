@@ -48,7 +48,7 @@ KVT_MUST_CHECK int sweep_keep(struct sweep *s, size_t run, const char *json, siz
 KVT_MUST_CHECK int sweep_gather(struct sweep *s);
 /* Shaped for curves and tables; self is the struct sweep *. */
 void sweep_get(void *self, size_t point, const char *metric, double value[3]);
-/* Writes sweep.csv, curves.csv and summary.json. Returns 0 or a negative errno. */
+/* Writes sweep.csv, curves.csv, summary.json, scenario.yaml and run.json. Returns 0 or a negative errno. */
 KVT_MUST_CHECK int sweep_write(struct sweep *s);
 KVT_MUST_CHECK int sweep_draw(struct sweep *s, const char *dir, char *why, size_t size);
 /* summary.json's text, freed by the caller; NULL: out of memory. */

@@ -80,6 +80,7 @@ static struct curves curves_of(struct sweep *s, const char *subtitle)
                            .get = sweep_get,
                            .self = s,
                            .subtitle = subtitle,
+                           .jobs = s->lab->arguments->jobs,
                            .band = "95 % interval of the mean over replications",
                            .heat = true,
                            .reference = SIZE_MAX};
@@ -170,7 +171,7 @@ int sweep_write(struct sweep *s)
             unlinkat(s->dirfd, temporary, 0);
     }
     free(o);
-    return rc;
+    return rc ? rc : lab_write_setting(s->lab, s->dirfd);
 }
 
 int sweep_draw(struct sweep *s, const char *dir, char *why, size_t size)

@@ -103,6 +103,21 @@ uint32_t kvt_index_find(const struct kvt_index *index, kvt_key key)
     }
 }
 
+uint32_t kvt_index_lines(const struct kvt_index *index, kvt_key key)
+{
+    const uint32_t number = kvt_index_find(index, key);
+    uint64_t at = kvt_index_home(index, kvt_index_hash(key));
+    for (uint32_t lines = 1;; lines++) {
+        const struct kvt_index_bucket *b = &index->buckets[at];
+        for (uint32_t m = b->used; m && number != KVT_NONE; m &= m - 1)
+            if (b->number[__builtin_ctz(m)] == number)
+                return lines;
+        if (!b->overflow)
+            return lines;
+        at = at + 1 == index->n_buckets ? 0 : at + 1;
+    }
+}
+
 static void place(struct kvt_index *index, uint64_t hash, uint32_t number)
 {
     uint64_t at = kvt_index_home(index, hash);

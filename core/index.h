@@ -53,6 +53,9 @@ void kvt_index_release(struct kvt_index *index);
 /* The block with that key, or KVT_NONE. */
 uint32_t kvt_index_find(const struct kvt_index *index, kvt_key key);
 
+/* How many lines (buckets) that look-up reads. */
+uint32_t kvt_index_lines(const struct kvt_index *index, kvt_key key);
+
 /* Makes room for n more keys. 0 or -ENOMEM (index unchanged). */
 KVT_MUST_CHECK int kvt_index_reserve(struct kvt_index *index, uint64_t n);
 

@@ -28,7 +28,7 @@ check() { # TEXT COMMAND...
 }
 
 plan() {
-    "$KVTWIN" plan "$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
+    "$KVTWIN" plan --out "$SCRATCH/plan" "$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
     status=$?
 }
 
@@ -78,6 +78,21 @@ check "the same cost as the cheapest of all that meet it, for three limits" test
 plan "$scenario" --slo "ttft_p95<${limit}ms" "${over[@]}"
 check "the table says what binds, what comes second, what more traffic costs, and how sure" sh -c \
     "for word in cheapest binding runner-up '10 % more traffic' 'with 5 of 5\|with . of 5 seeds' runs; do grep -q -- \"\$word\" '$SCRATCH/out' || exit 1; done"
+looks() { awk -F, 'NR > 1 { n++ } END { print n + 0 }' "$SCRATCH/plan/plan.csv"; }
+check "every run of the search is in plan.csv, one of them the cheapest" sh -c \
+    "grep -qE '^runs +$(looks) of 18 points' '$SCRATCH/out' && [ \$(grep -c ',cheapest,' '$SCRATCH/plan/plan.csv') = 1 ] && ls '$SCRATCH/plan/summary.json' '$SCRATCH/plan/run.json' '$SCRATCH/plan/scenario.yaml' >/dev/null"
+if command -v gnuplot >/dev/null; then
+    check "a picture of it" sh -c "head -c 8 '$SCRATCH/plan/plan_ttft_p95_ms.png' | grep -q PNG && grep -q 'cheapest: ' '$SCRATCH/plan/plan_ttft_p95_ms.svg'"
+else
+    echo "skipped: no gnuplot"
+fi
+cp -r "$SCRATCH/plan" "$SCRATCH/once"
+plan "$scenario" --slo "ttft_p95<${limit}ms" "${over[@]}" --jobs 1
+check "one run at a time: the same answer" sh -c \
+    "[ \"\$(grep ,cheapest, '$SCRATCH/once/plan.csv' | cut -d, -f2-)\" = \"\$(grep ,cheapest, '$SCRATCH/plan/plan.csv' | cut -d, -f2-)\" ]"
+cp -r "$SCRATCH/plan" "$SCRATCH/twice"
+plan "$scenario" --slo "ttft_p95<${limit}ms" "${over[@]}" --jobs 1
+check "twice the same bytes, but for run.json" diff -r -x run.json "$SCRATCH/twice" "$SCRATCH/plan"
 plan "$scenario" --slo 'ttft_p99.9<1us' "${over[@]}"
 check "nothing meets it: exit 3, the nearest, what binds" sh -c \
     "[ $status = 3 ] && grep -q '^nearest' '$SCRATCH/out' && grep -q '^binding     ttft_p99.9<1us' '$SCRATCH/out'"

@@ -95,8 +95,32 @@ begin=$EPOCHREALTIME
 report $? 'a report on two folders'
 awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { exit !(b - a < 10) }' && [ "$(stat -c %s "$scratch/both.html")" -lt 5000000 ]
 report $? "of 200 points, within 10 s and 5 MB ($(stat -c %s "$scratch/both.html") bytes)"
-grep -q 'from 800.5 to 999.5 ms over 200 points; the lowest is line 200' "$scratch/both.html"
+grep -q 'from 800.5 to 999.5 ms over 200 points; the lowest is at cache.tiers.redis.nodes=1, workload.rate_scale=11' "$scratch/both.html"
 report $? 'its answer is read from the points'
+
+# What the other commands leave: variants, a grid, a plan.
+sed 's/requests: 150/requests: 60/' "$scratch/r.yaml" >"$scratch/small.yaml"
+"$kvtwin" compare "$scratch/small.yaml" --vary cluster.router=round-robin,prefix-aware --out "$scratch/compare" >/dev/null 2>&1
+report $? 'a comparison to report on'
+"$kvtwin" sweep "$scratch/small.yaml" --vary cache.tiers.host.capacity=1GiB,4GiB,8GiB --vary cache.tiers.redis.codec='[zstd-1],[fp16,zlib-3]' \
+    --out "$scratch/sweep" >/dev/null 2>&1
+report $? 'a sweep to report on'
+"$kvtwin" plan "$scratch/small.yaml" --slo 'ttft_p95<10s' --over cluster.engines=1..3 --over cache.tiers.redis.nodes=1..2 --out "$scratch/plan" >/dev/null 2>&1
+report $? 'a plan to report on'
+page_all=$scratch/all.html
+"$kvtwin" report "$scratch/compare" "$scratch/sweep" "$scratch/plan" --out "$page_all" >"$scratch/stdout" 2>"$scratch/stderr" && [ ! -s "$scratch/stderr" ]
+report $? 'a report on the three of them'
+drawn=$(ls "$scratch"/compare/*.svg "$scratch"/sweep/*.svg "$scratch"/plan/*.svg 2>/dev/null | wc -l)
+[ "$(grep -c '<figure>' "$page_all")" = "$drawn" ]
+report $? "all $drawn pictures of them are in it"
+for words in 'small: comparison' 'small: sweep' 'small: plan' 'cluster.router=' 'over 6 points; the lowest is at cache.tiers.host.capacity=' \
+    'The cheapest configuration that meets ttft_p95&lt;10s out of 6 has cluster.engines = 1, cache.tiers.redis.nodes = 1' 'with 5 of 5 seeds' '<td>cheapest</td>' \
+    "plan .*small.yaml --slo 'ttft_p95&lt;10s' --over cluster.engines=1..3" 'elasticache\|AWS list price\|<td>gpu</td>\|r7g'; do
+    grep -q -- "$words" "$page_all"
+    report $? "it says: $words"
+done
+[ "$(grep -c 'The scenario, every key with where its value comes from' "$page_all")" = 3 ]
+report $? 'each with its scenario'
 
 "$kvtwin" report "$scratch" >/dev/null 2>"$scratch/stderr"
 [ $? = 2 ] && [ "$(wc -l <"$scratch/stderr")" = 1 ] && grep -q 'no summary.json' "$scratch/stderr"
@@ -108,6 +132,10 @@ report $? 'a broken one too, and the report that is there stays'
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 if [ -n "$browser" ] && [ $pictures -gt 0 ]; then
+    drawn_in_browser() { # PAGE PICTURES
+        timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$scratch/browser" --enable-logging=stderr --dump-dom \
+            "file://$1" >"$scratch/dom" 2>"$scratch/console" && ! grep -q CONSOLE "$scratch/console" && [ "$(grep -c '<svg' "$scratch/dom")" = "$2" ]
+    }
     open() { timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$scratch/browser" "$@" "file://$page"; }
     open --enable-logging=stderr --dump-dom >"$scratch/dom" 2>"$scratch/console"
     report $? 'a browser opens it'
@@ -119,6 +147,8 @@ if [ -n "$browser" ] && [ $pictures -gt 0 ]; then
     report $? 'and there is something to see'
     open --print-to-pdf="$scratch/page.pdf" >/dev/null 2>&1 && head -c 4 "$scratch/page.pdf" | grep -q '%PDF'
     report $? 'it prints'
+    drawn_in_browser "$page_all" "$drawn"
+    report $? "the report on variants, grid and plan too: nothing on the console, $drawn pictures"
 else
     skip 'a browser opens it and shows all pictures' 'no Chromium here'
 fi

@@ -168,6 +168,20 @@ START_TEST(known_chains_are_adjacent_and_small)
         MUST((kvt_index_find(&blocks.index, keys[i])) == (i));
     }
     ck_assert_uint_eq(kvt_index_find(&blocks.index, (kvt_key){1, 2}), KVT_NONE);
+    /* Lines of a look-up: from the bucket that the key wants to the one that has it. */
+    const struct kvt_index *index = &blocks.index;
+    uint64_t lines = 0;
+    for (uint64_t at = 0; at < index->n_buckets; at++)
+        for (uint32_t m = index->buckets[at].used; m; m &= m - 1) {
+            const kvt_key key = keys[index->buckets[at].number[__builtin_ctz(m)]];
+            const uint64_t home = kvt_index_home(index, kvt_index_hash(key));
+            MUST(kvt_index_lines(index, key) ==
+                 (at + index->n_buckets - home) % index->n_buckets + 1);
+            lines += kvt_index_lines(index, key);
+        }
+    ck_assert_uint_ge(lines, N);
+    ck_assert_uint_lt(lines, N + N / 5);
+    ck_assert_uint_ge(kvt_index_lines(index, (kvt_key){1, 2}), 1);
     /* 28 bytes of record and at most 8 of index; a copy in one tier adds 28: 64 in all */
     ck_assert_uint_le(kvt_blocks_memory_b(&blocks), (size_t)N * 36);
     free(keys);

@@ -94,6 +94,38 @@ START_TEST(prices_as_usual)
 }
 END_TEST
 
+START_TEST(nodes_follow_the_capacity)
+{
+    /* 314.3 GiB of each of these nodes are usable. */
+    static const struct {
+        const char *capacity, *replicas;
+        double nodes;
+    } rows[] = {{"64GiB", "0", 1}, {"314GiB", "0", 1}, {"315GiB", "0", 2},
+                {"4TiB", "0", 14}, {"4TiB", "1", 28},  {"10000blocks", "0", 3}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char capacity[64], replicas[64];
+        snprintf(capacity, sizeof capacity, "cache.tiers.redis.capacity=%s", rows[i].capacity);
+        snprintf(replicas, sizeof replicas, "cache.tiers.redis.replicas=%s", rows[i].replicas);
+        const char *const sets[] = {"cache.tiers.redis.nodes=auto", capacity, replicas, NULL};
+        made(sets);
+        ck_assert_msg(r.cost.parts[COST_REDIS].count == rows[i].nodes, "%s, %s replicas: %g nodes",
+                      rows[i].capacity, rows[i].replicas, r.cost.parts[COST_REDIS].count);
+        ck_assert_uint_eq(r.sim.redis.nodes * (rows[i].replicas[0] == '1' ? 2 : 1),
+                          (uint32_t)rows[i].nodes);
+        scenario_release(&s);
+    }
+    refused("cache.tiers.redis.nodes=auto",
+            "--set: cache.tiers.redis.nodes: expected a number: auto counts nodes by a capacity in "
+            "bytes or blocks");
+    static const char *const many[] = {"cache.tiers.redis.nodes=auto",
+                                       "cache.tiers.redis.capacity=1PiB", NULL};
+    ck_assert_int_eq(make(many), -EINVAL);
+    ck_assert_str_eq(error, "--set: cache.tiers.redis.nodes: expected a number: the capacity takes "
+                            "more than 1024 nodes");
+    scenario_release(&s);
+}
+END_TEST
+
 START_TEST(prices_of_ones_own)
 {
     static const char *const sets[] = {"prices.gpu=2USD/h",
@@ -415,6 +447,7 @@ int main(void)
 
     tcase_add_checked_fixture(plan, setup, teardown);
     tcase_add_test(plan, prices_as_usual);
+    tcase_add_test(plan, nodes_follow_the_capacity);
     tcase_add_test(plan, prices_of_ones_own);
     tcase_add_test(plan, prices_refused);
     tcase_add_test(plan, crossover_is_where_it_says);
