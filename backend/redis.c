@@ -114,7 +114,7 @@ static void tell_watcher(struct be_redis *redis)
 {
     for (uint32_t i = 0; i < redis->config.n_nodes && !redis->closing; i++) {
         struct be_node *node = &redis->nodes[i];
-        bool up = node->breaker.state == BE_BREAKER_CLOSED;
+        bool up = node->breaker.state == KVT_BREAKER_CLOSED;
         if (up == node->told_up)
             continue;
         node->told_up = up;
@@ -312,7 +312,7 @@ static int accept_command(struct be_command *c, struct be_node *node,
     c->fn = command->fn;
     c->self = command->self;
     c->arg = command->arg;
-    if (node->breaker.state != BE_BREAKER_CLOSED) {
+    if (node->breaker.state != KVT_BREAKER_CLOSED) {
         node->stats.refused++;
         be_redis_end(c, KVT_DOWN);
         return 0;
@@ -338,7 +338,7 @@ int be_redis_send(struct be_redis *redis, const struct be_redis_command *command
         return -EINVAL;
     struct be_node *node = &redis->nodes[command->node];
     if (node->n_waiting >= redis->config.queue ||
-        (node->breaker.state != BE_BREAKER_CLOSED && redis->n_ending >= redis->config.queue))
+        (node->breaker.state != KVT_BREAKER_CLOSED && redis->n_ending >= redis->config.queue))
         return -EBUSY;
     struct be_command *c = be_command_new(redis);
     if (c == NULL)
@@ -387,7 +387,7 @@ bool be_redis_cancel(struct be_redis *redis, uint64_t handle)
 void be_redis_stats(const struct be_redis *redis, uint32_t node, struct be_redis_stats *stats)
 {
     *stats = redis->nodes[node].stats;
-    stats->up = redis->nodes[node].breaker.state == BE_BREAKER_CLOSED;
+    stats->up = redis->nodes[node].breaker.state == KVT_BREAKER_CLOSED;
 }
 
 void be_redis_watch(struct be_redis *redis, void (*fn)(void *self, uint32_t node, bool up),
