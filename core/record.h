@@ -22,6 +22,7 @@
  *      7 wording   n, then n tokens of the prompt; m + 1, then m letters, or 0 for none; of the request
  *                  that is the next record, at the same time. Only where requests bring them
  *      8 gpu lost  engine + 1, gpu
+ *      9 lost      tier, engine + 1, part, parts
  *
  * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
  * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
@@ -49,7 +50,8 @@ enum kvt_record_kind {
     KVT_RECORD_DOWN,
     KVT_RECORD_REFUSED,
     KVT_RECORD_WORDING,
-    KVT_RECORD_GPU_LOST
+    KVT_RECORD_GPU_LOST,
+    KVT_RECORD_LOST
 };
 
 /* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */
