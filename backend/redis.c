@@ -25,10 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 64, QUEUE = 4096, BREAKER_FAILURES = 5, CONNECTIONS_MOST = 1 << 16 };
+enum { DEPTH = 64, QUEUE = 4096, CONNECTIONS_MOST = 1 << 16 };
 
-static const kvt_ns BREAKER_PAUSE_NS = KVT_SECOND, BREAKER_MOST_NS = 30 * KVT_SECOND,
-                    CONNECT_TIMEOUT_NS = KVT_SECOND;
+static const kvt_ns CONNECT_TIMEOUT_NS = KVT_SECOND;
 
 /* A reply is waited for at least this long behind a deadline, however near that was: closing
  * ends all else on the connection. */
@@ -248,11 +247,11 @@ static void fill_in(struct be_redis_config *config)
     if (config->queue == 0)
         config->queue = QUEUE;
     if (config->breaker_failures == 0)
-        config->breaker_failures = BREAKER_FAILURES;
+        config->breaker_failures = KVT_BREAKER_FAILURES;
     if (config->breaker_pause_ns == 0)
-        config->breaker_pause_ns = BREAKER_PAUSE_NS;
+        config->breaker_pause_ns = KVT_BREAKER_PAUSE_NS;
     if (config->breaker_most_ns == 0)
-        config->breaker_most_ns = BREAKER_MOST_NS;
+        config->breaker_most_ns = KVT_BREAKER_MOST_NS;
     if (config->connect_timeout_ns == 0)
         config->connect_timeout_ns = CONNECT_TIMEOUT_NS;
 }

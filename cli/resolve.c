@@ -292,6 +292,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = resolve_shard(r, s, parts.gpu, parts.model, error);
     if (rc == 0)
         rc = cost_plan_init(r, s, catalog, error);
+    if (rc == 0)
+        rc = resolve_faults(r, s, catalog, error);
     if (rc != 0)
         return rc;
     if (s->world != WORLD_REAL)

@@ -20,6 +20,11 @@
 
 #include "types.h"
 
+/* What clients do unless told otherwise. */
+#define KVT_BREAKER_FAILURES 5
+#define KVT_BREAKER_PAUSE_NS KVT_SECOND
+#define KVT_BREAKER_MOST_NS  (30 * KVT_SECOND)
+
 enum kvt_breaker_state { KVT_BREAKER_CLOSED, KVT_BREAKER_OPEN, KVT_BREAKER_HALF_OPEN };
 
 struct kvt_breaker {

@@ -337,8 +337,34 @@ static const struct {
     {"cache:\n  shard: {policy: diagonal}\n", NULL,
      "x.yaml:2: cache.shard.policy: expected one of none, horizontal, vertical, hybrid, head, "
      "single"},
+    /* faults */
     {"faults:\n  - {at: 30s}\n", NULL,
-     "x.yaml:1: faults: expected to be left out: not supported yet (what breaks, and when)"},
+     "x.yaml:2: faults[0]: expected what happens, such as kill: redis/0; or partition, slow, "
+     "corrupt, full"},
+    {"faults: soon\n", NULL, "x.yaml:1: faults: expected a list of faults"},
+    {"faults: [redis]\n", NULL,
+     "x.yaml:1: faults[0]: expected a fault such as {at: 30s, kill: redis/0, for: 20s}"},
+    {"faults:\n  - {at: 1s, kill: redis/0}\n  - {at: -1s, kill: redis/1}\n", NULL,
+     "x.yaml:3: faults[1].at: expected a duration with a unit, such as 250ms, 10s, 24h"},
+    {"faults:\n  - {kill: redis/0, for: 20s}\n", NULL,
+     "x.yaml:2: faults[0].at: expected a time, such as at: 30s; or every: 10min"},
+    {"faults:\n  - {at: 1s, kill: redis/0, full: redis/0}\n", NULL,
+     "x.yaml:2: faults[0].full: expected one of kill, partition, slow, corrupt and full in an entry, "
+     "not two"},
+    {"faults:\n  - {at: 1s, slow: redis/0}\n", NULL,
+     "x.yaml:2: faults[0].factor: expected how slow: factor: 10, or latency: 5ms, or both"},
+    {"faults:\n  - {at: 1s, kill: redis/0, fro: 2s}\n", NULL,
+     "x.yaml:2: faults[0].fro: unknown key, expected one of at, every, kill, partition, slow, "
+     "corrupt, full, for, factor, latency, share"},
+    {"faults:\n  - {at: 1s, corrupt: redis/0, share: 0}\n", NULL,
+     "x.yaml:2: faults[0].share: expected a share of the values above 0, such as 1%"},
+    {"", "faults={at: 1s kill: redis/0}",
+     "--set: faults[0]: expected {key: value, ...}, such as {at: 30s, kill: redis/0}"},
+    {"", "faults=[{at: 1s, kill: redis/0}",
+     "--set: faults: expected a list such as [{at: 30s, kill: redis/0, for: 20s}], or none"},
+    {"cache: {shard: {lose_gpu: 5}}\n", NULL,
+     "x.yaml:1: cache.shard.lose_gpu: expected under faults instead: faults: [{at: 1800s, kill: "
+     "gpu/0.5}]"},
     /* matching */
     {"cache:\n  match: {chain: true, approximate: {threshold: 90}}\n", NULL,
      "x.yaml:2: cache.match.approximate.threshold: expected 0.01 to 1, or off"},
