@@ -360,7 +360,7 @@ static const struct {
     {"faults:\n  - {at: 1s, corrupt: redis/0, share: 0}\n", NULL,
      "x.yaml:2: faults[0].share: expected a share of the values above 0, such as 1%"},
     {"seed: 1\n", "faults={at: 1s kill: redis/0}",
-     "--set: faults[0]: expected {key: value, ...}, such as {at: 30s, kill: redis/0}"},
+     "--set: faults[0].at: expected a duration with unit, such as 250ms or 24h"},
     {"seed: 1\n", "faults=[{at: 1s, kill: redis/0}",
      "--set: faults: expected a list such as [{at: 30s, kill: redis/0, for: 20s}], or none"},
     {"cache: {shard: {lose_gpu: 5}}\n", NULL,
