@@ -5,10 +5,10 @@
  * Requests count where they arrive. Around each fault lie three windows, of the length that it lasted, but at least a
  * minute:
  *
- *      | ---- before ---- | == during: from .. until == | ---- after ---- |
+ *      | ---- before ---- | == during ==== | ---- after ---- |
+ *                         from             until, or a minute later
  *
- * One that is over at once (a GPU with a spare) has a window of a minute as its during. A window ends where the
- * traffic does.
+ * A window ends where the traffic does.
  *
  * recovered: from `from` on, until the hit rate is back. The hit rate is taken over a moving window of half the
  * length, by requests in order of arrival. Where its lowest value, among windows that begin in during or after, is at
@@ -178,8 +178,7 @@ static void close_one(const struct results_faults *f, const struct fault_event *
     kvt_ns length_ns = until_ns - e->from_ns;
     if (length_ns < window_least_ns)
         length_ns = window_least_ns;
-    if (e->until_ns == e->from_ns)
-        until_ns = e->from_ns + length_ns;
+    until_ns = e->from_ns + length_ns;
     const kvt_ns before_ns = e->from_ns > length_ns ? e->from_ns - length_ns : 0;
     one->at[0] = window_of(f, before_ns, e->from_ns, sorted);
     one->at[1] = window_of(f, e->from_ns, until_ns, sorted);

@@ -330,9 +330,14 @@ static int set(struct scenario *s, const char *assignment, char *error)
     /* A list may stand in brackets, as in the file. */
     const char *text = equals + 1;
     size_t len = strlen(text);
-    if (key->type == KEY_LIST && len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+    const bool list = key->type == KEY_LIST || key->type == KEY_FAULTS;
+    if (list && len >= 2 && text[0] == '[' && text[len - 1] == ']') {
         text++;
         len -= 2;
+    }
+    if (key->type == KEY_FAULTS && len == 0) { /* [] */
+        text = "none";
+        len = 4;
     }
     char *copy = strndup(text, len);
     if (!copy) {

@@ -34,7 +34,7 @@ set xrange [0:T(LAST_S)]
 set lmargin at screen 0.10
 set rmargin at screen 0.97
 set style fill solid 1 noborder
-headline_text = n == 0 ? "Nothing broke" : n == 1 ? "What ".what[1]." did" : sprintf("What %d faults did, such as %s", n, what[1])
+headline_text = n == 0 ? "Nothing broke" : n == 1 ? "Hit rate and time to first token: ".what[1] : sprintf("Hit rate and time to first token: %d faults, such as %s", n, what[1])
 
 do for [format in FORMATS] {
     eval picture("faults", format)
@@ -65,11 +65,11 @@ do for [format in FORMATS] {
     set xlabel sprintf("arrival (%s)", unit_s == 86400 ? "days" : unit_s == 3600 ? "hours" : unit_s == 60 ? "minutes" : "s")
     set logscale y
     set yrange [*:*]
-    set ylabel "first token (ms)"
+    set ylabel "first token (s)"
     set format y "%g"
     set key at screen 0.97, 0.485 right top horizontal maxrows 1 samplen 1.5 reverse Left
-    plot F using (T(column("time_s") - column("interval_s") / 2)):(column("ttft_p50_ms")) with lines linestyle 1 title "p50", \
-        F using (T(column("time_s") - column("interval_s") / 2)):(column("ttft_p95_ms")) with lines linestyle 4 title "p95"
+    plot F using (T(column("time_s") - column("interval_s") / 2)):(column("ttft_p50_ms") / 1e3) with lines linestyle 1 title "p50", \
+        F using (T(column("time_s") - column("interval_s") / 2)):(column("ttft_p95_ms") / 1e3) with lines linestyle 4 title "p95"
     unset logscale y
     unset multiplot
     unset object
