@@ -25,10 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 64, QUEUE = 4096, BREAKER_FAILURES = 5, CONNECTIONS_MOST = 1 << 16 };
+enum { DEPTH = 64, QUEUE = 4096, CONNECTIONS_MOST = 1 << 16 };
 
-static const kvt_ns BREAKER_PAUSE_NS = KVT_SECOND, BREAKER_MOST_NS = 30 * KVT_SECOND,
-                    CONNECT_TIMEOUT_NS = KVT_SECOND;
+static const kvt_ns CONNECT_TIMEOUT_NS = KVT_SECOND;
 
 /* A reply is waited for at least this long behind a deadline, however near that was: closing
  * ends all else on the connection. */
@@ -114,7 +113,7 @@ static void tell_watcher(struct be_redis *redis)
 {
     for (uint32_t i = 0; i < redis->config.n_nodes && !redis->closing; i++) {
         struct be_node *node = &redis->nodes[i];
-        bool up = node->breaker.state == BE_BREAKER_CLOSED;
+        bool up = node->breaker.state == KVT_BREAKER_CLOSED;
         if (up == node->told_up)
             continue;
         node->told_up = up;
@@ -248,11 +247,11 @@ static void fill_in(struct be_redis_config *config)
     if (config->queue == 0)
         config->queue = QUEUE;
     if (config->breaker_failures == 0)
-        config->breaker_failures = BREAKER_FAILURES;
+        config->breaker_failures = KVT_BREAKER_FAILURES;
     if (config->breaker_pause_ns == 0)
-        config->breaker_pause_ns = BREAKER_PAUSE_NS;
+        config->breaker_pause_ns = KVT_BREAKER_PAUSE_NS;
     if (config->breaker_most_ns == 0)
-        config->breaker_most_ns = BREAKER_MOST_NS;
+        config->breaker_most_ns = KVT_BREAKER_MOST_NS;
     if (config->connect_timeout_ns == 0)
         config->connect_timeout_ns = CONNECT_TIMEOUT_NS;
 }
@@ -312,7 +311,7 @@ static int accept_command(struct be_command *c, struct be_node *node,
     c->fn = command->fn;
     c->self = command->self;
     c->arg = command->arg;
-    if (node->breaker.state != BE_BREAKER_CLOSED) {
+    if (node->breaker.state != KVT_BREAKER_CLOSED) {
         node->stats.refused++;
         be_redis_end(c, KVT_DOWN);
         return 0;
@@ -338,7 +337,7 @@ int be_redis_send(struct be_redis *redis, const struct be_redis_command *command
         return -EINVAL;
     struct be_node *node = &redis->nodes[command->node];
     if (node->n_waiting >= redis->config.queue ||
-        (node->breaker.state != BE_BREAKER_CLOSED && redis->n_ending >= redis->config.queue))
+        (node->breaker.state != KVT_BREAKER_CLOSED && redis->n_ending >= redis->config.queue))
         return -EBUSY;
     struct be_command *c = be_command_new(redis);
     if (c == NULL)
@@ -387,7 +386,7 @@ bool be_redis_cancel(struct be_redis *redis, uint64_t handle)
 void be_redis_stats(const struct be_redis *redis, uint32_t node, struct be_redis_stats *stats)
 {
     *stats = redis->nodes[node].stats;
-    stats->up = redis->nodes[node].breaker.state == BE_BREAKER_CLOSED;
+    stats->up = redis->nodes[node].breaker.state == KVT_BREAKER_CLOSED;
 }
 
 void be_redis_watch(struct be_redis *redis, void (*fn)(void *self, uint32_t node, bool up),

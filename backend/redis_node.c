@@ -324,13 +324,13 @@ static void connect_others(struct be_node *node)
 static void on_greeted(struct be_conn *conn)
 {
     struct be_node *node = conn->node;
-    bool was_half_open = node->breaker.state == BE_BREAKER_HALF_OPEN;
+    bool was_half_open = node->breaker.state == KVT_BREAKER_HALF_OPEN;
     forget_addresses(conn);
     uv_timer_stop(&conn->timer);
     conn->state = BE_CONN_UP;
     conn->backoff_ns = 0;
     node->stats.connects++;
-    be_breaker_connected(&node->breaker);
+    kvt_breaker_connected(&node->breaker);
     if (was_half_open) {
         connect_others(node);
         be_redis_soon(node->redis); /* tells the watcher */
@@ -410,7 +410,7 @@ static bool on_reply(void *self, const struct be_link_reply *got)
     if (answered.fn == NULL)
         return true;
     conn->useful = true;
-    be_breaker_answered(&node->breaker);
+    kvt_breaker_answered(&node->breaker);
     node->stats.replies++;
     node->stats.errors += got->kind == BE_REPLY_ERROR;
     const struct be_reply reply = {
@@ -467,7 +467,7 @@ void be_conn_lost(struct be_conn *conn, int error)
     forget_addresses(conn);
     if (failed)
         be_node_failed(node);
-    if (node->breaker.state != BE_BREAKER_CLOSED)
+    if (node->breaker.state != KVT_BREAKER_CLOSED)
         return;
     if (useful && error != -EPROTO) {
         set_timer(conn, 0);
@@ -503,7 +503,7 @@ static void drop_all(struct be_node *node)
 
 void be_node_failed(struct be_node *node)
 {
-    if (!be_breaker_failed(&node->breaker, uv_hrtime()))
+    if (!kvt_breaker_failed(&node->breaker, uv_hrtime()))
         return;
     node->stats.breaker_opens++;
     drop_all(node);
@@ -515,7 +515,7 @@ void be_node_failed(struct be_node *node)
 static void on_pause_over(uv_timer_t *timer)
 {
     struct be_node *node = timer->data;
-    if (be_breaker_try(&node->breaker, uv_hrtime()))
+    if (kvt_breaker_try(&node->breaker, uv_hrtime()))
         begin_attempt(&node->conns[0]);
 }
 
@@ -538,8 +538,8 @@ void be_node_init(struct be_node *node, struct be_redis *redis, uint32_t index,
     node->address = *address;
     node->conns = conns;
     node->told_up = true;
-    be_breaker_init(&node->breaker, redis->config.breaker_failures, redis->config.breaker_pause_ns,
-                    redis->config.breaker_most_ns);
+    kvt_breaker_init(&node->breaker, redis->config.breaker_failures, redis->config.breaker_pause_ns,
+                     redis->config.breaker_most_ns);
     TAILQ_INIT(&node->waiting);
     uv_timer_init(redis->loop, &node->pause);
     node->pause.data = node;

@@ -23,7 +23,7 @@
 #include <netdb.h>
 #include <sys/queue.h>
 
-#include "breaker.h"
+#include "../core/breaker.h"
 #include "redis.h"
 #include "redis_link.h"
 
@@ -92,7 +92,7 @@ struct be_node {
     struct be_redis *redis;
     uint32_t index;
     struct be_redis_address address;
-    struct be_breaker breaker;
+    struct kvt_breaker breaker;
     uv_timer_t pause;
     struct be_conn *conns;
     struct be_commands waiting;

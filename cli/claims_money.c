@@ -96,9 +96,9 @@ static int take_failover(struct claim_work *w, struct claim *c)
     if (!f)
         return claim_missing(w, "claim.entry",
                              w->claim->entry ? why : "expected an entry of failovers");
-    c->computed = f->detect_ns.number + f->elect_ns.number + f->promote_ns.number;
+    c->computed = (double)failover_least_ns(f);
     SAY(c, "%s: detected after %s, elected, promoted; up to %.1f s more", f->title,
-        f->detect_ns.text, (f->ping_ns.number + f->quorum_ns.number) / 1e9);
+        f->detect_ns.text, (double)failover_spread_ns(f) / 1e9);
     NEED(c, "a dead primary told from a slow one within %.0f ms; or a planned switch",
          fmax(w->claimed - f->elect_ns.number - f->promote_ns.number, w->claimed / 2) / 1e6);
     return 0;

@@ -33,7 +33,8 @@ struct runner {
     struct kvt_core *core;
     struct servers before; /* of the real world: what servers had let go before this run */
     struct kvt_record record;
-    bool lost; /* the GPU that is to fail has */
+    struct fault_run *faults; /* NULL: nothing breaks */
+    struct fault_events events;
     bool recording;
     const struct kvt_world_ops *world;
     void *self;
@@ -180,6 +181,14 @@ static int build(struct runner *r, const struct kvt_observer *observer, char *er
             meter_clock(d->meter, r->world->now, r->self);
     }
     r->core = kvt_core_new(&d->resolved->core, &port, &heap, &rc);
+    if (r->core && d->resolved->faults.n > 0) {
+        r->faults = faults_begin(&d->resolved->faults, r->core, r->sim,
+                                 r->real ? real_spawn(r->real) : NULL);
+        if (!r->faults) {
+            snprintf(error, SCENARIO_ERROR_SIZE, "out of memory");
+            return -ENOMEM;
+        }
+    }
     if (r->core)
         return begin_taps(r, error);
     snprintf(error, SCENARIO_ERROR_SIZE, "the core cannot be built: %s", strerror(-rc));
@@ -285,20 +294,20 @@ static int advance_sampling(struct runner *r, kvt_ns until, char *error)
     return rc == 0 && *r->d->stop ? -EINTR : rc;
 }
 
-/* Advances to `until`; a GPU that is to fail on the way does. */
+/* Advances to `until`; what is to break or to come back on the way does. */
 static int advance(struct runner *r, kvt_ns until, char *error)
 {
-    const struct resolved *resolved = r->d->resolved;
-    if (!r->lost && resolved->lose_at_ns <= until && resolved->lose_at_ns != KVT_NEVER) {
-        const kvt_ns at = resolved->lose_at_ns > r->now ? resolved->lose_at_ns : r->now;
-        int rc = advance_sampling(r, at, error);
+    int rc = 0;
+    while (rc == 0 && r->faults && faults_next(r->faults) <= until) {
+        const kvt_ns due = faults_next(r->faults);
+        rc = advance_sampling(r, due > r->now ? due : r->now, error);
         if (rc != 0)
             return rc;
-        r->lost = true;
-        for (uint32_t e = 0; e < resolved->core.engines; e++)
-            kvt_core_gpu_lost(r->core, r->now, (kvt_engine_id){e}, resolved->lose_gpu);
+        rc = faults_apply(r->faults, r->now);
+        if (rc != 0)
+            snprintf(error, SCENARIO_ERROR_SIZE, "a fault could not be made: %s", strerror(-rc));
     }
-    return advance_sampling(r, until, error);
+    return rc == 0 ? advance_sampling(r, until > r->now ? until : r->now, error) : rc;
 }
 
 static kvt_ns delivery_ns(const struct runner *r, const struct kvt_request *request)
@@ -354,6 +363,8 @@ static bool goes_on(const struct runner *r, kvt_ns next)
 /* Lets everything under way come to its end. */
 static int drain(struct runner *r, char *error)
 {
+    if (r->faults)
+        faults_last_request(r->faults);
     for (kvt_ns next; goes_on(r, next = r->world->next(r->self));) {
         kvt_ns until = kvt_ns_add(r->now, r->real ? real_drain_ns : drain_ns);
         int rc = advance(r, next > until ? next : until, error);
@@ -364,6 +375,11 @@ static int drain(struct runner *r, char *error)
         progress_step(&r->progress, r->requests, r->now);
     }
     uint64_t left = kvt_core_unfinished(r->core);
+    if (left > 0 && r->faults &&
+        faults_next(r->faults) != KVT_NEVER) { /* what is away comes back */
+        int rc = advance(r, faults_next(r->faults), error);
+        return rc ? rc : drain(r, error);
+    }
     if (left > 0) {
         snprintf(error, SCENARIO_ERROR_SIZE,
                  "the run is stuck: no event is left, but %llu requests are unfinished",
@@ -496,6 +512,8 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     add_servers(r, &stats, &gauges);
     kvt_core_orphans(r->core, orphan_b);
     kvt_core_digest(r->core, digest);
+    faults_end(r->faults, r->now, &r->events);
+    r->faults = NULL;
     if (r->d->meter)
         meter_end(r->d->meter, &stats, &gauges, digest);
     const struct results_end end = {
@@ -507,6 +525,7 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
         .digest = digest,
         .real = r->real ? &real : NULL,
         .shards = &shards,
+        .faults = &r->events,
         .interrupted = interrupted,
         .wall_ns = wall_clock_ns() - began_wall_ns,
         .core_memory_b = kvt_core_memory_b(r->core),
@@ -558,6 +577,9 @@ int drive_run(const struct drive *d, void **kept, char *error)
     }
     if (r.recording)
         kvt_record_release(&r.record);
+    if (r.faults)
+        faults_end(r.faults, r.now, &r.events);
+    free(r.events.event);
     kvt_core_free(r.core);
     real_close(r.real);
     sim_world_free(r.sim);

@@ -93,6 +93,8 @@ static void put_value(struct writer *w, const struct scenario_key *key,
     scenario_mask(raw, masked, sizeof masked);
     if (key->type == KEY_LIST)
         put_list(text, sizeof text, masked);
+    else if (key->type == KEY_FAULTS)
+        snprintf(text, sizeof text, "[%s]", strcmp(masked, "none") == 0 ? "" : masked);
     else
         put_text(text, sizeof text, masked);
     snprintf(line, sizeof line, "%s%s: %s", indent, name, text);

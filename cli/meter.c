@@ -266,6 +266,15 @@ static void tap_gpu_lost(void *self, kvt_ns now, kvt_engine_id engine, uint32_t 
         m->next->gpu_lost(m->next->self, now, engine, gpu);
 }
 
+static void tap_lost(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
+                     uint32_t part, uint32_t parts)
+{
+    struct meter *m = self;
+    m->now = now;
+    if (m->next && m->next->lost)
+        m->next->lost(m->next->self, now, tier, engine, part, parts);
+}
+
 static void tap_updown(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier,
                        kvt_engine_id engine)
 {
@@ -290,6 +299,7 @@ const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next)
                               .timer = tap_timer,
                               .updown = tap_updown,
                               .gpu_lost = tap_gpu_lost,
+                              .lost = tap_lost,
                               .refused = tap_refused,
                               .self = m};
     return &m->tap;

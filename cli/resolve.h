@@ -16,6 +16,7 @@
 #include "budget.h"
 #include "catalog.h"
 #include "cost.h"
+#include "faults.h"
 #include "scenario.h"
 
 enum { RESOLVED_NOTES_MOST = 64 };
@@ -38,8 +39,7 @@ struct resolved {
     struct kvt_prefill_cost plain_prefill;
     double exchange_head_b; /* query and output of one head of all layers, per token */
     uint32_t query_heads;
-    kvt_ns lose_at_ns; /* when GPU lose_gpu of every engine fails; KVT_NEVER: none does */
-    uint32_t lose_gpu;
+    struct fault_plan faults; /* what breaks, and when */
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct cost_plan cost; /* what all of it costs */

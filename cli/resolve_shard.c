@@ -167,15 +167,9 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     r->plain_gpu_pages = r->core.gpu_pages;
     r->plain_gpu = r->sim.gpu;
     r->plain_prefill = r->core.prefill;
-    r->lose_at_ns = KVT_NEVER;
     c->policy = policy_of(s);
     if (!c->policy)
         return 0;
-    r->lose_at_ns = wanted->lose_at_ns;
-    r->lose_gpu = (uint32_t)wanted->lose_gpu;
-    if (r->lose_gpu >= s->cluster.gpus_per_engine)
-        return refuse(s, "cache.shard.lose_gpu", error, "expected 0 to %u, the GPUs of an engine",
-                      (uint32_t)s->cluster.gpus_per_engine - 1);
     c->access = (enum kvt_shard_access)wanted->access;
     c->gpus = (uint32_t)s->cluster.gpus_per_engine;
     c->layers = (uint32_t)model->layers.number;
@@ -214,7 +208,6 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
 void resolve_unshard(struct resolved *r)
 {
     r->core.shard.policy = NULL;
-    r->lose_at_ns = KVT_NEVER;
     r->core.gpu_pages = r->plain_gpu_pages;
     r->core.prefill = r->plain_prefill;
     r->sim.gpu = r->plain_gpu;

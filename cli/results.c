@@ -96,9 +96,11 @@ static int collector_init(struct results *r)
     if (r->options.dir != NULL) {
         r->stages = calloc(SOURCES, sizeof *r->stages);
         r->lengths = lengths_new();
+        r->faults = r->options.faults ? faults_new() : NULL;
     }
     if (r->engine_busy_ns == NULL || r->engine_iterations == NULL || r->engine_tokens == NULL ||
-        (r->options.dir != NULL && (r->stages == NULL || r->lengths == NULL)))
+        (r->options.dir != NULL &&
+         (r->stages == NULL || r->lengths == NULL || (r->options.faults && r->faults == NULL))))
         return -ENOMEM;
     if (expected > EXPECTED_MAX)
         expected = EXPECTED_MAX;
@@ -154,6 +156,7 @@ void results_free(struct results *r)
         free(r->series[m].value_ns);
     free(r->stages);
     free(r->lengths);
+    faults_free(r->faults);
     shards_release(&r->shards);
     free(r->engine_busy_ns);
     free(r->engine_iterations);
@@ -261,6 +264,8 @@ static void note_report(struct results *r, const struct kvt_report *p)
 
     if (r->requests_csv.fd >= 0)
         csv_request(&r->requests_csv, p, measured);
+    if (r->faults != NULL)
+        remember(r, faults_note(r->faults, p));
     if (p->outcome == KVT_FINISHED && p->output_tokens > 0)
         timeline_first_token(&r->timeline, p->first_token_ns);
     if (!measured) {
@@ -485,6 +490,7 @@ int results_close(struct results *r, const struct results_end *end, char *why, s
     close_figures(r, end->stats);
     close_stages(r);
     remember(r, close_busy(r, end));
+    remember(r, faults_close(r, end->faults));
     if (r->error == 0)
         cost_close(r);
     return close_check(r, why, size);

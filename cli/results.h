@@ -26,6 +26,7 @@
 
 #include "../core/core.h"
 #include "cost.h"
+#include "faults.h"
 #include "shards.h"
 
 #include <stdio.h>
@@ -54,6 +55,7 @@ struct results_options {
     uint64_t seed;
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
+    bool faults;             /* something breaks: requests are kept, to say what that did */
     bool approximate, radix; /* matching by tokens was asked for: its counters are shown */
     kvt_ns warmup_ns;
     kvt_ns
@@ -98,6 +100,7 @@ struct results_end {
     const char *digest;              /* hex, of the decisions; copied */
     const struct results_real *real; /* NULL in other worlds; copied */
     struct shards *shards;           /* moved in; NULL: not sharded */
+    struct fault_events *faults;     /* likewise; NULL: nothing broke */
     bool interrupted; /* the user stopped it: figures cover what was done until then */
     uint64_t wall_ns; /* real time spent on this run, for run.json */
     uint64_t core_memory_b, tracked_blocks; /* for run.json */

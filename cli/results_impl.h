@@ -7,6 +7,7 @@
  *      results_csv.c       requests, stages, ledger, distributions, utilisation
  *      results_json.c      summary.json, run.json
  *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
+ *      results_faults.c    what broke, and what that did
  *      results_metrics.c   metrics.prom
  *      results_print.c     the table for people
  *      results_dir.c       the folder
@@ -76,6 +77,21 @@ struct results_tenant {
 
 enum { RESULTS_TENANTS = 8 }; /* the first ones; requests.csv has all */
 
+struct results_faults;
+
+/* Requests that arrive within some time. NAN where there are none. */
+struct results_window {
+    uint64_t requests;
+    double hit_rate, ttft_ms[3]; /* p50, p95, p99 */
+};
+
+/* One fault's windows: before, during, after. */
+struct results_fault {
+    struct results_window at[3];
+    uint64_t affected, failed; /* requests */
+    double recovered_s;
+};
+
 struct results {
     struct results_options options;
     int error; /* first error, negative errno */
@@ -110,8 +126,9 @@ struct results {
     char (*engine_names)[24];
     char digest[65];
     struct results_real real;
-    struct shards shards;    /* policy NULL: none */
-    struct lengths *lengths; /* NULL in a baseline */
+    struct shards shards;          /* policy NULL: none */
+    struct lengths *lengths;       /* NULL in a baseline */
+    struct results_faults *faults; /* NULL where nothing is to break */
     bool interrupted;
     uint64_t wall_ns, core_memory_b, tracked_blocks;
 };
@@ -139,6 +156,18 @@ void csv_stages(struct out *o, const struct results *r);
 void csv_ledger(struct out *o, const struct results *r, const struct results *baseline);
 void csv_distributions(struct out *o, const struct results *r, const struct results *baseline);
 void csv_utilization(struct out *o, const struct results *r);
+
+/* ---- results_faults.c ---- */
+struct results_faults *faults_new(void); /* NULL: memory is out */
+void faults_free(struct results_faults *f);
+KVT_MUST_CHECK int faults_note(struct results_faults *f, const struct kvt_report *report);
+/* Takes the events over. */
+KVT_MUST_CHECK int faults_close(struct results *r, struct fault_events *events);
+void csv_faults(struct out *o, const struct results *r);
+void csv_fault_timeline(struct out *o, const struct results *r);
+/* How many there were; sets *event and *fault to number i, where there is one. */
+size_t results_fault(const struct results *r, size_t i, const struct fault_event **event,
+                     const struct results_fault **fault);
 
 /* ---- results_cost.c: needs figures, busy and stats. ---- */
 void cost_close(struct results *r);

@@ -341,6 +341,34 @@ static char *dump(struct object *o)
     return line;
 }
 
+/* Where something was to break: all of it together; one by one in faults.csv. */
+static void put_faults(struct object *o, const struct results *r)
+{
+    const struct fault_event *e = NULL;
+    const struct results_fault *f = NULL;
+    uint64_t affected = 0, failed = 0, blocks = 0, timeouts = 0;
+    double longest_s = 0;
+
+    if (r->faults == NULL)
+        return;
+    const size_t n = results_fault(r, 0, &e, &f);
+    for (size_t i = 0; i < n; i++) {
+        results_fault(r, i, &e, &f);
+        affected += f->affected;
+        failed += f->failed;
+        blocks += e->blocks_lost;
+        timeouts += e->ended[KVT_TIMEOUT];
+        longest_s =
+            isnan(f->recovered_s) || longest_s > f->recovered_s ? longest_s : f->recovered_s;
+    }
+    put_count(o, "faults", n);
+    put_count(o, "fault_requests_affected", affected);
+    put_count(o, "fault_requests_failed", failed);
+    put_count(o, "fault_blocks_lost", blocks);
+    put_count(o, "fault_operations_timeout", timeouts);
+    put_real(o, "fault_recovered_most_s", longest_s, 3);
+}
+
 char *json_summary(const struct results *r, const struct results *baseline)
 {
     struct object o = {.json = json_object()};
@@ -359,6 +387,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_matching(&o, r);
     put_tenants(&o, r);
     put_shards(&o, r);
+    put_faults(&o, r);
     put_real_world(&o, r);
     o.failed |= json_cost(o.json, r, baseline) != 0;
     for (unsigned m = 0; m < RESULTS_METRICS; m++)

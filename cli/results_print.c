@@ -285,6 +285,60 @@ static void print_matching(const struct table *t, const struct results *r)
                 count_cell(a, s->radix_reused_tokens), count_cell(b, s->radix_possible_tokens));
 }
 
+static void print_fault(const struct table *t, const struct fault_event *e,
+                        const struct results_fault *f)
+{
+    char a[CELL + 8], b[CELL], c[CELL];
+    const struct results_window *w = f->at;
+
+    fprintf(t->out, "  %s %s at %.1f s", e->kind, e->target, (double)e->from_ns / 1e9);
+    if (e->until_ns == KVT_NEVER)
+        fputs(" for the rest", t->out);
+    else if (e->until_ns > e->from_ns)
+        fprintf(t->out, " for %s", time_cell(a, (double)(e->until_ns - e->from_ns) / 1e6));
+    fprintf(t->out, "%s: %llu in flight, %llu requests affected",
+            e->failed_over ? ", then its replica" : "", (unsigned long long)e->in_flight,
+            (unsigned long long)f->affected);
+    if (f->failed > 0)
+        fprintf(t->out, ", %llu failed", (unsigned long long)f->failed);
+    if (e->blocks_lost > 0)
+        fprintf(t->out, ", %s blocks lost", count_cell(a, e->blocks_lost));
+    if (e->ended[KVT_TIMEOUT] > 0)
+        fprintf(t->out, ", %s timeouts", count_cell(a, e->ended[KVT_TIMEOUT]));
+    fprintf(t->out, "\n    before, during, after: hit rate %s, %s, %s;",
+            percent_cell(a, w[0].hit_rate), percent_cell(b, w[1].hit_rate),
+            percent_cell(c, w[2].hit_rate));
+    fprintf(t->out, " TTFT p50 %s, %s, %s;", time_cell(a, w[0].ttft_ms[0]),
+            time_cell(b, w[1].ttft_ms[0]), time_cell(c, w[2].ttft_ms[0]));
+    fprintf(t->out, " p95 %s, %s, %s\n", time_cell(a, w[0].ttft_ms[1]),
+            time_cell(b, w[1].ttft_ms[1]), time_cell(c, w[2].ttft_ms[1]));
+    if (isnan(f->recovered_s))
+        fputs("    hit rate: not back within the run\n", t->out);
+    else if (f->recovered_s > 0)
+        fprintf(t->out, "    hit rate: back after %s\n", time_cell(a, f->recovered_s * 1e3));
+    else
+        fputs("    hit rate: never below 95 % of before\n", t->out);
+}
+
+/* What broke, and what that did. */
+static void print_faults(const struct table *t, const struct results *r)
+{
+    enum { SHOWN = 6 };
+    const struct fault_event *e = NULL;
+    const struct results_fault *f = NULL;
+    const size_t n = results_fault(r, 0, &e, &f);
+
+    if (n == 0)
+        return;
+    section(t, "faults", "");
+    for (size_t i = 0; i < n && i < SHOWN; i++) {
+        results_fault(r, i, &e, &f);
+        print_fault(t, e, f);
+    }
+    if (n > SHOWN)
+        fprintf(t->out, "  (all %zu in faults.csv)\n", n);
+}
+
 /* What a simulation has nothing to say about. */
 static void print_real(const struct table *t, const struct results *r)
 {
@@ -373,6 +427,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_memory(&t, r);
     print_matching(&t, r);
     print_shards(&t, r);
+    print_faults(&t, r);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

@@ -87,10 +87,11 @@ struct scenario_tier {
     const char *codec; /* comma separated: "fp16,zlib-3"; "none" */
     uint64_t codec_cores;
     bool probe;
-    uint64_t touch;     /* enum kvt_touch_order; gpu only */
-    const char *node;   /* redis: catalogue name of a node type */
-    const char *server; /* redis: catalogue name of the server software */
-    const char *client; /* redis: and of what talks to it */
+    uint64_t touch;       /* enum kvt_touch_order; gpu only */
+    const char *node;     /* redis: catalogue name of a node type */
+    const char *server;   /* redis: catalogue name of the server software */
+    const char *client;   /* redis: and of what talks to it */
+    const char *failover; /* redis: catalogue name of how a replica takes over */
     uint64_t nodes, replicas, connections;
     uint64_t manager;   /* redis: enum kvt_manager */
     bool server_evicts; /* redis: evict under maxmemory; else a full node refuses */
@@ -112,8 +113,6 @@ struct scenario_shard {
     uint64_t replicas, slice_tokens;
     uint64_t interleaved;   /* 1: yes */
     uint64_t recent_blocks; /* UINT64_MAX: all */
-    uint64_t lose_gpu;      /* of every engine */
-    kvt_ns lose_at_ns;      /* KVT_NEVER: none fails */
 };
 
 struct scenario_cache {
@@ -145,6 +144,26 @@ struct scenario_prices {
     bool whole_instances, equal_slo;
 };
 
+/* Something that breaks (faults.h says what that means). Times KVT_NEVER where not given. */
+enum scenario_fault_kind {
+    FAULT_KILL,
+    FAULT_PARTITION,
+    FAULT_SLOW,
+    FAULT_CORRUPT,
+    FAULT_FULL,
+    FAULT_KINDS
+};
+
+struct scenario_fault {
+    uint64_t kind; /* enum scenario_fault_kind */
+    char target[40];
+    kvt_ns at_ns, for_ns, every_ns;
+    double factor, share; /* 0: not given */
+    kvt_ns latency_ns;    /* likewise */
+};
+
+enum { SCENARIO_FAULTS_MOST = 32 };
+
 /* A number that somebody states about this scenario (claims.h). Texts are NULL where not given. */
 struct scenario_claim {
     const char *says, *source, *measure, *value, *unknown;
@@ -171,6 +190,7 @@ struct scenario {
     struct scenario_value values[SCENARIO_KEYS_MOST];
     struct scenario_value tier_values[KVT_TIERS][SCENARIO_TIER_KEYS_MOST];
     uint32_t tier_line[KVT_TIERS]; /* of the list entry; 0: not in the file */
+    uint32_t fault_line[SCENARIO_FAULTS_MOST];
 
     /* Typed by scenario_type. Strings are borrowed from the values and live as long as they do. */
     const char *question, *expect;
@@ -183,6 +203,8 @@ struct scenario {
     struct scenario_slo slo;
     struct scenario_prices prices;
     struct scenario_claim claim;
+    struct scenario_fault faults[SCENARIO_FAULTS_MOST];
+    uint32_t n_faults;
 };
 
 /* Reads the file and checks its shape and names; values stay text. Returns 0, or a negative
@@ -225,6 +247,7 @@ enum scenario_type_kind {
     KEY_DURATION, /* kvt_ns; the word stands for KVT_NEVER */
     KEY_CAPACITY,
     KEY_GENERATE, /* of a generator: workload/generate.h reads it; offset is an enum wl_param */
+    KEY_FAULTS,   /* of scenario_faults.c */
     KEY_LATER     /* belongs to the format, but this version does not do it: refused by name */
 };
 
@@ -247,6 +270,20 @@ struct scenario_key {
 /* All keys in the order in which they are explained; sections stand together. */
 const struct scenario_key *scenario_keys(size_t *n);
 const struct scenario_key *scenario_tier_keys(size_t *n);
+
+/* ---- scenario_faults.c: the list of faults ------------------------------------------------------------ */
+
+/* "kill", "partition", ... */
+extern const char *const scenario_fault_kinds[FAULT_KINDS + 1];
+/* Every key of an entry, NULL at the end. */
+extern const char *const scenario_fault_keys[];
+enum { SCENARIO_FAULT_KEYS = 11 };
+
+/* Types the text of `faults`. Messages name the entry: "file:line: faults[1].for: expected ...". */
+KVT_MUST_CHECK int scenario_type_faults(struct scenario *s, const char *text, char *error);
+/* Such a message about entry i; key NULL: about all of it. Returns -EINVAL. */
+int scenario_refuse_fault(const struct scenario *s, uint32_t i, const char *key,
+                          const char *expected, char *error);
 
 /* The text that a key has, its own or the default (which for tiers and generators differs by
  * kind). tier: KVT_TIERS outside tiers. NULL: it has none, such as a trace that is not given, or

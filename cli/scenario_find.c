@@ -30,6 +30,16 @@ static bool is_or_under(const char *path, const char *section)
     return strncmp(path, section, len) == 0 && (path[len] == '\0' || path[len] == '.');
 }
 
+/* Keys that have moved. */
+static bool moved(const char *path, char *error)
+{
+    if (strcmp(path, "cache.shard.lose_gpu") != 0 && strcmp(path, "cache.shard.lose_at") != 0)
+        return false;
+    snprintf(error, SCENARIO_ERROR_SIZE,
+             "%.200s: expected under faults instead: faults: [{at: 1800s, kill: gpu/0.5}]", path);
+    return true;
+}
+
 static int refuse_later(const char *path, const char *help, char *error)
 {
     snprintf(error, SCENARIO_ERROR_SIZE, "%.200s: expected to be left out: not supported yet (%s)",
@@ -112,6 +122,8 @@ static int find_tier_key(const char *path, const struct scenario_key **key, size
 /* Which word of path is not known, and which would be. */
 static int unknown_key(const char *path, char *error)
 {
+    if (moved(path, error))
+        return -EINVAL;
     size_t n_keys;
     const struct scenario_key *keys = scenario_keys(&n_keys);
     size_t section = 0; /* length of the deepest known section, its point included */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "near.h"
 #include "outline.h"
 
 /* A tier as libcyaml fills it. Lists have a count beside them. */
@@ -28,8 +29,15 @@ struct raw_tier {
     unsigned list_count[SCENARIO_TIER_KEYS_MOST];
 };
 
+/* Likewise a fault. */
+struct raw_fault {
+    char *text[SCENARIO_FAULT_KEYS];
+};
+
 struct raw_scenario {
     char *text[SCENARIO_KEYS_MOST];
+    struct raw_fault *faults;
+    unsigned faults_count;
     struct raw_tier *tiers;
     unsigned tiers_count;
 };
@@ -38,7 +46,8 @@ enum { FIELDS_MOST = SCENARIO_KEYS_MOST * 2, NAME_MOST = 48, LIST_MOST = 1024 };
 
 /* The generated schema and the memory it points into. */
 struct schema {
-    cyaml_schema_value_t root, tier, name;
+    cyaml_schema_value_t root, tier, name, fault;
+    cyaml_schema_field_t fault_fields[SCENARIO_FAULT_KEYS + 1];
     cyaml_schema_field_t tier_fields[SCENARIO_TIER_KEYS_MOST + 2];
     cyaml_schema_field_t fields[FIELDS_MOST]; /* of all mappings, each ended by a NULL key */
     size_t n_fields;
@@ -88,6 +97,13 @@ static const cyaml_schema_field_t *build_section(struct schema *schema, size_t f
         const char *name = keys[i].path + prefix_len;
         size_t len = strcspn(name, ".");
         if (keys[i].type == KEY_LATER) {
+            i++;
+            continue;
+        }
+        if (keys[i].type == KEY_FAULTS) {
+            fields[n++] = sequence_field(name, offsetof(struct raw_scenario, faults),
+                                         offsetof(struct raw_scenario, faults_count),
+                                         &schema->fault, sizeof(struct raw_fault));
             i++;
             continue;
         }
@@ -141,6 +157,11 @@ static void build_schema(struct schema *schema)
     }
     schema->tier = (cyaml_schema_value_t){
         CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_tier, schema->tier_fields)};
+    for (size_t i = 0; scenario_fault_keys[i]; i++)
+        schema->fault_fields[i] =
+            string_field(scenario_fault_keys[i], offsetof(struct raw_fault, text[i]));
+    schema->fault = (cyaml_schema_value_t){
+        CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_fault, schema->fault_fields)};
     scenario_keys(&n);
     const cyaml_schema_field_t *root = build_section(schema, 0, n, "");
     schema->root =
@@ -272,11 +293,37 @@ static const char *shape_expected(const struct outline_node *node, const struct 
 {
     if (!key && node->kind != OUTLINE_MAPPING)
         return "expected a section with keys";
+    if (key && key->type == KEY_FAULTS)
+        return node->kind == OUTLINE_SEQUENCE ? NULL : "expected a list of faults";
     if (key && key->type == KEY_LIST)
         return node->kind == OUTLINE_SEQUENCE ? NULL : "expected a list, such as [fp16, zlib-3]";
     if (key && node->kind != OUTLINE_SCALAR)
         return "expected one value";
     return NULL;
+}
+
+static int check_fault_node(struct scenario *s, const struct outline_node *node, char *error)
+{
+    char why[400];
+    const char *name = strchr(node->path, ']');
+    if (name && name[1] == '\0') {
+        if (node->kind == OUTLINE_MAPPING)
+            return 0;
+        snprintf(why, sizeof why,
+                 "%.60s: expected a fault such as {at: 30s, kill: redis/0, for: 20s}", node->path);
+        return refuse_node(s->path, node, why, error);
+    }
+    for (size_t i = 0; name && name[1] == '.' && scenario_fault_keys[i]; i++) {
+        if (strcmp(name + 2, scenario_fault_keys[i]) != 0)
+            continue;
+        if (node->kind == OUTLINE_SCALAR && !strpbrk(node->value, ",{}[]"))
+            return 0;
+        snprintf(why, sizeof why, "%.60s: expected one plain value", node->path);
+        return refuse_node(s->path, node, why, error);
+    }
+    int at = snprintf(why, sizeof why, "%.60s: unknown key, expected one of ", node->path);
+    near_list(why + at, sizeof why - (size_t)at, scenario_fault_keys, SCENARIO_FAULT_KEYS);
+    return refuse_node(s->path, node, why, error);
 }
 
 static bool is_section(const char *path)
@@ -316,6 +363,10 @@ static int check_names(struct scenario *s, const struct outline *outline,
     for (uint32_t i = 1; rc == 0 && i < outline->n; i++) {
         const struct outline_node *node = &outline->nodes[i];
         char path[600];
+        if (strncmp(node->path, "faults[", 7) == 0) {
+            rc = check_fault_node(s, node, error);
+            continue;
+        }
         if (strcmp(node->path, "cache.tiers") == 0) {
             if (node->kind != OUTLINE_SEQUENCE)
                 rc = refuse_node(s->path, node, "cache.tiers: expected a list of tiers", error);
@@ -366,6 +417,42 @@ static int take(struct scenario_value *value, char *text, uint32_t line)
     return text ? 0 : -ENOMEM;
 }
 
+/* The list as one text, as --set takes it. */
+static char *join_faults(const struct raw_scenario *raw)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    for (unsigned f = 0; f < raw->faults_count; f++) {
+        const char *between = f ? ", {" : "{";
+        for (size_t i = 0; scenario_fault_keys[i]; i++) {
+            if (!raw->faults[f].text[i])
+                continue;
+            fprintf(out, "%s%s: %s", between, scenario_fault_keys[i], raw->faults[f].text[i]);
+            between = ", ";
+        }
+        fputs(between[0] == ',' && between[2] == '\0' ? "}" : f ? ", {}" : "{}", out);
+    }
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static int take_faults(struct scenario *s, struct scenario_value *value,
+                       const struct raw_scenario *raw, const struct outline *outline)
+{
+    for (unsigned f = 0; f < raw->faults_count && f < SCENARIO_FAULTS_MOST; f++) {
+        char path[32];
+        snprintf(path, sizeof path, "faults[%u]", f);
+        s->fault_line[f] = line_of(outline, path);
+    }
+    return take(value, raw->faults_count ? join_faults(raw) : strdup("none"),
+                line_of(outline, "faults"));
+}
+
 /* Copies what libcyaml read into the scenario, with lines. */
 static int take_texts(struct scenario *s, const struct raw_scenario *raw,
                       const struct outline *outline, const enum kvt_tier_kind *kinds)
@@ -373,9 +460,12 @@ static int take_texts(struct scenario *s, const struct raw_scenario *raw,
     size_t n;
     int rc = 0;
     const struct scenario_key *keys = scenario_keys(&n);
-    for (size_t i = 0; rc == 0 && i < n; i++)
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         if (raw->text[i])
             rc = take(&s->values[i], strdup(raw->text[i]), line_of(outline, keys[i].path));
+        else if (keys[i].type == KEY_FAULTS && outline_find(outline, keys[i].path))
+            rc = take_faults(s, &s->values[i], raw, outline);
+    }
     keys = scenario_tier_keys(&n);
     for (unsigned t = 0; t < raw->tiers_count; t++) {
         for (size_t i = 0; rc == 0 && i < n; i++) {

@@ -140,6 +140,7 @@ static int parse(const struct scenario_key *key, const char *text, void *member,
         rc = units_capacity(text, member, &why);
         break;
     case KEY_GENERATE:
+    case KEY_FAULTS:
     case KEY_LATER:
         return 0;
     }
@@ -158,7 +159,7 @@ static int type_table(const struct scenario *s, const struct scenario_key *keys,
             continue;
         const char *text = scenario_text(s, &keys[i], &values[i], tier);
         void *member = (char *)base + keys[i].offset;
-        if (keys[i].type == KEY_GENERATE)
+        if (keys[i].type == KEY_GENERATE || keys[i].type == KEY_FAULTS)
             continue;
         if (!text) {
             *(const char **)member = NULL;
@@ -250,6 +251,15 @@ static int check_tiers(struct scenario *s, char *error)
     return 0;
 }
 
+static int type_faults(struct scenario *s, char *error)
+{
+    const struct scenario_key *key;
+    struct scenario_value *value;
+    enum kvt_tier_kind tier;
+    int rc = scenario_find(s, "faults", &key, &value, &tier, error);
+    return rc ? rc : scenario_type_faults(s, scenario_text(s, key, value, KVT_TIERS), error);
+}
+
 static int check_between(struct scenario *s, char *error)
 {
     struct scenario_cache *cache = &s->cache;
@@ -287,6 +297,8 @@ int scenario_type(struct scenario *s, char *error)
     if (rc == 0)
         rc = choose_source(s, error);
     if (rc == 0)
+        rc = type_faults(s, error);
+    if (rc == 0)
         rc = check_between(s, error);
     if (rc != 0)
         outline_one_line(error);
@@ -318,9 +330,14 @@ static int set(struct scenario *s, const char *assignment, char *error)
     /* A list may stand in brackets, as in the file. */
     const char *text = equals + 1;
     size_t len = strlen(text);
-    if (key->type == KEY_LIST && len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+    const bool list = key->type == KEY_LIST || key->type == KEY_FAULTS;
+    if (list && len >= 2 && text[0] == '[' && text[len - 1] == ']') {
         text++;
         len -= 2;
+    }
+    if (key->type == KEY_FAULTS && len == 0) { /* [] */
+        text = "none";
+        len = 4;
     }
     char *copy = strndup(text, len);
     if (!copy) {

@@ -190,6 +190,22 @@ static int read_future(struct session *session)
     return rc;
 }
 
+/* Faults must come while requests do: when is the last one? */
+static int check_faults(struct session *session)
+{
+    struct kvt_request request;
+    kvt_ns last_ns = 0;
+    int got;
+    wl_rewind(session->source);
+    while ((got = wl_next(session->source, &request)) > 0)
+        last_ns = request.arrive_ns;
+    if (got < 0) {
+        snprintf(session->error, sizeof session->error, "%s", wl_source_error(session->source));
+        return got;
+    }
+    return faults_check_end(&session->resolved.faults, &session->scenario, last_ns, session->error);
+}
+
 int session_resolve(struct session *session)
 {
     uint32_t block = session->source ? session->info.block_tokens : WL_BLOCK_TOKENS;
@@ -198,6 +214,8 @@ int session_resolve(struct session *session)
     session->resolved.core.expected_blocks = session->source ? session->info.distinct_keys : 0;
     if (rc == 0 && session->source && wants_future(session))
         rc = read_future(session);
+    if (rc == 0 && session->source && session->resolved.faults.n > 0)
+        rc = check_faults(session);
     if (rc == 0 && session->scenario.world == WORLD_REAL)
         rc = real_plan_init(&session->plan, &session->resolved, &session->scenario,
                             session->catalog, session->error);
@@ -262,6 +280,7 @@ struct results_options session_results(const struct session *session, const char
         .slo_ttft_ns = s->slo.ttft_p95_ns == KVT_NEVER ? 0 : s->slo.ttft_p95_ns,
         .slo_tpot_ns = s->slo.tpot_p95_ns == KVT_NEVER ? 0 : s->slo.tpot_p95_ns,
         .cost = &r->cost,
+        .faults = r->faults.n > 0,
     };
     for (size_t kind = 0; kind < KVT_TIERS; kind++)
         options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,

@@ -37,6 +37,8 @@ static uint8_t miss_class(const struct kvt_core *core, uint32_t block)
         return KVT_COMPUTED_EXPIRED;
     case KVT_FATE_SHARD:
         return KVT_COMPUTED_SHARD_MISSING;
+    case KVT_FATE_LOST:
+        return KVT_COMPUTED_TIER_DOWN;
     default:
         return KVT_COMPUTED_COLD;
     }

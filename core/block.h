@@ -25,7 +25,8 @@ enum kvt_fate {
     KVT_FATE_NONE,
     KVT_FATE_EVICTED,
     KVT_FATE_EXPIRED,
-    KVT_FATE_SHARD /* a GPU that held a part of it failed */
+    KVT_FATE_SHARD, /* a GPU that held a part of it failed */
+    KVT_FATE_LOST   /* a tier came back without it */
 };
 
 struct kvt_block {

@@ -204,6 +204,13 @@ void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt
  * it is copied anew, at once. Nothing happens in an engine that is not sharded. */
 void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu);
 
+/* What a tier held is gone, though it answers: a server or a host that came back empty. Only keys whose
+ * kvt_key_server(key, parts) is `part`: one of `parts` servers; 0 of 1: all. Blocks that lie nowhere else
+ * are computed again, booked under the tier that was down. Nothing happens on the gpu tier, whose
+ * engine loses all it holds when it goes down. */
+void kvt_core_lost(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
+                   uint32_t part, uint32_t parts);
+
 /* ---- Looking, without touching.
  * ---------------------------------------------------------------- */
 
@@ -238,7 +245,8 @@ struct kvt_core_stats {
      * began with as well, in whatever engine or tenant, held or not. reuse_partial: tokens copied from the
      * beginnings of held blocks instead of being computed; they are in ledger_tokens[KVT_HIT_GPU]. */
     uint64_t radix_possible_tokens, radix_reused_tokens;
-    uint64_t shard_lost_blocks; /* cached blocks that lost a shard with a GPU */
+    uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
+    uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
 };
 
 /* The state of this moment. engine KVT_NONE: summed over the cluster. */

@@ -12,7 +12,7 @@
  *        kvt_core_timer    an armed timer        store      copy blocks from GPU pages to a tier
  *        kvt_core_up       a part came back      step       run engine iterations
  *        kvt_core_down     a part went away      interrupt  end a repeated step early
- *                                                drop       delete blocks from a tier
+ *        kvt_core_lost     it came back empty    drop       delete blocks from a tier
  *                                                arm        call me at that time
  *
  * Rules, the same for every world:

@@ -154,6 +154,13 @@ static void record_gpu_lost(void *self, kvt_ns now, kvt_engine_id engine, uint32
     put_leb(self, (const uint64_t[]){or_none(engine.v), gpu}, 2);
 }
 
+static void record_lost(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
+                        uint32_t part, uint32_t parts)
+{
+    put_kind(self, KVT_RECORD_LOST, now);
+    put_leb(self, (const uint64_t[]){(uint64_t)tier, or_none(engine.v), part, parts}, 4);
+}
+
 static void record_refused(void *self, kvt_ns now, kvt_op_id op, int error)
 {
     assert(error < 0);
@@ -170,6 +177,7 @@ int kvt_record_init(struct kvt_record *record, const struct kvt_alloc *alloc,
                 .timer = record_timer,
                 .updown = record_updown,
                 .gpu_lost = record_gpu_lost,
+                .lost = record_lost,
                 .refused = record_refused,
                 .self = record},
         .alloc = alloc,

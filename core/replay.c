@@ -400,6 +400,17 @@ static int feed_gpu_lost(struct kvt_replay *r, struct kvt_core *core)
     return 0;
 }
 
+static int feed_lost(struct kvt_replay *r, struct kvt_core *core)
+{
+    uint32_t tier, part, parts;
+    kvt_engine_id engine;
+    if (!get_below(r, KVT_TIERS, &tier) || !get_or_none(r, &engine.v) || !get_u32(r, &part) ||
+        !get_u32(r, &parts) || part >= parts || !get_refusal(r))
+        return -EBADMSG;
+    kvt_core_lost(core, r->now, (enum kvt_tier_kind)tier, engine, part, parts);
+    return 0;
+}
+
 static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
 {
     if (!get_time(r))
@@ -416,6 +427,8 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
         return feed_updown(r, core, kind == KVT_RECORD_UP);
     case KVT_RECORD_GPU_LOST:
         return feed_gpu_lost(r, core);
+    case KVT_RECORD_LOST:
+        return feed_lost(r, core);
     default: /* a refusal, too, that no operation asked for */
         return -EBADMSG;
     }

@@ -27,7 +27,9 @@ struct kvt_tap {
     void (*timer)(void *self, kvt_ns now, uint64_t timer);
     void (*updown)(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier, kvt_engine_id engine);
     void (*gpu_lost)(void *self, kvt_ns now, kvt_engine_id engine, uint32_t gpu); /* (optional) */
-    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error);             /* (optional) */
+    void (*lost)(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
+                 uint32_t part, uint32_t parts);                      /* (optional) */
+    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error); /* (optional) */
     void *self;
 };
 

@@ -37,6 +37,7 @@ struct sim_redis {
     uint32_t samples;         /* maxmemory-samples, 1 .. 64 */
     bool evicts;              /* allkeys-lru; false: noeviction, a SET beyond memory is KVT_BUSY */
     kvt_ns timeout_ns;        /* per operation; KVT_NEVER: none */
+    bool replicated;          /* what a node's replica has is kept track of (fault.h) */
 };
 
 struct sim_codec {
@@ -99,6 +100,7 @@ struct sim_machine {
 struct sim_config {
     uint64_t seed;
     uint32_t engines;
+    bool faults;              /* parts may come into conditions, see fault.h */
     double kv_b_per_token;    /* raw KV, all GPUs of an engine */
     uint64_t piece_b;         /* KV moves, is coded and is stored in Redis in pieces of at most this
                                    many stored bytes (2 MiB is usual). One piece is one command and one

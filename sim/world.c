@@ -9,6 +9,7 @@
  * A step is scheduled for the end of its last iteration. An interrupt moves that to the end of the iteration
  * under way; the event scheduled before then finds another generation and is void.
  */
+#include "world_fault.h"
 #include "world_impl.h"
 
 #include <assert.h>
@@ -61,6 +62,11 @@ void sim_step_filled(struct sim_world *w, uint32_t engine, uint32_t number)
         finish_step(w, e, w->now);
 }
 
+static kvt_ns slowed(kvt_ns ns, double slow)
+{
+    return slow == 1 ? ns : (kvt_ns)ceil((double)ns * slow);
+}
+
 /* The step under way ends at `at`, and not when it was planned to before. */
 static void end_step_at(struct sim_world *w, struct engine *e, kvt_ns at)
 {
@@ -96,10 +102,12 @@ static int port_step(void *self, const struct kvt_step *s)
         return 0;
     }
     e->status = KVT_OK;
+    e->slow = sim_fault_step_slow(w, s->engine.v);
     e->iterations = s->repeat;
     if (sim_on_machine(w))
         sim_piece_fill(w, s->engine.v, s);
-    end_step_at(w, e, kvt_ns_add(w->now, sim_gpu_step_ns(&w->config.gpu, s, s->repeat)));
+    end_step_at(w, e,
+                kvt_ns_add(w->now, slowed(sim_gpu_step_ns(&w->config.gpu, s, s->repeat), e->slow)));
     return 0;
 }
 
@@ -112,12 +120,17 @@ static void port_interrupt(void *self, kvt_engine_id engine)
     if (!e->stepping || e->timed || e->iterations <= 1)
         return;
     const struct sim_gpu *gpu = &w->config.gpu;
-    uint32_t iterations = sim_gpu_iterations_by(gpu, &e->step, w->now - e->begin_ns);
+    kvt_ns gone_ns = w->now - e->begin_ns;
+    if (e->slow != 1)
+        gone_ns = (kvt_ns)ceil((double)gone_ns / e->slow);
+    uint32_t iterations = sim_gpu_iterations_by(gpu, &e->step, gone_ns);
     if (iterations >= e->iterations)
         return;
     e->iterations = iterations;
     w->stats.interrupts++;
-    end_step_at(w, e, kvt_ns_add(e->begin_ns, sim_gpu_step_ns(gpu, &e->step, iterations)));
+    const kvt_ns at =
+        kvt_ns_add(e->begin_ns, slowed(sim_gpu_step_ns(gpu, &e->step, iterations), e->slow));
+    end_step_at(w, e, at > w->now ? at : w->now);
 }
 
 /* ---- Timers, notes, transfers -------------------------------------------------------------------- */

@@ -57,6 +57,8 @@
  * Where the configuration has a machine with workers (config.h), transfers go piece by piece through threads that
  * share its cores instead, with times that vary: world_piece.c. Everything else is as above.
  *
+ * What may befall parts of it (dead, cut off, slow, full, corrupt): fault.h.
+ *
  * Not modelled: TCP slow start, GPU slowed by copies, Redis persistence and replication, faster links than the
  * network between engines of one node.
  */
@@ -142,6 +144,7 @@ struct sim_world_stats {
     uint64_t operations[KVT_TIERS];         /* probes, loads, stores, drops accepted, per tier */
     uint64_t steps, iterations, interrupts; /* interrupts: that cut a step short */
     uint64_t ended[KVT_STATUSES];           /* operations and steps by status */
+    uint64_t keys_lost, breakers_opened;    /* by conditions (fault.h) */
     uint64_t under_way;                     /* operations and steps not yet delivered */
 };
 void sim_world_stats(const struct sim_world *world, struct sim_world_stats *stats);

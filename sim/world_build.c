@@ -2,6 +2,7 @@
  *
  * world_build.c - wires a cluster together from its configuration, and takes it apart.
  */
+#include "world_fault.h"
 #include "world_impl.h"
 
 #include <assert.h>
@@ -210,7 +211,7 @@ static bool build(struct sim_world *w)
     for (uint32_t i = 0; i < c->redis.nodes; i++)
         if (!build_node(w, &w->nodes[i], i))
             return false;
-    return true;
+    return !c->faults || sim_faults_build(w);
 }
 
 struct sim_world *sim_world_new_in(const struct sim_config *config,
@@ -255,6 +256,7 @@ void sim_world_free(struct sim_world *world)
         return;
     const struct kvt_alloc *a = w->alloc;
     sim_op_release_all(w);
+    sim_faults_release(w);
     sim_crew_release(&w->crew);
     if (w->pieces.alloc)
         kvt_pool_release(&w->pieces);

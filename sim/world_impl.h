@@ -6,6 +6,7 @@
  *      world_op.c      life of an operation, from port to done    world_stats.c   looking
  *      world_pipe.c    the stages of a transfer, and their end
  *      world_piece.c   the same on one machine with workers: piece by piece
+ *      world_fault.c   conditions of parts: dead, cut off, slow, ...
  *
  * Life of an operation:
  *
@@ -13,7 +14,8 @@
  *                  half a round trip                flows end one by one       a store's        delivered
  *                                                   last piece leaves          reply            at its time
  *
- * A timeout, or a tier that goes down, leads from anywhere straight to ENDING, now. Every event of an operation
+ * An operation that waits for a node which does not answer stays where it is until its deadline: what came before that
+ * node's blocks is good. A timeout, or a tier that goes down, leads from anywhere straight to ENDING, now. Every event of an operation
  * carries its generation: an event of an earlier life, or of a path left in that way, finds another one and is
  * void.
  */
@@ -69,6 +71,11 @@ struct op {
     uint32_t room_blocks, room_flows;      /* room is kept from life to life */
     uint64_t *parts; /* sharded: of the whole transfer, by GPU; room for all of them once used */
     bool parted;     /* parts are meant */
+    /* conditions (fault.h) */
+    enum kvt_status cut_short; /* why only n_good blocks; KVT_MISSING but for them */
+    bool silent;               /* a node it asks does not answer */
+    bool idle;                 /* and all others have */
+    kvt_ns late_ns;            /* what comes from elsewhere comes later by so much */
     struct stage stages[STAGES_MOST];
     struct op_block *blocks; /* redis only: n_blocks */
     struct op_flow *flows;
@@ -98,6 +105,7 @@ struct engine {
     kvt_ns begin_ns, end_ns; /* of the step */
     uint32_t iterations;     /* it will have run by then */
     enum kvt_status status;
+    double slow;    /* of the step: it takes so many times its usual time */
     kvt_ns busy_ns; /* in steps that ended */
     uint64_t steps;
     uint32_t h2d, d2h, nic_rx, nic_tx, disk_read, disk_write; /* links */
@@ -135,6 +143,7 @@ struct sim_world {
     bool serving;               /* the loop is at a value */
     uint32_t first[2], last[2]; /* questions and values that wait for it; KVT_NONE: none */
     struct sim_vary vary[SIM_VARIED];
+    struct sim_faults *faults; /* NULL: nothing befalls */
     struct sim_world_stats stats;
 };
 
@@ -154,7 +163,14 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
 void sim_op_moved(struct sim_world *w, uint32_t o);
 /* Ends every operation that needs the tier (KVT_GPU: the engine) with KVT_DOWN. */
 void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine);
+/* A Redis node went (KVT_NONE: all of them), as seen by an engine (KVT_NONE: all): what is under way with it ends
+ * with KVT_DOWN, or waits for its deadline. Reads from peers over that engine's network end too. */
+void sim_op_interrupt(struct sim_world *w, uint32_t node, uint32_t engine, bool dead);
 void sim_op_release_all(struct sim_world *w);
+
+/* world_stats.c */
+/* Whether part `part` is a link; which, and how fast it usually is. */
+bool sim_part_link(const struct sim_world *w, uint32_t part, uint32_t *link, double *rate_bps);
 
 /* world_fabric.c */
 enum sim_gpu_link { GPU_OUT, GPU_IN, GPU_H2D, GPU_D2H, GPU_LINKS };

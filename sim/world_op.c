@@ -8,6 +8,7 @@
  * may first have to work off other commands delays the answer, but does not change it. A peer is asked in
  * the same manner, and always has what core says it has.
  */
+#include "world_fault.h"
 #include "world_impl.h"
 
 #include <assert.h>
@@ -88,10 +89,10 @@ static void end_at(struct sim_world *w, uint32_t o, kvt_ns at, enum kvt_status s
         if (at > deadline_ns) { /* the answer would come too late */
             at = deadline_ns;
             status = KVT_TIMEOUT;
+            blocks_ok = 0;
         }
     }
-    if (status == KVT_DOWN || status == KVT_TIMEOUT) {
-        blocks_ok = 0;
+    if (blocks_ok == 0 && (status == KVT_DOWN || status == KVT_TIMEOUT)) {
         memset(op->done.span_ns, 0, sizeof(op->done.span_ns));
         op->done.span_ns[op->kind == OP_PROBE ? KVT_SPAN_PROBE : KVT_SPAN_QUEUED] =
             at - op->issued_ns;
@@ -101,6 +102,28 @@ static void end_at(struct sim_world *w, uint32_t o, kvt_ns at, enum kvt_status s
     op->done.status = status;
     op->done.blocks_ok = blocks_ok;
     sim_world_push(w, at, on_end, event_arg(w, o));
+}
+
+/* Its deadline is over, and what it asked of other nodes has come: those blocks are good. */
+static void end_unanswered(struct sim_world *w, uint32_t o)
+{
+    struct op *op = op_at(w, o);
+    const kvt_ns waited_ns = w->now - op->issued_ns;
+    kvt_ns spent_ns = 0;
+    for (int s = 0; s < KVT_SPANS; s++)
+        spent_ns += op->done.span_ns[s];
+    if (spent_ns > waited_ns) { /* the others would have answered later than that */
+        memset(op->done.span_ns, 0, sizeof(op->done.span_ns));
+        spent_ns = 0;
+        op->n_good = 0;
+    }
+    op->done.span_ns[op->kind == OP_PROBE ? KVT_SPAN_PROBE : KVT_SPAN_QUEUED] +=
+        waited_ns - spent_ns;
+    op->state = OP_ENDING;
+    op->generation++;
+    op->done.status = KVT_TIMEOUT;
+    op->done.blocks_ok = op->n_good;
+    sim_world_push(w, w->now, on_end, event_arg(w, o));
 }
 
 /* Ends the operation now, whatever it is at. */
@@ -113,9 +136,52 @@ static void fail(struct sim_world *w, uint32_t o, enum kvt_status status)
 static void on_timeout(void *self, uint64_t arg, kvt_ns now)
 {
     struct sim_world *w = self;
+    const struct op *op = op_of(w, arg);
     (void)now;
-    if (op_of(w, arg))
+    if (!op)
+        return;
+    if (op->silent)
+        sim_fault_unanswered(w, op);
+    if (op->idle)
+        end_unanswered(w, (uint32_t)arg);
+    else
         fail(w, (uint32_t)arg, KVT_TIMEOUT);
+}
+
+/* One node of it does not answer, and nothing else is under way any more: only the deadline is left. */
+static bool waits_for_deadline(struct op *op)
+{
+    op->idle = op->silent;
+    return op->idle;
+}
+
+static bool touches(const struct sim_world *w, const struct op *op, uint32_t node)
+{
+    bool any = node == KVT_NONE;
+    for (uint32_t i = 0; !any && i < op->n_blocks; i++)
+        any = node_of(w, op->blocks[i].key) == node;
+    return any;
+}
+
+void sim_op_interrupt(struct sim_world *w, uint32_t node, uint32_t engine, bool dead)
+{
+    for (uint32_t o = 0; o < w->ops_made; o++) {
+        struct op *op = op_at(w, o);
+        const bool here = engine == KVT_NONE || op->engine == engine || op->from == engine;
+        if (op->state == OP_FREE || op->state == OP_ENDING || !here)
+            continue;
+        if (op->tier == KVT_PEER && engine != KVT_NONE)
+            fail(w, o, KVT_DOWN);
+        if (op->tier != KVT_REDIS || op->state != OP_MOVING || !touches(w, op, node))
+            continue; /* those on their way to a node find it as it is */
+        if (dead) {
+            fail(w, o, KVT_DOWN);
+            continue;
+        }
+        sim_pipe_cancel(w, op);
+        op->silent = op->idle = true;
+        op->n_good = 0;
+    }
 }
 
 void sim_op_fail_all(struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine)
@@ -159,8 +225,28 @@ static void answered(struct sim_world *w, uint32_t o, kvt_ns end_ns)
         end_at(w, o, end_ns, KVT_OK, op->n_blocks);
     } else {
         op->done.span_ns[KVT_SPAN_PROBE] = end_ns - op->issued_ns;
-        end_at(w, o, end_ns, op->n_good == op->n_blocks ? KVT_OK : KVT_MISSING, op->n_good);
+        if (!waits_for_deadline(op))
+            end_at(w, o, end_ns, op->n_good == op->n_blocks ? KVT_OK : op->cut_short, op->n_good);
     }
+}
+
+/* Whether the node of block i answers at all; if not, the operation learns why it is cut short there. */
+static bool reaches(struct sim_world *w, struct op *op, uint32_t i)
+{
+    if (!w->faults)
+        return true;
+    const uint32_t node = node_of(w, op->blocks[i].key);
+    const enum sim_reach reach = sim_fault_reach(w, op->engine, node);
+    if (reach == SIM_REACHED) {
+        const kvt_ns late_ns = sim_fault_late_ns(w, op->engine, node);
+        if (late_ns > op->late_ns)
+            op->late_ns = late_ns;
+        sim_fault_answered(w, op->engine, node);
+        return true;
+    }
+    op->silent |= reach == SIM_SILENT;
+    op->cut_short = reach == SIM_SILENT ? KVT_TIMEOUT : KVT_DOWN;
+    return false;
 }
 
 /* EXISTS or DEL, one command a block, all pipelined. Nothing is moved. */
@@ -169,6 +255,11 @@ static void ask(struct sim_world *w, uint32_t o)
     struct op *op = op_at(w, o);
     uint32_t good = 0;
     for (uint32_t i = 0; i < op->n_blocks; i++) {
+        if (!reaches(w, op, i)) {
+            if (op->kind == OP_PROBE)
+                break; /* what lies behind it cannot be used */
+            continue;
+        }
         struct node *node = book(w, op, i, 0, 1);
         if (op->kind == OP_DROP)
             sim_redis_node_del(node->keys, w->now, op->blocks[i].key);
@@ -176,10 +267,11 @@ static void ask(struct sim_world *w, uint32_t o)
             good++;
     }
     op->n_good = good;
+    op->silent &= op->kind == OP_PROBE;
     if (sim_on_machine(w))
         sim_piece_ask(w, o);
     else
-        answered(w, o, kvt_ns_add(sim_pipe_command_ns(w), half_back(w)));
+        answered(w, o, kvt_ns_add(sim_pipe_command_ns(w), kvt_ns_add(half_back(w), op->late_ns)));
 }
 
 void sim_op_asked(struct sim_world *w, uint32_t o)
@@ -193,6 +285,8 @@ static void get(struct sim_world *w, struct op *op)
     op->tokens = op->pieces = op->stored_b = 0;
     for (op->n_good = 0; op->n_good < op->n_blocks; op->n_good++) {
         const struct op_block *b = &op->blocks[op->n_good];
+        if (!reaches(w, op, op->n_good))
+            break;
         struct sim_redis_node *node = w->nodes[node_of(w, b->key)].keys;
         bool there =
             op->ttl_ns ? sim_redis_node_getex(node, w->now, b->key, kvt_ns_add(w->now, op->ttl_ns))
@@ -207,6 +301,11 @@ static void get(struct sim_world *w, struct op *op)
         op->tokens += b->tokens;
         op->pieces += pieces;
         op->stored_b += stored_b;
+        if (w->faults && sim_fault_value_corrupt(w, op->engine,
+                                                 node_of(w, b->key))) { /* seen when it is there */
+            op->cut_short = KVT_CORRUPT;
+            break;
+        }
     }
 }
 
@@ -249,6 +348,27 @@ static void on_arrive(void *self, uint64_t arg, kvt_ns now)
     begin(w, (uint32_t)arg);
 }
 
+/* SET of block i. goes_on: others may still succeed. */
+static enum kvt_status write_block(struct sim_world *w, struct op *op, uint32_t i, kvt_ns expire_ns,
+                                   bool *goes_on)
+{
+    const struct op_block *b = &op->blocks[i];
+    const uint32_t node = node_of(w, b->key);
+    const uint64_t stored_b = stored_b_of(w, KVT_REDIS, b->tokens);
+    *goes_on = true;
+    if (!reaches(w, op, i))
+        return op->cut_short;
+    if (w->faults && sim_fault_full(w, KVT_REDIS, node))
+        return KVT_BUSY;
+    if (sim_redis_node_set(w->nodes[node].keys, w->now, b->key, stored_b, expire_ns) != 0) {
+        *goes_on = false;
+        return KVT_BUSY;
+    }
+    if (w->faults)
+        sim_fault_written(w, node, b->key, stored_b);
+    return KVT_OK;
+}
+
 /* The last piece of a store has been through its command. */
 static void on_write(void *self, uint64_t arg, kvt_ns now)
 {
@@ -256,17 +376,23 @@ static void on_write(void *self, uint64_t arg, kvt_ns now)
     struct op *op = op_of(w, arg);
     if (!op)
         return;
-    kvt_ns expire_ns = kvt_ns_add(now, op->ttl_ns);
-    uint32_t i = 0;
-    for (; i < op->n_blocks; i++) {
-        const struct op_block *b = &op->blocks[i];
-        if (sim_redis_node_set(w->nodes[node_of(w, b->key)].keys, now, b->key,
-                               stored_b_of(w, KVT_REDIS, b->tokens), expire_ns) != 0)
+    enum kvt_status status = KVT_OK;
+    op->n_good = op->n_blocks;
+    for (uint32_t i = 0; i < op->n_blocks; i++) {
+        bool goes_on;
+        const enum kvt_status one = write_block(w, op, i, kvt_ns_add(now, op->ttl_ns), &goes_on);
+        if (one != KVT_OK && status == KVT_OK) {
+            status = one;
+            op->n_good = i;
+        }
+        if (!goes_on)
             break;
     }
-    const kvt_ns back_ns = sim_piece_travel_ns(op, half_back(w));
+    if (waits_for_deadline(op))
+        return;
+    const kvt_ns back_ns = kvt_ns_add(sim_piece_travel_ns(op, half_back(w)), op->late_ns);
     op->done.span_ns[KVT_SPAN_WIRE] += back_ns;
-    end_at(w, (uint32_t)arg, kvt_ns_add(now, back_ns), i == op->n_blocks ? KVT_OK : KVT_BUSY, i);
+    end_at(w, (uint32_t)arg, kvt_ns_add(now, back_ns), status, op->n_good);
 }
 
 void sim_op_moved(struct sim_world *w, uint32_t o)
@@ -278,7 +404,11 @@ void sim_op_moved(struct sim_world *w, uint32_t o)
         sim_world_push(w, end_ns, on_write, event_arg(w, o));
         return;
     }
-    end_at(w, o, end_ns, op->n_good == op->n_blocks ? KVT_OK : KVT_MISSING, op->n_good);
+    if (waits_for_deadline(op))
+        return;
+    op->done.span_ns[KVT_SPAN_WIRE] += op->late_ns;
+    end_at(w, o, kvt_ns_add(end_ns, op->late_ns),
+           op->n_good == op->n_blocks ? KVT_OK : op->cut_short, op->n_good);
 }
 
 /* ---- The port ------------------------------------------------------------------------------------ */
@@ -362,6 +492,9 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
     op->ttl_ns = t->ttl_ns;
     op->done = (struct kvt_done){.op = t->op};
     op->n_stages = op->n_flows = op->n_flowing = 0;
+    op->cut_short = KVT_MISSING;
+    op->silent = op->idle = false;
+    op->late_ns = 0;
     op->parted = t->gpu_parts && sim_world_sharded(w);
     if (op->parted)
         memcpy(op->parts, t->gpu_parts, w->config.fabric.gpus * sizeof(*op->parts));
@@ -373,6 +506,11 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
         if (t->tier == KVT_REDIS)
             op->blocks[i] =
                 (struct op_block){.key = t->blocks[i].key, .tokens = t->blocks[i].tokens};
+        if (w->faults && kind == OP_LOAD && sim_fault_block_corrupt(w, t->tier, op->engine)) {
+            op->n_good = i; /* seen when it is there; what follows is not asked for */
+            op->cut_short = KVT_CORRUPT;
+            break;
+        }
     }
 }
 
@@ -381,9 +519,24 @@ static void book_all(struct sim_world *w, const struct op *op)
 {
     clear_nodes(w);
     for (uint32_t i = 0; i < op->n_blocks; i++) {
+        const uint32_t node = w->faults ? node_of(w, op->blocks[i].key) : 0;
+        if (w->faults && sim_fault_reach(w, op->engine, node) != SIM_REACHED)
+            continue; /* nothing goes there */
         uint64_t stored_b = stored_b_of(w, KVT_REDIS, op->blocks[i].tokens);
         book(w, op, i, stored_b, pieces_of(w, stored_b));
     }
+}
+
+/* Conditions that an operation meets before it begins; KVT_OK: none. */
+static enum kvt_status befallen(const struct sim_world *w, const struct op *op)
+{
+    if (!w->faults)
+        return KVT_OK;
+    if (op->tier == KVT_PEER && sim_fault_peer_cut(w, op->engine, op->from))
+        return KVT_DOWN;
+    const bool below = op->tier == KVT_HOST || op->tier == KVT_DISK;
+    return below && op->kind == OP_STORE && sim_fault_full(w, op->tier, op->engine) ? KVT_BUSY
+                                                                                    : KVT_OK;
 }
 
 /* A load, from another engine that there is. */
@@ -417,6 +570,8 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
     if (sim_world_is_down(w, t->tier, t->engine.v) ||
         (op->from != KVT_NONE && sim_world_is_down(w, KVT_GPU, op->from))) {
         end_at(w, o, w->now, KVT_DOWN, 0);
+    } else if (befallen(w, op) != KVT_OK) {
+        end_at(w, o, w->now, befallen(w, op), 0);
     } else if (op->n_blocks == 0) {
         end_at(w, o, w->now, KVT_OK, 0);
     } else if (t->tier == KVT_PEER && !sim_on_machine(w)) {

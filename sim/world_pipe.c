@@ -12,6 +12,7 @@
  * is exact for the operation alone, and serves operations that overlap in turn rather than piece
  * by piece.
  */
+#include "world_fault.h"
 #include "world_impl.h"
 
 #include <assert.h>
@@ -56,7 +57,7 @@ static void stage_copy(struct sim_world *w, struct op *op)
     const struct sim_host *host = &w->config.host;
     if (host->copy_threads > 0)
         serve(w, op, &w->engines[op->engine].copy, KVT_SPAN_DESERIALISE,
-              ns_of(piece_raw_b(op), host->copy_thread_bps));
+              sim_fault_copy_ns(w, op->engine, ns_of(piece_raw_b(op), host->copy_thread_bps)));
 }
 
 static void stage_codec(struct sim_world *w, struct op *op)
@@ -71,7 +72,8 @@ static void stage_disk_command(struct sim_world *w, struct op *op)
 {
     const struct sim_disk *disk = &w->config.disk;
     serve(w, op, &w->engines[op->engine].disk, KVT_SPAN_QUEUED,
-          op->kind == OP_LOAD ? disk->read_latency_ns : disk->write_latency_ns);
+          sim_fault_disk_ns(w, op->engine,
+                            op->kind == OP_LOAD ? disk->read_latency_ns : disk->write_latency_ns));
 }
 
 kvt_ns sim_pipe_command_ns(struct sim_world *w)
@@ -82,8 +84,9 @@ kvt_ns sim_pipe_command_ns(struct sim_world *w)
         struct node *node = &w->nodes[i];
         if (node->commands == 0)
             continue;
-        const kvt_ns end_ns =
-            sim_station_submit(&node->command, w->now, node->commands, redis->command_ns).end_ns;
+        const kvt_ns end_ns = sim_station_submit(&node->command, w->now, node->commands,
+                                                 sim_fault_command_ns(w, i, redis->command_ns))
+                                  .end_ns;
         if (end_ns > last_ns)
             last_ns = end_ns;
     }

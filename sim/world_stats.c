@@ -158,6 +158,26 @@ void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_par
     look_at(world, &parts[part % 4], stats);
 }
 
+bool sim_part_link(const struct sim_world *w, uint32_t part, uint32_t *link, double *rate_bps)
+{
+    struct part parts[PARTS_MOST];
+    const uint32_t engines = w->config.engines;
+    const uint32_t each = engine_parts(w, &w->engines[0], parts);
+    if (part < each * engines) {
+        engine_parts(w, &w->engines[part / each], parts);
+        part %= each;
+    } else if (part - each * engines < 4 * w->config.redis.nodes) {
+        part -= each * engines;
+        node_parts(w, &w->nodes[part / 4], parts);
+        part %= 4;
+    } else {
+        return false;
+    }
+    *link = parts[part].link;
+    *rate_bps = parts[part].rate_bps;
+    return !parts[part].gpu && !parts[part].station;
+}
+
 void sim_world_redis(const struct sim_world *world, uint32_t node, struct sim_redis_stats *stats)
 {
     assert(node < world->config.redis.nodes);

@@ -55,7 +55,7 @@ run 'duplicate key' "^$s:2: seed: expected once" 'seed: 1\nseed: 2\n'
 run 'cut YAML' "^$s:[0-9]+: syntax: expected valid YAML" 'cache: {tiers: [\n'
 run 'empty file' "^$s:1: file: expected" ''
 run 'no text' "^$s:1: " '\xff\xfe\x00'
-run 'key of later work' "^$s:1: faults: expected to be left out: not supported yet" 'faults: []\n'
+run 'fault without a kind' "^$s:2: faults\[0\]: expected what happens" 'faults:\n  - {at: 30s}\n'
 
 run 'peers of one engine' "^$s:2: cluster.engines: expected at least 2: the peer tier" 'cluster:\n  engines: 1\ncache:\n  tiers:\n    - {kind: peer}\n'
 run 'a peer has no room' "^$s:5: cache.tiers.peer.capacity: not a key of the peer tier" 'cluster:\n  engines: 2\ncache:\n  tiers:\n    - {kind: peer, capacity: 1GiB}\n'

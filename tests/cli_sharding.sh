@@ -33,7 +33,8 @@ refused "hybrid interleaved" "cache.shard.variant: expected contiguous" --set ca
 refused "an unknown policy" "expected one of none, horizontal, vertical, hybrid, head, single" --set cache.shard.policy=diagonal
 refused "a sliding window by layer" "expected head or none: gemma-3-27b has layers with a sliding window" --set cluster.model=gemma-3-27b
 refused "the real world" "expected none: the real world does not shard" --set world=real
-refused "a GPU that is not there" "cache.shard.lose_gpu: expected 0 to 7" --set cache.shard.lose_gpu=8
+refused "a GPU that is not there" "faults[0].kill: expected gpu/0.0 to gpu/0.7, the GPUs of an engine" --set "faults=[{at: 1s, kill: gpu/0.8}]"
+refused "the old spelling" "expected under faults instead" --set cache.shard.lose_gpu=5
 
 small="--no-baseline --set workload.generate.requests=60"
 for policy in horizontal vertical hybrid head single; do

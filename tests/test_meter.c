@@ -183,8 +183,11 @@ static void hear_refused(void *self, kvt_ns now, kvt_op_id op, int error)
     spy.refusals_heard++;
 }
 
-static const struct kvt_tap ear = {hear_request, hear_done,    hear_timer, hear_updown,
-                                   NULL,         hear_refused, NULL};
+static const struct kvt_tap ear = {.request = hear_request,
+                                   .done = hear_done,
+                                   .timer = hear_timer,
+                                   .updown = hear_updown,
+                                   .refused = hear_refused};
 
 /* What the meter measured is what the spy saw. */
 static void agree(const struct meter *m)

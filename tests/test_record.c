@@ -19,7 +19,7 @@
 
 enum { INPUTS = 5000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
 
-enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST };
+enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST, EMPTY };
 
 struct scripted_op {
     uint32_t op, most;
@@ -34,7 +34,7 @@ struct input {
     struct kvt_done done;
     uint64_t timer;
     enum kvt_tier_kind tier;
-    uint32_t gpu;
+    uint32_t gpu, parts; /* EMPTY: gpu is the part */
     kvt_engine_id engine;
     uint32_t n_ops;
     struct scripted_op ops[MOST_OPS];
@@ -149,6 +149,15 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
     ask(in);
 }
 
+void kvt_core_lost(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
+                   uint32_t part, uint32_t parts)
+{
+    (void)core;
+    const struct input *in = enter(EMPTY, now);
+    MUST(tier == in->tier && engine.v == in->engine.v && part == in->gpu && parts == in->parts);
+    ask(in);
+}
+
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)
 {
     (void)core;
@@ -248,7 +257,7 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
         now += dice_one_in(2) ? 0 : any_number(UINT64_C(1) << 40);
         in->now = now;
         /* completions only, while too many are under way */
-        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(6);
+        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(7);
         if (in->kind == DONE && !any_done(in))
             in->kind = TIMER;
         if (in->kind == REQUEST)
@@ -256,6 +265,7 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
         in->timer = any_number(UINT64_MAX);
         in->tier = (enum kvt_tier_kind)dice_below(KVT_TIERS);
         in->gpu = (uint32_t)dice_below(KVT_SHARD_GPUS);
+        in->parts = in->gpu + 1 + (uint32_t)any_number(1000);
         in->engine.v = dice_one_in(4) ? KVT_NONE : (uint32_t)any_number(UINT32_MAX);
         if (live <= LIVE / 2)
             any_ops(in);
@@ -283,6 +293,9 @@ static void speak(const struct kvt_tap *tap, const struct input *in)
         break;
     case LOST:
         tap->gpu_lost(tap->self, in->now, in->engine, in->gpu);
+        break;
+    case EMPTY:
+        tap->lost(tap->self, in->now, in->tier, in->engine, in->gpu, in->parts);
         break;
     default:
         tap->updown(tap->self, in->now, in->kind == UP, in->tier, in->engine);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../backend/breaker.h"
+#include "../core/breaker.h"
 #include "../backend/redis.h"
 #include "dice.h"
 
@@ -13,94 +13,94 @@
 
 START_TEST(opens_after_failures_in_a_row)
 {
-    struct be_breaker b;
-    be_breaker_init(&b, 3, 100, 1000);
+    struct kvt_breaker b;
+    kvt_breaker_init(&b, 3, 100, 1000);
     for (int round = 0; round < 5; round++) {
-        ck_assert(!be_breaker_failed(&b, 10));
-        ck_assert(!be_breaker_failed(&b, 11));
-        be_breaker_answered(&b);
+        ck_assert(!kvt_breaker_failed(&b, 10));
+        ck_assert(!kvt_breaker_failed(&b, 11));
+        kvt_breaker_answered(&b);
     }
-    ck_assert(!be_breaker_failed(&b, 20));
-    ck_assert(!be_breaker_failed(&b, 20));
-    ck_assert(be_breaker_failed(&b, 20));
-    ck_assert_int_eq(b.state, BE_BREAKER_OPEN);
+    ck_assert(!kvt_breaker_failed(&b, 20));
+    ck_assert(!kvt_breaker_failed(&b, 20));
+    ck_assert(kvt_breaker_failed(&b, 20));
+    ck_assert_int_eq(b.state, KVT_BREAKER_OPEN);
     ck_assert_uint_eq(b.until_ns, 120);
-    ck_assert(!be_breaker_failed(&b, 21)); /* what fails while open says nothing new */
+    ck_assert(!kvt_breaker_failed(&b, 21)); /* what fails while open says nothing new */
     ck_assert_uint_eq(b.until_ns, 120);
 }
 END_TEST
 
 START_TEST(tries_once_after_the_pause)
 {
-    struct be_breaker b;
-    be_breaker_init(&b, 1, 100, 1000);
-    ck_assert(!be_breaker_try(&b, 0));
-    ck_assert(be_breaker_failed(&b, 0));
-    ck_assert(!be_breaker_try(&b, 99));
-    ck_assert(be_breaker_try(&b, 100));
-    ck_assert_int_eq(b.state, BE_BREAKER_HALF_OPEN);
-    ck_assert(!be_breaker_try(&b, 101));
-    be_breaker_connected(&b);
-    ck_assert_int_eq(b.state, BE_BREAKER_CLOSED);
+    struct kvt_breaker b;
+    kvt_breaker_init(&b, 1, 100, 1000);
+    ck_assert(!kvt_breaker_try(&b, 0));
+    ck_assert(kvt_breaker_failed(&b, 0));
+    ck_assert(!kvt_breaker_try(&b, 99));
+    ck_assert(kvt_breaker_try(&b, 100));
+    ck_assert_int_eq(b.state, KVT_BREAKER_HALF_OPEN);
+    ck_assert(!kvt_breaker_try(&b, 101));
+    kvt_breaker_connected(&b);
+    ck_assert_int_eq(b.state, KVT_BREAKER_CLOSED);
 }
 END_TEST
 
 START_TEST(pause_doubles_up_to_a_bound)
 {
     static const kvt_ns pauses[] = {100, 200, 400, 500, 500, 500};
-    struct be_breaker b;
+    struct kvt_breaker b;
     kvt_ns now = 7;
-    be_breaker_init(&b, 1, 100, 500);
+    kvt_breaker_init(&b, 1, 100, 500);
     for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
-        ck_assert(be_breaker_failed(&b, now));
+        ck_assert(kvt_breaker_failed(&b, now));
         ck_assert_uint_eq(b.until_ns, now + pauses[i]);
         now = b.until_ns;
-        ck_assert(be_breaker_try(&b, now));
+        ck_assert(kvt_breaker_try(&b, now));
     }
     /* A connection alone does not make the pause short again; an answer does. */
-    be_breaker_connected(&b);
-    ck_assert(be_breaker_failed(&b, now));
+    kvt_breaker_connected(&b);
+    ck_assert(kvt_breaker_failed(&b, now));
     ck_assert_uint_eq(b.until_ns, now + 500);
     now = b.until_ns;
-    ck_assert(be_breaker_try(&b, now));
-    be_breaker_connected(&b);
-    be_breaker_answered(&b);
-    ck_assert(be_breaker_failed(&b, now));
+    ck_assert(kvt_breaker_try(&b, now));
+    kvt_breaker_connected(&b);
+    kvt_breaker_answered(&b);
+    ck_assert(kvt_breaker_failed(&b, now));
     ck_assert_uint_eq(b.until_ns, now + 100);
 }
 END_TEST
 
 START_TEST(breaker_survives_any_order)
 {
-    struct be_breaker b;
+    struct kvt_breaker b;
     kvt_ns now = 0;
     dice_seed(1);
-    be_breaker_init(&b, 4, 10, 0); /* longest below first: the first */
+    kvt_breaker_init(&b, 4, 10, 0); /* longest below first: the first */
     for (int i = 0; i < 100000; i++) {
         now += dice_below(8);
         switch (dice_below(4)) {
         case 0: {
-            bool was_open = b.state == BE_BREAKER_OPEN;
-            if (be_breaker_failed(&b, now))
-                MUST(!was_open && b.state == BE_BREAKER_OPEN);
+            bool was_open = b.state == KVT_BREAKER_OPEN;
+            if (kvt_breaker_failed(&b, now))
+                MUST(!was_open && b.state == KVT_BREAKER_OPEN);
             break;
         }
         case 1:
-            MUST(be_breaker_try(&b, now) == (b.state == BE_BREAKER_HALF_OPEN) ||
-                 b.state == BE_BREAKER_HALF_OPEN);
+            MUST(kvt_breaker_try(&b, now) == (b.state == KVT_BREAKER_HALF_OPEN) ||
+                 b.state == KVT_BREAKER_HALF_OPEN);
             break;
         case 2:
-            be_breaker_connected(&b);
+            kvt_breaker_connected(&b);
             break;
         default:
-            be_breaker_answered(&b);
+            kvt_breaker_answered(&b);
         }
         MUST(b.failures < b.most_failures);                                    /* (B1) */
         MUST(b.pause_ns >= b.first_pause_ns && b.pause_ns <= b.most_pause_ns); /* (B2) */
-        MUST(b.state != BE_BREAKER_OPEN || b.until_ns <= now + b.most_pause_ns);
+        MUST(b.state != KVT_BREAKER_OPEN || b.until_ns <= now + b.most_pause_ns);
     }
-    be_breaker_init(&b, 1, KVT_NEVER / 2 + 2, KVT_NEVER); /* does not wrap round */
-    MUST(be_breaker_failed(&b, KVT_NEVER / 2));
+    kvt_breaker_init(&b, 1, KVT_NEVER / 2 + 2, KVT_NEVER); /* does not wrap round */
+    MUST(kvt_breaker_failed(&b, KVT_NEVER / 2));
     MUST(b.until_ns == KVT_NEVER);
 }
 END_TEST

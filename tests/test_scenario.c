@@ -322,7 +322,7 @@ static const struct {
     {"zzz: 3\n", NULL,
      "x.yaml:1: zzz: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "real, cache, slo, prices, claim"},
+     "real, cache, faults, slo, prices, claim"},
     {"seed: 1\n", "cluster.engine=3", "--set: cluster.engine: unknown key, did you mean engines?"},
     {"seed: 1\n", "cache=3", "--set: cache: expected a key with a value"},
     {"seed: 1\n", "seed", "--set: seed: expected key=value"},
@@ -337,8 +337,35 @@ static const struct {
     {"cache:\n  shard: {policy: diagonal}\n", NULL,
      "x.yaml:2: cache.shard.policy: expected one of none, horizontal, vertical, hybrid, head, "
      "single"},
+    /* faults */
     {"faults:\n  - {at: 30s}\n", NULL,
-     "x.yaml:1: faults: expected to be left out: not supported yet (what breaks, and when)"},
+     "x.yaml:2: faults[0]: expected what happens, such as kill: redis/0; or partition, slow, "
+     "corrupt, full"},
+    {"faults: soon\n", NULL, "x.yaml:1: faults: expected a list of faults"},
+    {"faults: [redis]\n", NULL,
+     "x.yaml:1: faults[0]: expected a fault such as {at: 30s, kill: redis/0, for: 20s}"},
+    {"faults:\n  - {at: 1s, kill: redis/0}\n  - {at: -1s, kill: redis/1}\n", NULL,
+     "x.yaml:3: faults[1].at: expected a duration that is not negative, such as 250ms"},
+    {"faults:\n  - {kill: redis/0, for: 20s}\n", NULL,
+     "x.yaml:2: faults[0].at: expected a time, such as at: 30s; or every: 10min"},
+    {"faults:\n  - {at: 1s, kill: redis/0, full: redis/0}\n", NULL,
+     "x.yaml:2: faults[0].full: expected one of kill, partition, slow, corrupt and full in an "
+     "entry, "
+     "not two"},
+    {"faults:\n  - {at: 1s, slow: redis/0}\n", NULL,
+     "x.yaml:2: faults[0].factor: expected how slow: factor: 10, or latency: 5ms, or both"},
+    {"faults:\n  - {at: 1s, kill: redis/0, fro: 2s}\n", NULL,
+     "x.yaml:2: faults[0].fro: unknown key, expected one of at, every, kill, partition, slow, "
+     "corrupt, full, for, factor, latency, share"},
+    {"faults:\n  - {at: 1s, corrupt: redis/0, share: 0}\n", NULL,
+     "x.yaml:2: faults[0].share: expected a share of the values above 0, such as 1%"},
+    {"seed: 1\n", "faults={at: 1s kill: redis/0}",
+     "--set: faults[0].at: expected a duration with unit, such as 250ms or 24h"},
+    {"seed: 1\n", "faults=[{at: 1s, kill: redis/0}",
+     "--set: faults: expected a list such as [{at: 30s, kill: redis/0, for: 20s}], or none"},
+    {"cache: {shard: {lose_gpu: 5}}\n", NULL,
+     "x.yaml:1: cache.shard.lose_gpu: expected under faults instead: faults: [{at: 1800s, kill: "
+     "gpu/0.5}]"},
     /* matching */
     {"cache:\n  match: {chain: true, approximate: {threshold: 90}}\n", NULL,
      "x.yaml:2: cache.match.approximate.threshold: expected 0.01 to 1, or off"},
@@ -381,7 +408,7 @@ static const struct {
     {"\"a\\nb\": 1\n", NULL,
      "x.yaml:1: a?b: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "real, cache, slo, prices, claim"},
+     "real, cache, faults, slo, prices, claim"},
     /* values */
     {"cache:\n  tiers:\n    - kind: host\n      capacity: 512\n", NULL,
      "x.yaml:4: cache.tiers.host.capacity: expected a capacity above zero: a size such as 512GiB, "

@@ -11,14 +11,14 @@
 
 #include <assert.h>
 
-void be_breaker_init(struct be_breaker *breaker, uint32_t most_failures, kvt_ns first_pause_ns,
-                     kvt_ns most_pause_ns)
+void kvt_breaker_init(struct kvt_breaker *breaker, uint32_t most_failures, kvt_ns first_pause_ns,
+                      kvt_ns most_pause_ns)
 {
     assert(most_failures >= 1 && first_pause_ns >= 1);
     if (most_pause_ns < first_pause_ns)
         most_pause_ns = first_pause_ns;
-    *breaker = (struct be_breaker){
-        .state = BE_BREAKER_CLOSED,
+    *breaker = (struct kvt_breaker){
+        .state = KVT_BREAKER_CLOSED,
         .most_failures = most_failures,
         .first_pause_ns = first_pause_ns,
         .most_pause_ns = most_pause_ns,
@@ -26,13 +26,13 @@ void be_breaker_init(struct be_breaker *breaker, uint32_t most_failures, kvt_ns 
     };
 }
 
-bool be_breaker_failed(struct be_breaker *breaker, kvt_ns now)
+bool kvt_breaker_failed(struct kvt_breaker *breaker, kvt_ns now)
 {
-    if (breaker->state == BE_BREAKER_OPEN)
+    if (breaker->state == KVT_BREAKER_OPEN)
         return false;
-    if (breaker->state == BE_BREAKER_CLOSED && ++breaker->failures < breaker->most_failures)
+    if (breaker->state == KVT_BREAKER_CLOSED && ++breaker->failures < breaker->most_failures)
         return false;
-    breaker->state = BE_BREAKER_OPEN;
+    breaker->state = KVT_BREAKER_OPEN;
     breaker->failures = 0;
     breaker->until_ns = kvt_ns_add(now, breaker->pause_ns);
     breaker->pause_ns = breaker->pause_ns > breaker->most_pause_ns / 2 ? breaker->most_pause_ns
@@ -40,23 +40,23 @@ bool be_breaker_failed(struct be_breaker *breaker, kvt_ns now)
     return true;
 }
 
-bool be_breaker_try(struct be_breaker *breaker, kvt_ns now)
+bool kvt_breaker_try(struct kvt_breaker *breaker, kvt_ns now)
 {
-    if (breaker->state != BE_BREAKER_OPEN || now < breaker->until_ns)
+    if (breaker->state != KVT_BREAKER_OPEN || now < breaker->until_ns)
         return false;
-    breaker->state = BE_BREAKER_HALF_OPEN;
+    breaker->state = KVT_BREAKER_HALF_OPEN;
     return true;
 }
 
-void be_breaker_connected(struct be_breaker *breaker)
+void kvt_breaker_connected(struct kvt_breaker *breaker)
 {
-    if (breaker->state == BE_BREAKER_HALF_OPEN)
-        breaker->state = BE_BREAKER_CLOSED;
+    if (breaker->state == KVT_BREAKER_HALF_OPEN)
+        breaker->state = KVT_BREAKER_CLOSED;
 }
 
-void be_breaker_answered(struct be_breaker *breaker)
+void kvt_breaker_answered(struct kvt_breaker *breaker)
 {
-    if (breaker->state != BE_BREAKER_CLOSED)
+    if (breaker->state != KVT_BREAKER_CLOSED)
         return;
     breaker->failures = 0;
     breaker->pause_ns = breaker->first_pause_ns;
