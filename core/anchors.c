@@ -9,6 +9,7 @@
 #include "anchors.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ratio.h"
@@ -109,21 +110,17 @@ void kvt_anchors_ask(struct kvt_anchors *s, const uint32_t *a, uint32_t n_a)
     }
 }
 
-/* Elements from b[j] on that the other sequence may have in a row: up to `most`, or PIECE. */
-static uint32_t forwards(const struct kvt_anchors *s, const uint32_t *b, uint32_t j, uint32_t most)
+/* How many elements from *at on, a step apart, the other sequence may have in a row: up to PIECE, of
+ * `room` that are there. All lengths are asked at once, as a guess where it ends would mostly be wrong. */
+static uint32_t reach(const uint64_t *filter, const uint32_t *at, ptrdiff_t step, uint32_t room)
 {
-    uint32_t h = 0, k = 0;
-    while (k < most && k < PIECE && has(s->pieces, h = mix(h, b[j + k])))
-        k++;
-    return k;
-}
-
-static uint32_t backwards(const struct kvt_anchors *s, const uint32_t *b, uint32_t j, uint32_t most)
-{
-    uint32_t h = 0, k = 0;
-    while (k < most && k < PIECE && has(s->pieces + FILTER_WORDS, h = mix(h, b[j - k])))
-        k++;
-    return k;
+    const uint32_t pieces = room < PIECE ? room : PIECE;
+    uint32_t h = 0, had = 0;
+    for (uint32_t k = 0; k < pieces; k++, at += step) {
+        h = mix(h, *at);
+        had |= (uint32_t)has(filter, h) << k;
+    }
+    return (uint32_t)__builtin_ctz(~had);
 }
 
 /* Of the popular elements between the anchors at `at` and `next`: how many neither reaches. With next ==
@@ -131,13 +128,13 @@ static uint32_t backwards(const struct kvt_anchors *s, const uint32_t *b, uint32
 static uint32_t lost_between(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
                              uint32_t at, uint32_t next)
 {
-    const uint32_t between = next - at - 1, x = forwards(s, b, at, between + 1);
-    const uint32_t lost = x == 0; /* the anchor itself */
+    const uint32_t between = next - at - 1, x = reach(s->pieces, b + at, 1, n_b - at);
     if (x > between || x == PIECE)
         return 0;
+    const uint32_t lost = x == 0; /* the anchor itself */
     uint32_t reached = x - !lost;
     if (next < n_b) {
-        const uint32_t y = backwards(s, b, next, between + 1);
+        const uint32_t y = reach(s->pieces + FILTER_WORDS, b + next, -1, next + 1);
         if (y > between || y == PIECE)
             return lost;
         reached += y > 0 ? y - 1 : 0;
