@@ -205,6 +205,12 @@ uint32_t kvt_ratio_matches(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a,
                            uint32_t n_b, uint32_t least)
 {
     struct kvt_ratio_work w = {.a = a, .b = b, .n_a = n_a, .n_b = n_b, .least = least};
+    uint32_t at_once;
+    if (n_a <= KVT_RATIO_SHORT && n_b <= KVT_RATIO_SHORT &&
+        kvt_ratio_short(a, n_a, b, n_b, &at_once)) {
+        r->compared++;
+        return at_once >= least ? at_once : KVT_NONE;
+    }
     lay_out(r, &w);
     if (w.shorter < least)
         return KVT_NONE;
