@@ -114,11 +114,18 @@ void kvt_anchors_ask(struct kvt_anchors *s, const uint32_t *a, uint32_t n_a)
  * `room` that are there. All lengths are asked at once, as a guess where it ends would mostly be wrong. */
 static uint32_t reach(const uint64_t *filter, const uint32_t *at, ptrdiff_t step, uint32_t room)
 {
-    const uint32_t pieces = room < PIECE ? room : PIECE;
     uint32_t h = 0, had = 0;
-    for (uint32_t k = 0; k < pieces; k++, at += step) {
-        h = mix(h, *at);
-        had |= (uint32_t)has(filter, h) << k;
+    if (room >= PIECE) {
+#pragma GCC unroll 6
+        for (uint32_t k = 0; k < PIECE; k++, at += step) {
+            h = mix(h, *at);
+            had |= (uint32_t)has(filter, h) << k;
+        }
+    } else {
+        for (uint32_t k = 0; k < room; k++, at += step) {
+            h = mix(h, *at);
+            had |= (uint32_t)has(filter, h) << k;
+        }
     }
     return (uint32_t)__builtin_ctz(~had);
 }
