@@ -10,7 +10,6 @@
  * during the policies, what was simulated until then is written, and it says what is missing.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +28,7 @@
 enum { COMMAND_MOST = 4096 };
 
 struct arguments {
-    const char *out, *capacities, *price;
+    const char *out, *capacities, *price, *node, *per;
     bool json, no_plot;
     char command[COMMAND_MOST];
 };
@@ -59,7 +58,13 @@ static const char help[] =
     "                       leaf\n"
     "  --tenant-salts       tenants share no block\n"
     "  --model NAME         capacities in GiB too, with this model's KV (kvtwin catalog)\n"
-    "  --price PRICE        of a GiB, such as 0.005USD/h: adds what a capacity costs\n"
+    "  --node NAME          adds what a capacity costs, at the catalogue's price of that node: "
+    "whole nodes,\n"
+    "                       rounded up. cache.r7g.16xlarge, or a price in kvtwin catalog "
+    "of kind\n"
+    "                       redis, memory or disk (by the GB)\n"
+    "  --price PRICE        an own price: of a GiB, such as 0.005USD/h; with --node, of a node\n"
+    "  --per node|gib       gib: the node's price by the GiB, not rounded; default node\n"
     "\n"
     "  --sample RATE        of the sessions, such as 1%: faster on long traces, with error bars. "
     "Where a\n"
@@ -82,14 +87,22 @@ static const char help[] =
 
 /* ---- Arguments --------------------------------------------------------------------------------------- */
 
+/* One line, whatever is in it. */
+static int bad_line(const char *what)
+{
+    char line[MRC_ERROR];
+    snprintf(line, sizeof line, "%s", what);
+    for (char *c = line; *c != '\0'; c++)
+        *c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c;
+    fprintf(stderr, "kvtwin mrc: %s\n", line);
+    return EXIT_BAD_INPUT;
+}
+
 static int bad(const char *what, const char *expected)
 {
     char line[MRC_ERROR];
-    snprintf(line, sizeof line, "kvtwin mrc: %.200s: %.400s", what, expected);
-    for (char *c = line; *c != '\0'; c++)
-        *c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c;
-    fprintf(stderr, "%s\n", line);
-    return EXIT_BAD_INPUT;
+    snprintf(line, sizeof line, "%.200s: %.400s", what, expected);
+    return bad_line(line);
 }
 
 static int whole(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *value)
@@ -220,6 +233,8 @@ static const char **text_option(struct job *job, const char *name)
     return strcmp(name, "--out") == 0        ? &a->out
            : strcmp(name, "--capacity") == 0 ? &a->capacities
            : strcmp(name, "--price") == 0    ? &a->price
+           : strcmp(name, "--node") == 0     ? &a->node
+           : strcmp(name, "--per") == 0      ? &a->per
            : strcmp(name, "--model") == 0    ? &job->mrc.options.model
                                              : NULL;
 }
@@ -261,6 +276,7 @@ static const char *const with_value[] = {
     "--format",       "--policy",
     "--out",          "--capacity",
     "--price",        "--model",
+    "--node",         "--per",
 };
 enum { WITH_VALUE = sizeof with_value / sizeof with_value[0] };
 
@@ -294,7 +310,6 @@ static int parse_arguments(struct job *job, int argc, char **argv)
     wl_options_init(&o->source);
     o->command = a->command;
     o->touch = WL_MRC_LEAF;
-    o->usd_per_gib_h = NAN;
     for (int i = 1; i < argc; i++) {
         const int code = parse_one(job, argc, argv, &i);
         if (code != EXIT_DONE)
@@ -304,17 +319,16 @@ static int parse_arguments(struct job *job, int argc, char **argv)
         return bad("TRACE", "expected a trace, such as scenarios/traces/chat-2000.kvt");
     if (o->sample > 0 && o->sample_blocks > 0)
         return bad("--sample", "expected without --sample-blocks");
-    if (a->price && !o->model)
-        return bad("--price", "expected with --model: a price is of a GiB");
-    const char *why;
-    if (a->price && units_price(a->price, &o->usd_per_gib_h, &why) != 0)
-        return bad("--price", why);
+    if ((a->price || a->node) && !o->model)
+        return bad(a->node ? "--node" : "--price", "expected with --model: a price is of bytes");
+    if (a->per && !a->price && !a->node)
+        return bad("--per", "expected with --node");
     return EXIT_DONE;
 }
 
-/* ---- Model and capacities ---------------------------------------------------------------------------- */
+/* ---- Model, price and capacities ---------------------------------------------------------------------------- */
 
-static int find_model(struct job *job)
+static int find_model_and_price(struct job *job)
 {
     struct mrc_options *o = &job->mrc.options;
     char data[PATH_MAX], folder[PATH_MAX + 32];
@@ -332,8 +346,13 @@ static int find_model(struct job *job)
     const struct catalog_model *model = catalog_model(catalog, o->model, job->why, sizeof job->why);
     if (model)
         o->kv_b_per_token = model_kv_b_per_token(model, 1);
+    int code = model ? EXIT_DONE : bad("--model", job->why);
+    if (model && (job->arguments.node || job->arguments.price) &&
+        mrc_price_find(&o->price, catalog, job->arguments.node, job->arguments.price,
+                       job->arguments.per, job->why) != 0)
+        code = bad_line(job->why);
     catalog_free(catalog);
-    return model ? EXIT_DONE : bad("--model", job->why);
+    return code;
 }
 
 /* A plain number counts blocks. Sizes wait for the block's bytes, so they come after the pass. */
@@ -493,7 +512,7 @@ static int finish(struct job *job)
 static int run(struct job *job)
 {
     struct mrc *m = &job->mrc;
-    int code = find_model(job);
+    int code = find_model_and_price(job);
     /* Capacities are checked before the pass as far as they can be. */
     m->info.block_tokens = 1;
     if (code == EXIT_DONE)

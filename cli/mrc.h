@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * mrc.h - what the parts of `kvtwin mrc` share: cmd_mrc.c reads the command line, mrc_work.c passes the
- * trace, mrc_policy.c simulates policies, mrc_print.c and mrc_write.c show what came out.
+ * trace, mrc_policy.c simulates policies, mrc_price.c knows what a
+ * capacity costs, mrc_print.c and mrc_write.c show what came out.
  *
  * Two ways to one table: exact (workload/mrc.h), or from a sample of the sessions (workload/mrc_sample.h).
  * LRU needs one pass for all capacities. Other policies have no such order, so they are simulated, each
@@ -20,6 +21,7 @@
 
 #include "../core/evict.h"
 #include "../workload/mrc_sample.h"
+#include "catalog.h"
 #include "progress.h"
 #include "results_dir.h"
 
@@ -32,6 +34,17 @@ enum {
 
 /* Hit rates, by what is divided by what. */
 enum mrc_what { MRC_BLOCKS, MRC_TOKENS, MRC_WHATS };
+
+/* What room costs, and who says so. */
+struct mrc_price {
+    bool known;
+    bool node, whole; /* of nodes; and of as many whole ones as hold the capacity */
+    double usd_per_h; /* of unit_b bytes */
+    double unit_b;    /* a GiB, a GB, or what a node holds */
+    char unit[96];    /* "GiB", "GB of ebs-gp3-storage", "cache.r7g.16xlarge" */
+    char entry[96];   /* of the catalogue; "own" */
+    char text[64], region[64], date[16], source[512]; /* as there; own: text alone */
+};
 
 /* ---- Input ---------------------------------------------------------------------------------------- */
 
@@ -47,8 +60,8 @@ struct mrc_options {
     size_t n_capacities;
     const char *model;     /* NULL: none */
     double kv_b_per_token; /* of the model; 0 without */
-    double usd_per_gib_h;  /* NAN: prices are not known */
-    const char *command;   /* the command line, for summary.json */
+    struct mrc_price price;
+    const char *command; /* the command line, for summary.json */
 };
 
 static inline bool mrc_sampled(const struct mrc_options *o)
@@ -115,6 +128,11 @@ KVT_MUST_CHECK int mrc_tabulate(struct mrc *m, char *why);
 KVT_MUST_CHECK int mrc_simulate(struct mrc *m, char *why);
 void mrc_release(struct mrc *m);
 
+/* The price that --node, --price and --per mean; each may be NULL, not both of node and own. Without a
+ * node the catalogue may be NULL. 0, or -EINVAL with "--option: what was expected" in why[MRC_ERROR]. */
+KVT_MUST_CHECK int mrc_price_find(struct mrc_price *price, const struct catalog *c,
+                                  const char *node, const char *own, const char *per, char *why);
+
 /* The figures of one capacity. */
 void mrc_row_at(const struct mrc *m, uint64_t capacity, struct mrc_row *row);
 
@@ -126,6 +144,10 @@ bool mrc_policy_usable(const struct kvt_evict_ops *ops);
 /* NAN without a model; and without a price. */
 double mrc_gib(const struct mrc *m, uint64_t capacity);
 double mrc_usd_per_h(const struct mrc *m, uint64_t capacity);
+/* Whole nodes that hold it; 0 for an infinite one. Only with a price. */
+uint64_t mrc_nodes(const struct mrc *m, uint64_t capacity);
+/* "6.981 USD/h per cache.r7g.16xlarge with room for 314 GiB, whole nodes, rounded up; elasticache-..., us-east-1, list price of 2026-11-09" */
+void mrc_price_say(const struct mrc_price *price, char *text, size_t size);
 
 void mrc_print(FILE *out, const struct mrc *m);
 /* summary.json's text, with a newline; 0, -ENOMEM or -EIO. */

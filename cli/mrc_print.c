@@ -50,6 +50,13 @@ static void print_source(FILE *out, const struct mrc *m)
     if (m->options.kv_b_per_token > 0)
         fprintf(out, "  %-18s %s a token, KV of %s\n", "memory",
                 units_show_bytes(text, sizeof text, m->options.kv_b_per_token), m->options.model);
+    if (m->options.price.known) {
+        char price[400];
+        mrc_price_say(&m->options.price, price, sizeof price);
+        fprintf(out, "  %-18s %s\n", "price", price);
+        if (m->options.price.source[0])
+            fprintf(out, "  %-18s %s\n", "price from", m->options.price.source);
+    }
 }
 
 static void print_rate(FILE *out, double rate)
@@ -70,8 +77,13 @@ static void print_capacity(FILE *out, const struct mrc *m, uint64_t capacity)
     if (!(m->options.kv_b_per_token > 0))
         return;
     fprintf(out, "%12s", isnan(gib) ? "" : units_show_bytes(text, sizeof text, gib * 0x1p30));
-    if (isnan(m->options.usd_per_gib_h))
+    if (!m->options.price.known)
         return;
+    if (m->options.price.whole) {
+        const uint64_t nodes = mrc_nodes(m, capacity);
+        snprintf(text, sizeof text, "%llu", (unsigned long long)nodes);
+        fprintf(out, "%8s", nodes ? text : "");
+    }
     snprintf(text, sizeof text, "%.3g", usd);
     fprintf(out, "%10s", isnan(usd) ? "" : text);
 }
@@ -82,8 +94,8 @@ static void print_capacity_head(FILE *out, const struct mrc *m)
     if (!(m->options.kv_b_per_token > 0))
         return;
     fprintf(out, "%12s", "memory");
-    if (!isnan(m->options.usd_per_gib_h))
-        fprintf(out, "%10s", "USD/h");
+    if (m->options.price.known)
+        fprintf(out, "%s%10s", m->options.price.whole ? "   nodes" : "", "USD/h");
 }
 
 static void print_row(FILE *out, const struct mrc *m, const struct mrc_row *row)
@@ -109,8 +121,9 @@ static void print_lru(FILE *out, const struct mrc *m)
                                         "flat, each block"};
     const int wide = m->sample ? 26 : 18;
     char indent[64];
-    const int before =
-        14 + (m->options.kv_b_per_token > 0 ? 12 : 0) + (isnan(m->options.usd_per_gib_h) ? 0 : 10);
+    const struct mrc_price *price = &m->options.price;
+    const int before = 14 + (m->options.kv_b_per_token > 0 ? 12 : 0) + (price->known ? 10 : 0) +
+                       (price->whole ? 8 : 0);
     snprintf(indent, sizeof indent, "%*s", before, "");
     fprintf(out, "\n%s", indent);
     for (int w = 0; w < WL_MRC_WAYS; w++)

@@ -289,11 +289,6 @@ double mrc_gib(const struct mrc *m, uint64_t capacity)
     return (double)capacity * m->info.block_tokens * m->options.kv_b_per_token / 0x1p30;
 }
 
-double mrc_usd_per_h(const struct mrc *m, uint64_t capacity)
-{
-    return mrc_gib(m, capacity) * m->options.usd_per_gib_h;
-}
-
 void mrc_release(struct mrc *m)
 {
     wl_mrc_release(&m->exact);

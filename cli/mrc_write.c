@@ -49,15 +49,38 @@ static void write_capacity(struct out *o, const struct mrc *m, uint64_t capacity
     if (capacity != UINT64_MAX)
         out_u64(o, capacity * m->info.block_tokens);
     fixed(o, mrc_gib(m, capacity), GIB);
-    if (!isnan(m->options.usd_per_gib_h))
+    if (m->options.price.whole) {
+        out_char(o, ',');
+        if (capacity != UINT64_MAX)
+            out_u64(o, mrc_nodes(m, capacity));
+    }
+    if (m->options.price.known)
         fixed(o, mrc_usd_per_h(m, capacity), USD);
 }
 
 static void write_capacity_names(struct out *o, const struct mrc *m)
 {
     out_text(o, "capacity_blocks,capacity_tokens,capacity_gib");
-    if (!isnan(m->options.usd_per_gib_h))
+    if (m->options.price.whole)
+        out_text(o, ",nodes");
+    if (m->options.price.known)
         out_text(o, ",usd_per_hour");
+}
+
+/* A comment that says what usd_per_hour is of. */
+static void write_price(struct out *o, const struct mrc *m)
+{
+    char price[400];
+    if (!m->options.price.known)
+        return;
+    mrc_price_say(&m->options.price, price, sizeof price);
+    out_text(o, "# usd_per_hour: ");
+    out_text(o, price);
+    if (m->options.price.source[0]) {
+        out_text(o, "\n# price from: ");
+        out_text(o, m->options.price.source);
+    }
+    out_char(o, '\n');
 }
 
 static void write_curve_names(struct out *o)
@@ -86,6 +109,7 @@ static void write_curve(struct out *o, const struct mrc *m)
                 "leaving first.\n"
                 "# error: standard error of an estimate, 0 when exact. refused_prompts: longer "
                 "than the capacity.\n");
+    write_price(o, m);
     write_capacity_names(o, m);
     write_curve_names(o);
     out_text(o, ",refused_prompts\n");
@@ -202,7 +226,12 @@ static json_t *table_row(const struct mrc *m, size_t row)
                                                   : json_integer((json_int_t)r->capacity));
     if (m->options.kv_b_per_token > 0)
         set_rate(object, "capacity_gib", mrc_gib(m, r->capacity));
-    if (!isnan(m->options.usd_per_gib_h))
+    if (m->options.price.whole)
+        json_object_set_new(object, "nodes",
+                            r->capacity == UINT64_MAX
+                                ? json_null()
+                                : json_integer((json_int_t)mrc_nodes(m, r->capacity)));
+    if (m->options.price.known)
         set_rate(object, "usd_per_hour", mrc_usd_per_h(m, r->capacity));
     for (int way = 0; way < WL_MRC_WAYS; way++)
         for (int what = 0; what < MRC_WHATS; what++) {
@@ -222,6 +251,23 @@ static json_t *table_row(const struct mrc *m, size_t row)
         set_rate(object, name, point->flat[MRC_BLOCKS]);
     }
     return object;
+}
+
+static void add_price(json_t *root, const struct mrc_price *p)
+{
+    json_t *price = json_object();
+    json_object_set_new(price, "price", json_string(p->text));
+    json_object_set_new(price, "of", json_string(p->unit));
+    json_object_set_new(price, "unit_usd_per_hour", json_real(p->usd_per_h));
+    json_object_set_new(price, "unit_gib", json_real(p->unit_b / 0x1p30));
+    json_object_set_new(price, "whole_nodes", json_boolean(p->whole));
+    json_object_set_new(price, "entry", json_string(p->entry));
+    if (p->region[0]) {
+        json_object_set_new(price, "region", json_string(p->region));
+        json_object_set_new(price, "date", json_string(p->date));
+        json_object_set_new(price, "source", json_string(p->source));
+    }
+    json_object_set_new(root, "price", price);
 }
 
 /* Times are left out: the same trace leaves the same bytes. */
@@ -245,6 +291,8 @@ static json_t *summary(const struct mrc *m)
         json_object_set_new(root, "model", json_string(m->options.model));
         set_rate(root, "kv_bytes_per_token", m->options.kv_b_per_token);
     }
+    if (m->options.price.known)
+        add_price(root, &m->options.price);
     if (m->sample)
         add_sample(root, m);
     for (size_t i = 0; i < m->n_table; i++)

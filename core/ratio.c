@@ -16,8 +16,6 @@
 #include <string.h>
 
 enum {
-    POPULAR_FROM = 200,
-    POPULAR_PART = 100,
     RUN_WORDS = sizeof(struct kvt_ratio_run) / sizeof(uint32_t),
     BOX_WORDS = sizeof(struct kvt_ratio_box) / sizeof(uint32_t),
     RUNS_LEAST = 64
@@ -173,7 +171,7 @@ static uint32_t code_other(struct kvt_ratio_work *w)
 /* Lists where the unpopular elements of b are, and takes popular ones out of both codings. (T2) */
 static void place_elements(struct kvt_ratio_work *w)
 {
-    const uint32_t most = w->n_b >= POPULAR_FROM ? w->n_b / POPULAR_PART + 1 : w->n_b;
+    const uint32_t most = kvt_ratio_popular_above(w->n_b);
     uint32_t *is_not = w->element; /* whose use is over: a code, or KVT_RATIO_NOT_IN_B */
     uint32_t begin = 0;
     for (uint32_t c = 0; c < w->codes; c++) {
@@ -207,6 +205,12 @@ uint32_t kvt_ratio_matches(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a,
                            uint32_t n_b, uint32_t least)
 {
     struct kvt_ratio_work w = {.a = a, .b = b, .n_a = n_a, .n_b = n_b, .least = least};
+    uint32_t at_once;
+    if (n_a <= KVT_RATIO_SHORT && n_b <= KVT_RATIO_SHORT &&
+        kvt_ratio_short(a, n_a, b, n_b, &at_once)) {
+        r->compared++;
+        return at_once >= least ? at_once : KVT_NONE;
+    }
     lay_out(r, &w);
     if (w.shorter < least)
         return KVT_NONE;

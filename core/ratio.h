@@ -34,6 +34,8 @@
 
 /* Elements of one sequence at most. */
 #define KVT_RATIO_MOST (UINT32_C(1) << 28)
+/* A shorter b has no popular elements. */
+enum { KVT_RATIO_POPULAR_FROM = 200 };
 
 /* Working memory for one comparison after the other. */
 struct kvt_ratio {
@@ -70,6 +72,12 @@ KVT_MUST_CHECK int kvt_ratio(struct kvt_ratio *r, const uint32_t *a, uint32_t n_
 static inline double kvt_ratio_of(uint64_t matches, uint64_t both)
 {
     return both ? 2.0 * (double)matches / (double)both : 1.0;
+}
+
+/* (T2) An element is popular in b when b has more of it than this. */
+static inline uint32_t kvt_ratio_popular_above(uint32_t n_b)
+{
+    return n_b >= KVT_RATIO_POPULAR_FROM ? n_b / 100 + 1 : n_b;
 }
 
 /* The fewest matches with kvt_ratio_of(.., both) > threshold. More than both / 2, which no pair reaches,

@@ -47,4 +47,10 @@ struct kvt_ratio_work {
  * cannot be reached. The codes are placed. */
 bool kvt_ratio_match(struct kvt_ratio_work *w);
 
+/* Both sequences at most so long, with elements of b below 256: true, and the number of matches, at once. False:
+ * they are not. */
+enum { KVT_RATIO_SHORT = 64 };
+bool kvt_ratio_short(const uint32_t *a, uint32_t n_a, const uint32_t *b, uint32_t n_b,
+                     uint32_t *matches);
+
 #endif

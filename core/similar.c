@@ -30,6 +30,7 @@ enum {
 struct prompt {
     uint32_t before, after; /* by use; of a free record `before` is the pool's */
     uint32_t *elements;     /* NULL: free */
+    uint32_t *marks;        /* of anchors; NULL: nothing is popular */
     uint64_t born, tag;
     uint32_t n;
 };
@@ -42,7 +43,7 @@ struct sketch {
 
 struct kvt_similar_bid {
     double most; /* ratio, at most */
-    uint32_t prompt, least;
+    uint32_t prompt, least, grams;
 };
 
 _Static_assert(sizeof(struct sketch) % LANES_B == 0, "vectors");
@@ -81,7 +82,7 @@ int kvt_similar_init(struct kvt_similar *s, const struct kvt_alloc *alloc,
     s->bids = alloc->get(alloc->self, config->capacity * sizeof *s->bids);
     s->query = alloc->get(alloc->self, sizeof(struct sketch));
     s->bits = alloc->get(alloc->self, bits_b());
-    if (s->bids && s->query && s->bits)
+    if (s->bids && s->query && s->bits && kvt_anchors_init(&s->anchors, alloc) == 0)
         return 0;
     kvt_similar_release(s);
     return -ENOMEM;
@@ -100,6 +101,7 @@ void kvt_similar_release(struct kvt_similar *s)
     kvt_slab_release(&s->elements);
     kvt_pool_release(&s->sketches);
     kvt_pool_release(&s->prompts);
+    kvt_anchors_release(&s->anchors);
     kvt_ratio_release(&s->ratio);
     *s = (struct kvt_similar){0};
 }
@@ -108,7 +110,7 @@ size_t kvt_similar_memory_b(const struct kvt_similar *s)
 {
     return kvt_pool_memory_b(&s->prompts) + kvt_pool_memory_b(&s->sketches) + s->elements.memory_b +
            s->ratio.room * sizeof *s->ratio.words + s->config.capacity * sizeof *s->bids +
-           sizeof(struct sketch);
+           kvt_anchors_memory_b(&s->anchors) + bits_b() + sizeof(struct sketch);
 }
 
 /* ---- Sketches --------------------------------------------------------------------------------------- */
@@ -164,11 +166,13 @@ static uint32_t bag_bound(const struct sketch *x, const struct sketch *y)
     return common(x->bag, y->bag, KVT_SIMILAR_BAG_B) + smaller(x->bag_more, y->bag_more);
 }
 
-static uint64_t grams_bound(const struct sketch *x, const struct sketch *y, uint32_t q,
-                            uint64_t both)
+static uint32_t grams_in_common(const struct sketch *x, const struct sketch *y)
 {
-    const uint32_t grams =
-        common(x->grams, y->grams, KVT_SIMILAR_GRAMS_B) + smaller(x->grams_more, y->grams_more);
+    return common(x->grams, y->grams, KVT_SIMILAR_GRAMS_B) + smaller(x->grams_more, y->grams_more);
+}
+
+static uint64_t grams_bound(uint32_t grams, uint32_t q, uint64_t both)
+{
     return (grams + (q - 1) * (both + 1)) / (2 * q - 1);
 }
 
@@ -256,7 +260,8 @@ void kvt_similar_remove(struct kvt_similar *s, uint32_t prompt)
     assert(p->elements);
     unlink(s, prompt);
     kvt_slab_give(&s->elements, p->elements, p->n);
-    p->elements = NULL;
+    kvt_slab_give(&s->elements, p->marks, kvt_anchors_words(p->n));
+    p->elements = p->marks = NULL;
     kvt_pool_give(&s->prompts, prompt);
     s->count--;
 }
@@ -288,21 +293,25 @@ int kvt_similar_add(struct kvt_similar *s, const uint32_t *elements, uint32_t n,
         return -EINVAL;
     if (s->count == s->config.capacity)
         kvt_similar_remove(s, s->last);
-    uint32_t *copy = kvt_slab_take(&s->elements, n);
-    if (!copy)
-        return -ENOMEM;
-    const uint32_t number = kvt_pool_take(&s->prompts);
+    const uint32_t words = kvt_anchors_words(n);
+    uint32_t *copy = kvt_slab_take(&s->elements, n), *marks = kvt_slab_take(&s->elements, words);
+    const uint32_t number = copy && marks ? kvt_pool_take(&s->prompts) : KVT_NONE;
     if (number == KVT_NONE || cover(s, number)) {
         if (number != KVT_NONE) {
             prompt_at(s, number)->elements = NULL;
             kvt_pool_give(&s->prompts, number);
         }
         kvt_slab_give(&s->elements, copy, n);
+        kvt_slab_give(&s->elements, marks, words);
         return -ENOMEM;
     }
     memcpy(copy, elements, n * sizeof *copy);
+    if (!kvt_anchors_mark(&s->anchors, elements, n, marks)) {
+        kvt_slab_give(&s->elements, marks, words);
+        marks = NULL;
+    }
     *prompt_at(s, number) =
-        (struct prompt){.elements = copy, .born = s->born++, .tag = tag, .n = n};
+        (struct prompt){.elements = copy, .marks = marks, .born = s->born++, .tag = tag, .n = n};
     draw(sketch_at(s, number), s->q, elements, n);
     link_first(s, number);
     s->count++;
@@ -330,12 +339,15 @@ uint32_t kvt_similar_prefix(const struct kvt_similar *s, uint32_t prompt, const 
 
 /* ---- Bids ---------------------------------------------------------------------------------------------- */
 
-/* Is x to be compared before y? Equal bounds: whoever was here first, so that ties are found in order. */
+/* Is x to be compared before y? Equal bounds: whoever has more grams of the query, which says little about
+ * what it cannot have and much about what it has; then who was here first. */
 static bool ahead(const struct kvt_similar *s, const struct kvt_similar_bid *x,
                   const struct kvt_similar_bid *y)
 {
     if (x->most > y->most || x->most < y->most)
         return x->most > y->most;
+    if (x->grams != y->grams)
+        return x->grams > y->grams;
     return prompt_at(s, x->prompt)->born < prompt_at(s, y->prompt)->born;
 }
 
@@ -370,13 +382,23 @@ static bool bids(struct kvt_similar *s, uint32_t number, uint32_t n, struct kvt_
         s->counts.by_bag++;
         return false;
     }
-    const uint64_t grams = s->q ? grams_bound(query, k, s->q, both) : most;
-    most = grams < most ? grams : most;
+    const uint32_t grams = s->q ? grams_in_common(query, k) : 0;
+    const uint64_t by_grams = s->q ? grams_bound(grams, s->q, both) : most;
+    most = by_grams < most ? by_grams : most;
     if (most < least) {
         s->counts.by_grams++;
         return false;
     }
-    *bid = (struct kvt_similar_bid){kvt_ratio_of(most, both), number, (uint32_t)least};
+    if (p->marks) {
+        const uint32_t may_lose = p->n - (uint32_t)least;
+        const uint32_t lost = kvt_anchors_lost(&s->anchors, p->elements, p->n, p->marks, may_lose);
+        if (lost > may_lose) {
+            s->counts.by_anchors++;
+            return false;
+        }
+        most = p->n - lost < most ? p->n - lost : most;
+    }
+    *bid = (struct kvt_similar_bid){kvt_ratio_of(most, both), number, (uint32_t)least, grams};
     return true;
 }
 
@@ -413,7 +435,7 @@ static int compare_bids(struct kvt_similar *s, uint32_t n_bids, const uint32_t *
             s->counts.by_best++;
             continue;
         }
-        if (order_bound(s, query, n, p) < least) {
+        if (!p->marks && order_bound(s, query, n, p) < least) {
             s->counts.by_order++;
             continue;
         }
@@ -443,6 +465,7 @@ int kvt_similar_find(struct kvt_similar *s, const uint32_t *query, uint32_t n,
     s->counts.lookups++;
     draw(s->query, s->q, query, n);
     draw_bits(s, query, n);
+    kvt_anchors_ask(&s->anchors, query, n);
     for (uint32_t number = 0; number < s->prompts.fresh; number++)
         if (prompt_at(s, number)->elements && bids(s, number, n, &s->bids[n_bids]))
             n_bids++;
@@ -470,6 +493,6 @@ bool kvt_similar_check(const struct kvt_similar *s)
         live += prompt_at(s, p)->elements != NULL;
     return forward == s->count && live == s->count && before == s->last &&
            s->count <= s->config.capacity &&
-           c->seen ==
-               c->by_length + c->by_bag + c->by_grams + c->by_best + c->by_order + c->compared;
+           c->seen == c->by_length + c->by_bag + c->by_grams + c->by_best + c->by_anchors +
+                          c->by_order + c->compared;
 }

@@ -10,9 +10,10 @@
  *      length   M <= min(n, m)
  *      bag      M <= elements in common in whatever order, by a sketch
  *      grams    M <= (G + (q - 1)(n + m + 1)) / (2q - 1), G the q-grams in common, by a sketch
- *      best     what cannot beat the best one so far, best bound first
- *      order    M <= the longest common subsequence; where the rests behind the common prefix are short
- *               and of few kinds of elements, as text behind one template is
+ *      anchors  M <= m - what is out of reach of all unpopular elements (anchors.h)
+ *      best     what cannot beat the best one so far, best bound first, of equals more grams first
+ *      order    M <= the longest common subsequence; where none is popular, and the rests behind the common
+ *               prefix are short and of few kinds of elements
  *      ratio    exact; gives up as soon as the wanted number of matches is out of reach
  *
  * The bound by grams is the q-gram lemma (Ukkonen, "Approximate string-matching with q-grams and
@@ -33,13 +34,14 @@
  *
  *   (S1) At most `capacity` prompts; the one used longest ago goes first.
  *   (S2) kvt_similar_find changes nothing but the counters.
- *   (S3) seen = by_length + by_bag + by_grams + by_best + by_order + compared.
+ *   (S3) seen = by_length + by_bag + by_grams + by_anchors + by_best + by_order + compared.
  *
- * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches. Once: 257 KiB.
+ * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches, a bit per element. Once: 330 KiB.
  */
 #ifndef KVT_SIMILAR_H
 #define KVT_SIMILAR_H
 
+#include "anchors.h"
 #include "pool.h"
 #include "ratio.h"
 
@@ -55,7 +57,7 @@ struct kvt_similar_config {
 struct kvt_similar_counts {
     uint64_t lookups, found;
     uint64_t seen; /* pairs of a query and a prompt here */
-    uint64_t by_length, by_bag, by_grams, by_best,
+    uint64_t by_length, by_bag, by_grams, by_anchors, by_best,
         by_order; /* told apart without comparing, by what */
     uint64_t compared;
     uint64_t above; /* of the compared ones: above the threshold, and not below the best so far */
@@ -77,8 +79,9 @@ struct kvt_similar {
     struct kvt_similar_config config;
     const struct kvt_alloc *alloc;
     struct kvt_ratio ratio;
+    struct kvt_anchors anchors;
     struct kvt_pool prompts, sketches;
-    struct kvt_slab elements;
+    struct kvt_slab elements; /* and the marks of their anchors */
     struct kvt_similar_bid *bids;
     void *query;          /* its sketch */
     uint64_t *bits;       /* where each small element stands in the query; and one vector of work */

@@ -3,13 +3,21 @@
 # mrc.gp - how large a cache has to be: share of prompt tokens found, by capacity. LRU as a line, counted as a prefix
 # cache counts (ends of prompts leaving first, and heads) and flat; other policies as marks where they were
 # simulated. A band is twice the standard error of an estimate. Grey ground: the longest prompt does not fit.
-# The upper axis is memory, for a model. Reads mrc.csv, and mrc-policies.csv where it is.
+# The upper axis is memory, for a model, with USD per hour where there is a price. Reads mrc.csv, mrc-policies.csv where
+# it is, and the price in summary.json.
 SUBTITLE = ARG2
 load ARG1."/style.gp"
 
 F = "mrc.csv"
 POLICIES = "mrc-policies.csv"
 with_policies = system("test -f ".POLICIES." && echo 1 || echo 0") + 0
+
+# The price of a unit, and how large one is; 0 without.
+of_price(key) = ("0".system('sed -n "s/^    \"'.key.'\": \([^,]*\),$/\1/p" summary.json')) + 0
+unit_usd = of_price("unit_usd_per_hour")
+unit_gib = of_price("unit_gib")
+whole = system('grep -c "^    \"whole_nodes\": true" summary.json') + 0
+usd(g) = unit_usd * (whole ? ceil(g / unit_gib) : g / unit_gib)
 
 # Ranges, gathered in one walk.
 top = 0.0; last = 1.0; too_short = 0.0; per_block = NaN; wide = 0.0; end_rate = 0.0; apart = 0.0
@@ -69,9 +77,15 @@ if (per_block == per_block) {
     size(g) = g >= 1024 ? sprintf("%g TiB", g / 1024) : g >= 1 ? sprintf("%g GiB", g) : sprintf("%.3g MiB", g * 1024)
     do for [k = -20:40:2] {
         g = 2.0 ** k
-        if (g >= xmin * per_block && g <= xmax * per_block) { set x2tics add (size(g) g) }
+        if (g >= xmin * per_block && g <= xmax * per_block) {
+            set x2tics add ((unit_usd > 0 ? size(g).sprintf("\n%.3g USD/h", usd(g)) : size(g)) g)
+        }
     }
     set border 7
+}
+if (unit_usd > 0) {
+    set bmargin at screen 0.18
+    set label 24 system('sed -n "s/^# usd_per_hour: //p; s/^# price from: //p" mrc.csv') at screen 0.02, 0.04 left noenhanced font ",8" textcolor rgb DARK front
 }
 if (too_short > xmin) {
     set object 1 rectangle from first xmin, graph 0 to first too_short, graph 1 behind fillcolor rgb "#F2F2F2" fillstyle solid noborder
@@ -81,7 +95,7 @@ set arrow 1 from graph 0, first 100 * end_rate to graph 1, first 100 * end_rate 
 set label 22 sprintf("all that there is to find: %.1f %%", 100 * end_rate) at graph 0.01, first 100 * end_rate left offset 0, -0.6 font ",9" textcolor rgb DARK
 set key at screen 0.80, 0.815 left top Left reverse vertical samplen 2 spacing 1.1 width 0
 set rmargin at screen 0.785
-set tmargin at screen (per_block == per_block ? 0.79 : 0.83)
+set tmargin at screen (unit_usd > 0 ? 0.765 : per_block == per_block ? 0.79 : 0.83)
 
 do for [format in FORMATS] {
     eval picture("mrc", format)

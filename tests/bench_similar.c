@@ -4,8 +4,9 @@
  *
  *   mixed    seven of ten prompts begin with one of 50 templates (300 to 1,500 characters), the rest is
  *            text of its own
- *   shared   all begin with one and the same template of 1,500 characters: the worst case for bounds
- *   tokens   2,000 tokens, mixed as above
+ *   shared   all begin with one and the same template of 1,500 characters
+ *   close    the same with 1,900 characters: all are above the threshold, the worst case for bounds
+ *   tokens   2,000 tokens, mixed as above; and close ones
  *
  * Half of the queries are edited copies of prompts that are cached, half are new ones of the same kind.
  * Each answer is held against comparing with all. difflib gets one query and 300 of the prompts, with
@@ -29,9 +30,9 @@ struct mix {
 };
 
 static const struct mix mixes[] = {
-    {"mixed", TEMPLATES, 300, 1500, 3, false},
-    {"shared", 1, 1500, 1500, 0, false},
-    {"tokens", TEMPLATES, 300, 1500, 3, true},
+    {"mixed", TEMPLATES, 300, 1500, 3, false}, {"shared", 1, 1500, 1500, 0, false},
+    {"close", 1, 1900, 1900, 0, false},        {"tokens", TEMPLATES, 300, 1500, 3, true},
+    {"close tokens", 1, 1900, 1900, 0, true},
 };
 
 static uint32_t templates[TEMPLATES][LETTERS], lengths[TEMPLATES];
@@ -186,14 +187,16 @@ static int measure(const struct mix *m)
     const struct kvt_similar_counts *c = &s.counts;
     printf("{\"bench\": \"similar\", \"prompts\": \"%s\", \"find_ms\": %.2f, \"worst_ms\": %.2f, "
            "\"all_ms\": %.0f, \"compared\": %.1f, \"found\": %.2f, \"by_length\": %.1f, "
-           "\"by_bag\": %.1f, \"by_grams\": %.1f, \"by_best\": %.1f, \"by_order\": %.1f, "
+           "\"by_bag\": %.1f, \"by_grams\": %.1f, \"by_best\": %.1f, \"by_anchors\": %.1f, "
+           "\"by_order\": %.1f, "
            "\"other_answers\": %d, "
            "\"memory_mib\": %.0f",
            m->name, find_s / QUERIES * 1e3, worst_s * 1e3, all_s / QUERIES * 1e3,
            (double)c->compared / QUERIES, (double)c->found / QUERIES,
            (double)c->by_length / QUERIES, (double)c->by_bag / QUERIES,
            (double)c->by_grams / QUERIES, (double)c->by_best / QUERIES,
-           (double)c->by_order / QUERIES, differ, (double)kvt_similar_memory_b(&s) / 0x1p20);
+           (double)c->by_anchors / QUERIES, (double)c->by_order / QUERIES, differ,
+           (double)kvt_similar_memory_b(&s) / 0x1p20);
     if (ask_python(m, n, &plain_s, &bounds_s))
         printf(", \"difflib_ms\": %.0f, \"difflib_bounds_ms\": %.0f, \"times_difflib\": %.0f",
                plain_s * PROMPTS * 1e3, bounds_s * PROMPTS * 1e3,

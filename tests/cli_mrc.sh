@@ -75,6 +75,34 @@ mrc "$trace" --model llama-3.1-8b --price 0.01USD/h --no-plot --out "$scratch/al
 check "a rerun replaces its own folder" test "$status" = 0
 check "memory: 1,024 blocks" test "$(column "$scratch/all/mrc.csv" capacity_gib)" = "$(awk -v t="$(column "$scratch/all/mrc.csv" capacity_tokens)" 'BEGIN { printf "%.6f", t * 131072 / 2^30 }')"
 check "price" test "$(column "$scratch/all/mrc.csv" usd_per_hour)" = "$(awk -v g="$(column "$scratch/all/mrc.csv" capacity_gib)" 'BEGIN { printf "%.6f", g * 0.01 }')"
+# The catalogue's prices, read from its file.
+node=cache.r7g.large entry=elasticache-redis-r7g.large
+usd=$(sed -n "/name: $entry\$/,/price:/s/.*price: {value: \([0-9.]*\) USD.*/\1/p" scenarios/catalog/prices.yaml)
+date=$(sed -n "/name: $entry\$/,/price:/s/.*date: //p" scenarios/catalog/prices.yaml)
+mrc "$trace" --model llama-3.1-70b --node $node --no-plot --out "$scratch/node" --capacity 20,200,infinite
+check "a node of the catalogue" test "$status" = 0
+room=$(value "$scratch/node/summary.json" unit_gib)
+whole_nodes() { # each row: as many nodes as hold it, no fewer, and their price
+    awk -F, -v room="$room" -v usd="$usd" '/^#/ { next } !head { head = 1; next } $1 == "" { open += $4 == "" && $5 == ""; next }
+        { rows++; good += $4 * room >= $3 - 1e-6 && ($4 - 1) * room < $3 && $5 - $4 * usd < 1e-6 && $4 * usd - $5 < 1e-6 }
+        END { exit !(rows == 2 && good == 2 && open == 1) }' "$scratch/node/mrc.csv"
+}
+check "whole nodes, rounded up" whole_nodes
+check "a node: more than one is bought" test "$(tail -2 "$scratch/node/mrc.csv" | head -1 | cut -d, -f4)" -gt 1
+check "the table says price, region and date" grep -q "price  *$usd USD/h per $node .*rounded up; $entry, .*$date" "$scratch/out"
+check "the table says the source" grep -q 'price from  *[^ ]' "$scratch/out"
+check "the file says price and date" grep -q "^# usd_per_hour: $usd USD/h per $node .*$date" "$scratch/node/mrc.csv"
+check "the file says the source" grep -q '^# price from: [^ ]' "$scratch/node/mrc.csv"
+mrc "$trace" --model llama-3.1-70b --node $node --per gib --no-plot --out "$scratch/node" --capacity 200
+check "by the GiB" test "$(column "$scratch/node/mrc.csv" usd_per_hour)" = "$(awk -v g="$(column "$scratch/node/mrc.csv" capacity_gib)" -v r="$room" -v usd="$usd" 'BEGIN { printf "%.6f", g * usd / r }')"
+mrc "$trace" --model llama-3.1-70b --node $node --price 2USD/h --no-plot --out "$scratch/node" --capacity 200
+check "an own price of a node" test "$(column "$scratch/node/mrc.csv" usd_per_hour)" = "$(column "$scratch/node/mrc.csv" nodes | awk '{ printf "%.6f", 2 * $1 }')"
+check "an own price is marked" grep -q 'own price$' "$scratch/out"
+mrc "$trace" --model llama-3.1-70b --node ec2-r7g.16xlarge --no-plot --out "$scratch/node" --capacity 200
+check "an entry of kind memory" grep -q 'ec2-r7g.16xlarge, us-east-1' "$scratch/out"
+usd=$(sed -n '/name: ebs-gp3-storage$/,/stored:/s/.*stored: {value: \([0-9.]*\) USD.*/\1/p' scenarios/catalog/prices.yaml)
+mrc "$trace" --model llama-3.1-70b --node ebs-gp3-storage --no-plot --out "$scratch/node" --capacity 200
+check "a disk, by the GB and month" test "$(column "$scratch/node/mrc.csv" usd_per_hour)" = "$(awk -v g="$(column "$scratch/node/mrc.csv" capacity_gib)" -v usd="$usd" 'BEGIN { printf "%.6f", g * 2^30 / 1e9 * usd / 730 }')"
 mrc "$trace" --model llama-3.1-8b --no-plot --out "$scratch/all" --capacity 1GiB
 check "a capacity in bytes" test "$(column "$scratch/all/mrc.csv" capacity_tokens)" = 8192
 cp "$scratch/all/mrc.csv" "$scratch/before.csv"
@@ -129,6 +157,17 @@ check "coarser blocks" refuses 'or a divisor' "$trace" --block-tokens $((block *
 check "blocks that do not divide" refuses 'divisor' "$trace" --block-tokens $((block - 1))
 check "unknown model" refuses 'model' "$trace" --model gpt-0
 check "price without model" refuses 'with --model' "$trace" --price 1USD/h
+check "node without model" refuses '--node: expected with --model' "$trace" --node cache.r7g.large
+check "unknown node names the valid ones" refuses 'expected one of cache.r7g.large, cache.r7g.xlarge, .*ebs-gp3-storage' "$trace" --model llama-3.1-8b --node nowhere
+check "a slip names the node that was meant" refuses 'did you mean cache.r7g.16xlarge?' "$trace" --model llama-3.1-8b --node cache.r7g.16xlarg
+check "a GPU is no node" refuses '--node: expected one of cache' "$trace" --model llama-3.1-8b --node aws-p5.48xlarge
+check "a node without a price" refuses 'no price of local' "$trace" --model llama-3.1-8b --node local
+check "per what" refuses '--per: expected node or gib' "$trace" --model llama-3.1-8b --node cache.r7g.large --per hour
+check "per node of nothing" refuses '--per: expected with --node' "$trace" --model llama-3.1-8b --price 1USD/h --per node
+check "per gib without a price" refuses '--per: expected with --node' "$trace" --model llama-3.1-8b --per gib
+check "disks have no nodes" refuses '--per: expected gib' "$trace" --model llama-3.1-8b --node ebs-gp3-storage --per node
+check "an own price of a disk" refuses '--price: expected without --node' "$trace" --model llama-3.1-8b --node ebs-gp3-storage --price 1USD/h
+check "price of a node without unit" refuses '--price: expected' "$trace" --model llama-3.1-8b --node cache.r7g.large --price 1
 check "price without unit" refuses 'expected' "$trace" --model llama-3.1-8b --price 1
 check "capacity of nothing" refuses 'expected' "$trace" --capacity 0
 check "capacity in bytes without model" refuses 'or --model' "$trace" --capacity 1GiB
@@ -147,6 +186,10 @@ if command -v gnuplot >/dev/null; then
     check "picture: no message" test ! -s "$scratch/err"
     check "picture: svg is whole" grep -q '</svg>' "$scratch/drawn/mrc.svg"
     check "picture: png" test "$(head -c 4 "$scratch/drawn/mrc.png" | tail -c 3)" = PNG
+    mrc "$trace" --model llama-3.1-70b --node cache.r7g.large --out "$scratch/drawn"
+    check "picture with prices: no message" test ! -s "$scratch/err"
+    check "picture with prices: on the axis" grep -q '>[0-9.]* USD/h<' "$scratch/drawn/mrc.svg"
+    check "picture with prices: whose" grep -q "elasticache-redis-r7g.large.*list price of $date" "$scratch/drawn/mrc.svg"
     mrc scenarios/traces/chat-2000.kvt --sample 30% --out "$scratch/drawn"
     check "picture of a sample" test ! -s "$scratch/err"
 else

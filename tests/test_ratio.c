@@ -248,6 +248,33 @@ START_TEST(model)
 }
 END_TEST
 
+/* Around the length up to which words of bits do it, with runs of every length. */
+START_TEST(sixty_four)
+{
+    struct failing_alloc memory;
+    struct kvt_ratio r;
+    dice_seed(64);
+    kvt_ratio_init(&r, failing_alloc_init(&memory, 0), 0);
+    ck_assert_int_eq(kvt_ratio_reserve(&r, 66, 66), 0);
+    for (int round = 0; round < 20000; round++) {
+        const uint32_t letters = 1 + (uint32_t)dice_below(4);
+        const uint32_t base = dice_one_in(4) ? 254 : 'a'; /* some, and all, are small */
+        n_a = 62 + (uint32_t)dice_below(5);
+        n_b = dice_one_in(4) ? (uint32_t)dice_below(66) : 62 + (uint32_t)dice_below(5);
+        for (uint32_t i = 0; i < n_a; i++)
+            a[i] = base + (uint32_t)dice_below(letters);
+        for (uint32_t j = 0; j < n_b; j++)
+            b[j] = j < n_a && !dice_one_in(20) ? a[j] : base + (uint32_t)dice_below(letters);
+        const uint32_t expected = model_of(a, n_a, b, n_b);
+        MUST(kvt_ratio_matches(&r, a, n_a, b, n_b, 0) == expected);
+        MUST(kvt_ratio_matches(&r, a, n_a, b, n_b, expected) == expected);
+        MUST(kvt_ratio_matches(&r, a, n_a, b, n_b, expected + 1) == KVT_NONE);
+    }
+    kvt_ratio_release(&r);
+    ck_assert(failing_alloc_clean(&memory));
+}
+END_TEST
+
 START_TEST(least_is_least)
 {
     dice_seed((uint64_t)_i + 1);
@@ -389,6 +416,7 @@ int main(void)
     tcase_add_test(tests, table);
     tcase_add_test(tests, frameworks);
     tcase_add_loop_test(tests, model, 0, 3);
+    tcase_add_test(tests, sixty_four);
     tcase_add_loop_test(tests, least_is_least, 0, 2);
     tcase_add_test(tests, long_lists);
     tcase_add_test(tests, no_memory);
