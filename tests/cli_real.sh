@@ -203,7 +203,11 @@ kill -KILL $pid
 # shellcheck disable=SC2086
 dead $servers
 report $? 'servers end with the program, even when it is killed'
-rm -rf "${TMPDIR:?}"/*
+! nothing_left && [ "$(find "$TMPDIR" -maxdepth 1 -name 'kvtwin-run-*' | wc -l)" = "$(find "$TMPDIR" -mindepth 1 -maxdepth 1 | wc -l)" ]
+report $? 'what it had in TMPDIR is left'
+mkdir "$TMPDIR/kvtwin-run-mine00" # bears such a name, and nothing else
+real after --set workload.limit=12 && [ "$(ls -A "$TMPDIR")" = kvtwin-run-mine00 ] && rmdir "$TMPDIR/kvtwin-run-mine00"
+report $? 'until the next run, which removes it and nothing else'
 
 # A server of the user's own, with a password from the environment: it is used, and left alone.
 mkdir "$TMPDIR-own"
