@@ -19,7 +19,6 @@
  */
 #include "disk_impl.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,9 +28,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "tree.h"
+
 static const char magic[] = "kvtwin disk tier 1\n";
 
-enum { FOLDERS = 256, DEPTH_MOST = 16, LOCK_TRIES = 16 };
+enum { FOLDERS = 256, LOCK_TRIES = 16 };
 
 uint64_t be_disk_charge(const struct be_disk_folder *f, uint64_t file_b, uint64_t allocated_b)
 {
@@ -51,84 +52,19 @@ void be_disk_path(char path[BE_DISK_PATH], const char *name)
     snprintf(path, BE_DISK_PATH, "%02x/%s", folder_of(name), name);
 }
 
-/* ---- Walking and removing --------------------------------------------------------------------------- */
-
-/* A stream over an open folder, which stays open. */
-static DIR *list_begin(int folder)
-{
-    const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
-    if (!list && fd >= 0)
-        close(fd);
-    return list;
-}
-
-/* The next name but "." and ".."; NULL at the end, and with *rc when the folder cannot be read. */
-static const char *list_next(DIR *list, int *rc)
-{
-    const struct dirent *d;
-    do {
-        errno = 0;
-        d = readdir(list);
-    } while (d && (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0));
-    *rc = d ? 0 : -errno;
-    return d ? d->d_name : NULL;
-}
-
-static int open_folder(int dir, const char *name)
-{
-    const int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-static int remove_all_in(int folder, int depth, uint64_t *removed);
-
-/* A file, or a folder with all that is in it. */
-static int remove_entry(int dir, const char *name, int depth)
-{
-    uint64_t removed = 0;
-    if (unlinkat(dir, name, 0) == 0)
-        return 0;
-    if (errno != EISDIR)
-        return -errno;
-    if (depth >= DEPTH_MOST)
-        return -ELOOP;
-    const int fd = open_folder(dir, name);
-    if (fd < 0)
-        return fd;
-    const int rc = remove_all_in(fd, depth + 1, &removed);
-    close(fd);
-    if (rc)
-        return rc;
-    return unlinkat(dir, name, AT_REMOVEDIR) ? -errno : 0;
-}
-
-static int remove_all_in(int folder, int depth, uint64_t *removed)
-{
-    DIR *list = list_begin(folder);
-    if (!list)
-        return -errno;
-    int rc;
-    const char *name;
-    while ((name = list_next(list, &rc)) && (rc = remove_entry(folder, name, depth)) == 0)
-        ++*removed;
-    closedir(list);
-    return rc;
-}
-
 /* ---- Whose it is ------------------------------------------------------------------------------------ */
 
 /* Looks for LOCK, and for anything else, whose name (the beginning of it) goes into other. */
 static int look_round(int root, bool *has_lock, char *other, size_t other_size)
 {
-    DIR *list = list_begin(root);
+    DIR *list = be_tree_list(root);
     if (!list)
         return -errno;
     int rc;
     const char *name;
     *has_lock = false;
     other[0] = '\0';
-    while ((name = list_next(list, &rc)))
+    while ((name = be_tree_next(list, &rc)))
         if (strcmp(name, "LOCK") == 0)
             *has_lock = true;
         else
@@ -254,16 +190,16 @@ static int take_value(struct be_disk_folder *f, struct be_disk_index *ix, int di
 
 static int scan_folder(struct be_disk_folder *f, struct be_disk_index *ix, int dir, unsigned folder)
 {
-    DIR *list = list_begin(dir);
+    DIR *list = be_tree_list(dir);
     if (!list)
         return -errno;
     int rc;
     const char *name;
-    while ((name = list_next(list, &rc))) {
+    while ((name = be_tree_next(list, &rc))) {
         rc = take_value(f, ix, dir, folder, name);
         if (rc == 1) {
             f->discarded++;
-            rc = remove_entry(dir, name, 0);
+            rc = be_tree_remove(dir, name);
         }
         if (rc)
             break;
@@ -284,7 +220,7 @@ static unsigned folder_number(const char *name)
 static int scan_entry(struct be_disk_folder *f, struct be_disk_index *ix, const char *name)
 {
     const unsigned folder = folder_number(name);
-    const int dir = folder < FOLDERS ? open_folder(f->kv, name) : -ENOTDIR;
+    const int dir = folder < FOLDERS ? be_tree_open(f->kv, name) : -ENOTDIR;
     if (dir >= 0) {
         const int rc = scan_folder(f, ix, dir, folder);
         close(dir);
@@ -293,19 +229,19 @@ static int scan_entry(struct be_disk_folder *f, struct be_disk_index *ix, const 
     if (dir != -ENOTDIR && dir != -ELOOP)
         return dir;
     f->discarded++;
-    return remove_entry(f->kv, name, 0);
+    return be_tree_remove(f->kv, name);
 }
 
 static int scan(struct be_disk_folder *f, struct be_disk_index *ix)
 {
-    int rc = remove_all_in(f->tmp, 0, &f->discarded);
+    int rc = be_tree_clear(f->tmp, &f->discarded);
     if (rc)
         return rc;
-    DIR *list = list_begin(f->kv);
+    DIR *list = be_tree_list(f->kv);
     if (!list)
         return -errno;
     const char *name;
-    while ((name = list_next(list, &rc)) && (rc = scan_entry(f, ix, name)) == 0)
+    while ((name = be_tree_next(list, &rc)) && (rc = scan_entry(f, ix, name)) == 0)
         continue;
     closedir(list);
     return rc;
@@ -318,7 +254,7 @@ static int open_part(int root, const char *name, bool *made)
         *made = true;
     else if (errno != EEXIST)
         return -errno;
-    return open_folder(root, name);
+    return be_tree_open(root, name);
 }
 
 int be_disk_folder_make(const struct be_disk_folder *f, const char *path, bool sync)
@@ -387,9 +323,9 @@ int be_disk_folder_open(struct be_disk_folder *f, const char *path, struct be_di
 static void remove_tier(struct be_disk_folder *f)
 {
     uint64_t removed = 0;
-    if (remove_all_in(f->kv, 0, &removed) == 0)
+    if (be_tree_clear(f->kv, &removed) == 0)
         unlinkat(f->root, "kv", AT_REMOVEDIR);
-    if (remove_all_in(f->tmp, 0, &removed) == 0)
+    if (be_tree_clear(f->tmp, &removed) == 0)
         unlinkat(f->root, "tmp", AT_REMOVEDIR);
     if (faccessat(f->root, "kv", F_OK, 0) && faccessat(f->root, "tmp", F_OK, 0))
         unlinkat(f->root, "LOCK", 0);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "measure_team.h"
+#include "scratch.h"
 
 enum { FILES = 8, SIZES = 6, ALIGN_B = 4096 }; /* files per member, that are written in turn */
 
@@ -129,29 +130,32 @@ int be_measure_disk(const struct be_measure_config *config, struct be_samples *s
 {
     uint32_t threads = config->threads ? config->threads : be_processors();
     threads = threads > 8 ? 8 : threads;
-    char folder[4096];
-    int rc = 0;
+    char folder[PATH_MAX];
+    struct be_scratch scratch;
     *why = '\0';
-    if (!config->folder ||
-        (size_t)snprintf(folder, sizeof folder, "%s/kvtwin-measure-%ld", config->folder,
-                         (long)uv_os_getpid()) >= sizeof folder) {
+    if (!config->folder) {
         snprintf(why, size, "disk: expected a folder");
         return -ENOTSUP;
     }
     struct disks *d = calloc(1, sizeof *d);
     if (!d)
         return -ENOMEM;
+    int rc = be_scratch_open(&scratch, config->folder, why, size);
+    if (rc == 0)
+        rc = be_scratch_path(&scratch, "disk", folder);
     d->config = config;
     const struct be_disk_config disk = {.folder = folder,
                                         .quota_b = UINT64_MAX,
                                         .sync = config->sync,
                                         .direct = config->direct};
-    d->disk = be_disk_open(&disk, &rc, why, size);
+    if (rc == 0)
+        d->disk = be_disk_open(&disk, &rc, why, size);
     if (d->disk)
         rc = measure_all(d, samples, threads);
     if (rc != 0 && rc != -EINTR && !*why)
         snprintf(why, size, "disk: %s", strerror(-rc));
     be_disk_close(d->disk);
+    be_scratch_close(&scratch);
     for (uint32_t i = 0; i < threads; i++)
         free(d->member[i].buffer);
     free(d);

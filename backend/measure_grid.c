@@ -186,11 +186,12 @@ static int measure_tiers(struct pipe *pipe, struct be_clock *clock, uint32_t nod
 static int open_disk(struct pipe *pipe, char *why, size_t size)
 {
     const struct be_measure_config *config = pipe->config;
-    char folder[4096];
-    int rc = 0;
-    if ((size_t)snprintf(folder, sizeof folder, "%s/kvtwin-measure-%ld", config->folder,
-                         (long)uv_os_getpid()) >= sizeof folder)
-        return -ENAMETOOLONG;
+    char folder[PATH_MAX];
+    int rc = be_scratch_open(&pipe->scratch, config->folder, why, size);
+    if (rc == 0)
+        rc = be_scratch_path(&pipe->scratch, "disk", folder);
+    if (rc != 0)
+        return rc;
     const struct be_disk_config disk = {.folder = folder,
                                         .quota_b = UINT64_MAX,
                                         .sync = config->sync,
@@ -263,6 +264,7 @@ int be_measure_pipes(const struct be_measure_config *config, struct be_samples *
     if (rc != 0 && rc != -EINTR && !*why)
         snprintf(why, size, "loads and stores: %s", strerror(-rc));
     be_disk_close(pipe->disk);
+    be_scratch_close(&pipe->scratch);
     if (opened)
         pipe->device.ops->free(pipe->device.self);
     free(pipe->pages);

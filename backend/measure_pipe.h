@@ -9,6 +9,7 @@
 
 #include "measure.h"
 #include "measure_client.h"
+#include "scratch.h"
 #include "value.h"
 #include "workers.h"
 
@@ -51,6 +52,7 @@ struct pipe {
     struct be_workers workers; /* self: the pipe */
     struct be_device device;
     struct be_disk *disk;
+    struct be_scratch scratch; /* where its files are */
     struct be_format format;
     struct part part[PARTS_MOST]; /* that are begun together */
     uint32_t n_parts;

@@ -133,16 +133,21 @@ static void finish(struct be_redis *redis)
     uv_close((uv_handle_t *)&redis->soon, be_redis_closed);
 }
 
-static void on_soon(uv_idle_t *soon)
+void be_redis_flush(struct be_redis *redis)
 {
-    struct be_redis *redis = soon->data;
-    end_all(redis);
     struct be_conn *conn;
     while ((conn = TAILQ_FIRST(&redis->dirty)) != NULL) {
         TAILQ_REMOVE(&redis->dirty, conn, dirty_entry);
         conn->dirty = false;
         be_conn_flush(conn);
     }
+}
+
+static void on_soon(uv_idle_t *soon)
+{
+    struct be_redis *redis = soon->data;
+    end_all(redis);
+    be_redis_flush(redis);
     tell_watcher(redis);
     if (redis->n_ending > 0 || !TAILQ_EMPTY(&redis->dirty))
         return;

@@ -116,6 +116,10 @@ void be_redis_close(struct be_redis *redis, void (*done)(void *self), void *self
 KVT_MUST_CHECK int be_redis_send(struct be_redis *redis, const struct be_redis_command *command,
                                  uint64_t *handle);
 
+/* Writes what was sent so far, as far as sockets take it. Without it the loop does at its next turn, all of a turn
+ * together; whoever waits for an answer need not wait for that. Calls nobody back. */
+void be_redis_flush(struct be_redis *redis);
+
 /* True: the command's callback will not be called, and bytes kept with keep_last are no longer
  * needed (what was half written is copied). False: no such command is under way, its callback
  * was called before. */

@@ -2,15 +2,16 @@
  *
  * spawn.c - private redis-server processes.
  *
- *      $TMPDIR/kvtwin-XXXXXX/             mode 0700
- *          0/  redis.sock  log            server 0
+ *      $TMPDIR/kvtwin-run-XXXXXX/         scratch.h
+ *          0/  redis.sock  log  pid       server 0, which works in that folder
  *          1/  ...
  *
  * fork and exec by hand, because between the two the child asks to be killed when its parent
  * dies, which no library offers. That request is tied to the *thread* that forks: be_spawn_new
  * and be_spawn_restart must be called from a thread that lasts as long as the servers shall, so
  * from main. A parent that died before the request was made is noticed by asking for the
- * parent's pid again.
+ * parent's pid again. And the child writes its pid beside its socket: should it live on all the same,
+ * whoever removes the folder ends it.
  *
  * Each server leads a process group of its own, so that Ctrl-C at a terminal reaches us and not
  * it: we decide when it ends. It inherits no file but its log. After fork the child calls only
@@ -20,7 +21,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "scratch.h"
+
 enum { START_S = 10, ARGUMENTS = 32, PATH_B = 4096, LAST_LINE_B = 512 };
 
 struct server {
@@ -43,8 +45,7 @@ struct server {
 struct be_spawn {
     struct be_spawn_config config;
     char program[PATH_B];
-    char folder[PATH_B];
-    bool has_folder;
+    struct be_scratch folder;
     struct server *servers;
 };
 
@@ -54,6 +55,22 @@ static bool is_program(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
+}
+
+/* The server works in another folder than we do. */
+static bool make_absolute(char path[PATH_B])
+{
+    char here[PATH_B];
+    const size_t n = strlen(path);
+    if (path[0] == '/')
+        return true;
+    if (!getcwd(here, sizeof here) || strlen(here) + 1 + n >= PATH_B)
+        return false;
+    const size_t before = strlen(here) + 1;
+    memmove(path + before, path, n + 1);
+    memcpy(path, here, before - 1);
+    path[before - 1] = '/';
+    return true;
 }
 
 /* As a shell would. */
@@ -75,7 +92,7 @@ static bool find_program(const char *name, char found[PATH_B])
 
 /* What differs between servers, and room for the words of a command line. */
 struct command_line {
-    char folder[PATH_B], log[PATH_B];
+    char folder[PATH_B], log[PATH_B], note[PATH_B];
     char memory[24], samples[12];
     const char *words[ARGUMENTS];
 };
@@ -83,8 +100,9 @@ struct command_line {
 static int make_command_line(const struct be_spawn *spawn, uint32_t i, struct command_line *line)
 {
     const struct be_spawn_config *config = &spawn->config;
-    if (snprintf(line->folder, PATH_B, "%s/%u", spawn->folder, i) >= PATH_B ||
-        snprintf(line->log, PATH_B, "%s/%u/log", spawn->folder, i) >= PATH_B)
+    if (snprintf(line->folder, PATH_B, "%s/%u", spawn->folder.path, i) >= PATH_B ||
+        snprintf(line->log, PATH_B, "%s/%u/log", spawn->folder.path, i) >= PATH_B ||
+        snprintf(line->note, PATH_B, "%s/%u/pid", spawn->folder.path, i) >= PATH_B)
         return -ENAMETOOLONG;
     snprintf(line->memory, sizeof line->memory, "%llu",
              config->memory_b == UINT64_MAX ? 0ULL : (unsigned long long)config->memory_b);
@@ -118,18 +136,37 @@ static int make_command_line(const struct be_spawn *spawn, uint32_t i, struct co
     return 0;
 }
 
+/* What the child gets from its parent. */
+struct birth {
+    char *const *words;
+    const char *folder;
+    int in, log, note; /* note: for its pid */
+    pid_t parent;
+};
+
+/* In the child: printf is not safe here. */
+static bool note_pid(int file)
+{
+    char text[24];
+    size_t at = sizeof text;
+    text[--at] = '\n';
+    for (pid_t left = getpid(); left > 0; left /= 10)
+        text[--at] = (char)('0' + left % 10);
+    return write(file, text + at, sizeof text - at) == (ssize_t)(sizeof text - at);
+}
+
 /* In the child, after fork. */
-_Noreturn static void become_server(char *const *words, int in, int log, pid_t parent)
+_Noreturn static void become_server(const struct birth *b)
 {
     sigset_t none;
     sigemptyset(&none);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && setpgid(0, 0) == 0 &&
-        dup2(in, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
-        dup2(log, STDERR_FILENO) >= 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == b->parent && setpgid(0, 0) == 0 &&
+        chdir(b->folder) == 0 && note_pid(b->note) && dup2(b->in, STDIN_FILENO) >= 0 &&
+        dup2(b->log, STDOUT_FILENO) >= 0 && dup2(b->log, STDERR_FILENO) >= 0) {
         (void)close_range(3, ~0U,
                           0); /* where the kernel is too old, what is marked closes on exec */
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execv(words[0], words);
+        execv(b->words[0], b->words);
     }
     _exit(127);
 }
@@ -137,33 +174,36 @@ _Noreturn static void become_server(char *const *words, int in, int log, pid_t p
 /* Forks and execs server i. 0 or a negative errno. */
 static int launch(struct be_spawn *spawn, uint32_t i)
 {
+    enum { FILES = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC };
     struct command_line *line = malloc(sizeof *line);
-    int in = -1, log = -1;
+    struct birth birth = {.in = -1, .log = -1, .note = -1, .parent = getpid()};
     int error = line ? make_command_line(spawn, i, line) : -ENOMEM;
     if (error)
         goto out;
-    in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    log = open(line->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (in < 0 || log < 0) {
+    birth.in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    birth.log = open(line->log, FILES, 0600);
+    birth.note = open(line->note, FILES, 0600);
+    if (birth.in < 0 || birth.log < 0 || birth.note < 0) {
         error = -errno;
         goto out;
     }
-    char *const *words; /* exec changes nothing, but does not say so */
-    const char *const *plain = line->words;
-    memcpy(&words, &plain, sizeof words);
-    const pid_t parent = getpid();
+    const char *const *plain = line->words; /* exec changes nothing, but does not say so */
+    memcpy(&birth.words, &plain, sizeof birth.words);
+    birth.folder = line->folder;
     pid_t pid = fork();
     if (pid == 0)
-        become_server(words, in, log, parent);
+        become_server(&birth);
     if (pid < 0)
         error = -errno;
     else
         spawn->servers[i].pid = pid;
 out:
-    if (in >= 0)
-        close(in);
-    if (log >= 0)
-        close(log);
+    if (birth.in >= 0)
+        close(birth.in);
+    if (birth.log >= 0)
+        close(birth.log);
+    if (birth.note >= 0)
+        close(birth.note);
     free(line);
     return error;
 }
@@ -237,7 +277,7 @@ static void kill_and_wait(struct server *server)
 static const char *last_line(const struct be_spawn *spawn, uint32_t i, char text[LAST_LINE_B])
 {
     char path[PATH_B + 32];
-    snprintf(path, sizeof path, "%s/%u/log", spawn->folder, i);
+    snprintf(path, sizeof path, "%s/%u/log", spawn->folder.path, i);
     text[0] = '\0';
     FILE *file = fopen(path, "re");
     if (file == NULL)
@@ -268,31 +308,15 @@ static void explain(const struct be_spawn *spawn, uint32_t i, int rc, char *erro
 
 /* ---- Life ------------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where)
-{
-    (void)about;
-    (void)kind;
-    (void)where;
-    (void)remove(path); /* and go on with the rest, whatever it says */
-    return 0;
-}
-
 static int make_folder(struct be_spawn *spawn, char *error, size_t error_size)
 {
-    const char *base = getenv("TMPDIR");
-    if (base == NULL || base[0] != '/')
-        base = "/tmp";
-    if (snprintf(spawn->folder, PATH_B, "%s/kvtwin-XXXXXX", base) >= PATH_B)
-        spawn->folder[0] = '\0';
-    if (mkdtemp(spawn->folder) == NULL) {
-        snprintf(error, error_size, "no temporary folder below %s: %s", base, strerror(errno));
-        return -EIO;
-    }
-    spawn->has_folder = true;
+    int rc = be_scratch_open(&spawn->folder, NULL, error, error_size);
+    if (rc != 0)
+        return rc;
     for (uint32_t i = 0; i < spawn->config.n; i++) {
         struct be_redis_address *address = &spawn->servers[i].address;
         char path[PATH_B + 32];
-        int n = snprintf(path, sizeof path, "%s/%u", spawn->folder, i);
+        int n = snprintf(path, sizeof path, "%s/%u", spawn->folder.path, i);
         if ((size_t)n + strlen("/redis.sock") >= sizeof address->path) {
             snprintf(error, error_size,
                      "TMPDIR is too long for a unix socket in it: at most 107 bytes in all");
@@ -344,7 +368,7 @@ struct be_spawn *be_spawn_new(const struct be_spawn_config *config, char *error,
     spawn->servers = servers;
     if (config->n == 0 || config->memory_b == 0)
         snprintf(error, error_size, "at least one server, and memory for it");
-    else if (!find_program(name, spawn->program))
+    else if (!find_program(name, spawn->program) || !make_absolute(spawn->program))
         snprintf(error, error_size,
                  "%s is not there or no program (Debian: apt-get install redis-server)", name);
     else if (make_folder(spawn, error, error_size) == 0 && start_all(spawn, error, error_size) == 0)
@@ -391,8 +415,7 @@ void be_spawn_free(struct be_spawn *spawn)
                  SIGKILL); /* all at once: freeing memory takes them a while */
     for (uint32_t i = 0; i < spawn->config.n; i++)
         kill_and_wait(&spawn->servers[i]);
-    if (spawn->has_folder)
-        nftw(spawn->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    be_scratch_close(&spawn->folder);
     free(spawn->servers);
     free(spawn);
 }

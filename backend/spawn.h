@@ -3,9 +3,10 @@
  * spawn.h - private redis-server processes on unix sockets: the embedded default, so that
  * nothing has to be set up first.
  *
- * Each server gets a folder of its own below one temporary folder (mode 0700), no TCP port, no
+ * Each server gets a folder of its own below one temporary folder (scratch.h), no TCP port, no
  * persistence, a memory limit and an eviction policy. It dies with this process, however that
  * ends: it is told to (parent death signal), and spawn_free kills by pid and removes the folder.
+ * What a process that was killed could not remove, the next be_spawn_new does.
  * Other processes' servers are never touched.
  */
 #ifndef BE_SPAWN_H

@@ -256,6 +256,9 @@ static void ask_each(struct op *op, const char *word)
         if (op->kind == OP_PROBE)
             break; /* what lies behind it cannot be used */
     }
+    if (op->kind ==
+        OP_PROBE) /* a request waits; core and its caller have more to do before the loop's next turn */
+        be_redis_flush(op->world->redis);
     be_op_check(op);
 }
 

@@ -4,8 +4,8 @@
  * simulated one, and how far the two are apart.
  *
  *      arguments -> session (as for run --world real) -> folder        all input is checked
- *                -> simulation, metered -> real run, metered           one set of constants, one workload
- *                -> comparison -> files, picture, table -> verdict
+ *                -> simulation, metered -> real runs, metered          one set of constants, one workload
+ *                -> comparison of each -> medians -> files, picture, table -> verdict
  *
  * The simulation goes first: it takes a moment, and what cannot be simulated need not be waited
  * for. Both worlds run on the same resolved numbers, the profile's where one is given. The
@@ -33,7 +33,7 @@
 #include "validate.h"
 #include "version.h"
 
-enum { SETS_MOST = 256 };
+enum { SETS_MOST = 256, ROUNDS_MOST = 99 };
 
 /* Without a word on p95, so many times the tolerance at p50: a tail has fewer samples. */
 static const double tail_tolerance = 2.5;
@@ -41,6 +41,7 @@ static const double tail_tolerance = 2.5;
 struct arguments {
     struct session_arguments session;
     struct validate_tolerance tolerance;
+    uint64_t rounds;
     const char *out;
     const char *sets[SETS_MOST + 1]; /* and one of our own */
     bool json;
@@ -52,7 +53,8 @@ struct run {
     struct session session;
     struct meter real, sim;
     struct results_real world; /* what the real one said of itself */
-    struct validation validation;
+    struct validation
+        *rounds; /* each real run beside the simulation; in the end the first is all of them */
     struct results_dir folder;
     char dir[PATH_MAX], name[NAME_MAX + 1];
     char error[SCENARIO_ERROR_SIZE];
@@ -60,7 +62,7 @@ struct run {
 
 static const char help[] =
     "usage: kvtwin validate SCENARIO [--profile FILE] [--tolerance P[,P]] [--floor DURATION]\n"
-    "                       [--set KEY=VALUE]... [--out FOLDER] [--json]\n"
+    "                       [--rounds N] [--set KEY=VALUE]... [--out FOLDER] [--json]\n"
     "\n"
     "Runs a scenario in the real world and in the simulated one, on the same requests, and shows "
     "how\n"
@@ -72,6 +74,8 @@ static const char help[] =
     "may\n"
     "                     be off 2.5 times as far (default 10%,25%)\n"
     "  --floor DURATION   differences below are none (default 20us)\n"
+    "  --rounds N         real runs, whose medians are judged and whose spread is shown (default "
+    "1)\n"
     "  --set KEY=VALUE    changes one value, as for run\n"
     "  --out FOLDER       for tables and pictures; default results/<name of the "
     "scenario>-validate\n"
@@ -127,7 +131,7 @@ static int parse_floor(struct validate_tolerance *t, const char *text)
 /* Returns EXIT_DONE to go on, or an exit code; *asked is set when help was wanted. */
 static int parse_arguments(struct arguments *a, int argc, char **argv, bool *asked)
 {
-    const char *tolerance = NULL, *least = NULL;
+    const char *tolerance = NULL, *least = NULL, *rounds = "1", *why;
     a->tolerance = validate_default;
     a->session.world = "real";
     a->session.sets = a->sets;
@@ -146,6 +150,8 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
             tolerance = value;
         else if (option_value(argc, argv, &i, "--floor", &value))
             least = value;
+        else if (option_value(argc, argv, &i, "--rounds", &value))
+            rounds = value;
         else if (option_value(argc, argv, &i, "--out", &value))
             a->out = value;
         else if (option_value(argc, argv, &i, "--set", &value)) {
@@ -163,6 +169,8 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
     }
     if (!a->session.scenario)
         return bad("SCENARIO", "expected a file, such as scenarios/real-local.yaml");
+    if (units_count(rounds, &a->rounds, &why) != 0 || a->rounds < 1 || a->rounds > ROUNDS_MOST)
+        return bad("--rounds", "expected a number from 1 to 99");
     int code = tolerance ? parse_tolerance(&a->tolerance, tolerance) : EXIT_DONE;
     return code == EXIT_DONE && least ? parse_floor(&a->tolerance, least) : code;
 }
@@ -242,7 +250,7 @@ static int drive(struct run *run, enum scenario_world world, struct meter *meter
 static void draw(const struct run *run)
 {
     char scripts[PATH_MAX], why[PATH_MAX], subtitle[512];
-    const struct validation *v = &run->validation;
+    const struct validation *v = &run->rounds[0];
     snprintf(subtitle, sizeof subtitle,
              "%.100s: %llu requests, %.60s on %.60s, GPU time modelled; %s", run->name,
              (unsigned long long)v->requests, run->session.scenario.cluster.model,
@@ -260,7 +268,7 @@ static void draw(const struct run *run)
 static int show(struct run *run)
 {
     const struct scenario *s = &run->session.scenario;
-    const struct validation *v = &run->validation;
+    const struct validation *v = &run->rounds[0];
     const struct validate_title title = {
         .scenario = run->arguments.session.scenario,
         .scenario_name = run->name,
@@ -297,32 +305,48 @@ static int show(struct run *run)
     return rc;
 }
 
+/* One real run and its comparison. */
+static int play_round(struct run *run, size_t i)
+{
+    meter_release(&run->real);
+    int rc = drive(run, WORLD_REAL, &run->real, "real");
+    if (rc != 0)
+        return rc;
+    rc = validate_compare(&run->rounds[i], &run->real, &run->sim, &run->session.resolved.core,
+                          &run->arguments.tolerance);
+    if (rc != 0)
+        snprintf(run->error, sizeof run->error, "out of memory");
+    return rc;
+}
+
 static int execute(struct run *run)
 {
-    int rc = drive(run, WORLD_SIM, &run->sim, "sim");
-    if (rc == 0)
-        rc = drive(run, WORLD_REAL, &run->real, "real");
+    const size_t n = (size_t)run->arguments.rounds;
+    run->rounds = calloc(n, sizeof *run->rounds);
+    int rc = run->rounds ? drive(run, WORLD_SIM, &run->sim, "sim") : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = play_round(run, i);
     if (rc == -EINTR)
         snprintf(run->error, sizeof run->error, "interrupted: nothing was compared");
-    if (rc == 0) {
-        rc = validate_compare(&run->validation, &run->real, &run->sim, &run->session.resolved.core,
-                              &run->arguments.tolerance);
-        if (rc != 0)
-            snprintf(run->error, sizeof run->error, "out of memory");
-    }
+    if (rc == 0 && n > 1)
+        rc = validate_rounds(run->rounds, n);
+    if (rc == -ENOMEM && !run->error[0])
+        snprintf(run->error, sizeof run->error, "out of memory");
     if (rc == 0)
         rc = show(run);
     if (rc != 0) {
         fprintf(stderr, "kvtwin validate: %s\n", run->error);
         return EXIT_FAILED;
     }
-    return run->validation.within ? EXIT_DONE : EXIT_OUTSIDE;
+    return run->rounds[0].within ? EXIT_DONE : EXIT_OUTSIDE;
 }
 
 static void release(struct run *run)
 {
     results_dir_abort(&run->folder);
-    validate_release(&run->validation);
+    for (size_t i = 0; run->rounds && i < run->arguments.rounds; i++)
+        validate_release(&run->rounds[i]);
+    free(run->rounds);
     meter_release(&run->real);
     meter_release(&run->sim);
     session_close(&run->session);

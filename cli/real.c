@@ -6,16 +6,15 @@
  *
  * Whatever fails on the way is closed again in the same order, so a run that cannot begin leaves
  * nothing: no process, no socket, no folder. If this process itself is killed, its servers die with
- * it (spawn.h); a temporary folder stays then, in TMPDIR, under the name kvtwin-disk-*.
+ * it (spawn.h), and the next run removes its temporary folders (scratch.h).
  */
 #include "real.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "../backend/scratch.h"
 #include "../sim/gpu.h"
 
 struct real {
@@ -25,7 +24,8 @@ struct real {
     const struct sim_gpu *gpu;
     const struct real_plan *plan;
     bool tiers[KVT_TIERS];
-    char folder[PATH_MAX]; /* temporary; "" when there is none */
+    struct be_scratch scratch; /* temporary, of the disk tier */
+    char folder[PATH_MAX];     /* in it */
 };
 
 /* ---- Time of steps ----------------------------------------------------------------------------------- */
@@ -69,19 +69,16 @@ static int open_servers(struct real *real, struct be_world_config *config, char 
 
 static int open_folder(struct real *real, struct be_world_config *config, char *error)
 {
-    const char *base = getenv("TMPDIR");
+    char why[320];
     config->disk.folder = real->plan->folder;
     if (real->plan->folder)
         return 0;
-    if (!base || !*base)
-        base = "/tmp";
-    int n = snprintf(real->folder, sizeof real->folder, "%s/kvtwin-disk-XXXXXX", base);
-    if (n < 0 || (size_t)n >= sizeof real->folder || !mkdtemp(real->folder)) {
-        int rc = n < 0 || (size_t)n >= sizeof real->folder ? ENAMETOOLONG : errno;
-        snprintf(error, SCENARIO_ERROR_SIZE, "TMPDIR: %.200s: no folder for the disk tier: %s",
-                 base, strerror(rc));
-        real->folder[0] = '\0';
-        return -rc;
+    int rc = be_scratch_open(&real->scratch, NULL, why, sizeof why);
+    if (rc == 0 && (rc = be_scratch_path(&real->scratch, "disk", real->folder)) != 0)
+        snprintf(why, sizeof why, "%s", strerror(-rc));
+    if (rc != 0) {
+        snprintf(error, SCENARIO_ERROR_SIZE, "TMPDIR: the disk tier: %s", why);
+        return rc;
     }
     config->disk.folder = real->folder;
     config->disk.keep = false;
@@ -137,8 +134,7 @@ void real_close(struct real *real)
     if (!real)
         return;
     be_world_free(real->world);
-    if (real->folder[0])
-        rmdir(real->folder); /* gone already, unless the world never was */
+    be_scratch_close(&real->scratch);
     be_spawn_free(real->spawn);
     free(real->nodes);
     free(real);

@@ -352,6 +352,12 @@ static void add_notes(struct resolved *r, const struct real_plan *plan, const st
         snprintf(path, sizeof path, "cache.tiers.%s.codec_cores", kinds[i]);
         resolve_add_note(r, path, "real world: the workers of real.threads");
     }
+    if (plan->config.tiers[KVT_REDIS]) {
+        resolve_add_note(r, "cache.tiers.redis.client", "real world: its own client");
+        if (s->cache.tiers[KVT_REDIS].replicas > 0)
+            resolve_add_note(r, "cache.tiers.redis.replicas",
+                             "real world: primaries alone; replicas are the servers' affair");
+    }
     if (s->real.threads == 0)
         resolve_add_note(r, "real.threads", "%ld: one per processor, and one for loads",
                          1 + sysconf(_SC_NPROCESSORS_ONLN));

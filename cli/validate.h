@@ -60,6 +60,8 @@ struct validate_row {
      * amounts. */
     size_t pairs;
     double pair_p50_error, pair_p95_error;
+    /* Least and largest p50 and p95 of the real world's rounds; with one round both are that round's. */
+    double p50_low_ns, p50_high_ns, p95_low_ns, p95_high_ns;
     enum validate_verdict verdict;
 };
 
@@ -122,8 +124,9 @@ struct validation {
     uint64_t requests;                  /* that both worlds reported */
     double hit_rate_real, hit_rate_sim; /* prefix hit rate; NAN without prompt tokens */
     bool same_decisions;                /* the digests are equal */
-    size_t judged, beyond;              /* rows */
-    bool within;                        /* the verdict over all */
+    size_t rounds, rounds_same; /* of the real world; in which nothing was decided otherwise */
+    size_t judged, beyond;      /* rows */
+    bool within;                /* the verdict over all */
 };
 
 /* Compares. v is zero before; *config is what both cores ran on. 0 or -ENOMEM; release in either case. */
@@ -132,10 +135,20 @@ KVT_MUST_CHECK int validate_compare(struct validation *v, const struct meter *re
                                     const struct validate_tolerance *tolerance);
 void validate_release(struct validation *v);
 
+/* Several real runs beside one simulation, each compared: rounds[0] becomes the comparison with all of them. A row's
+ * real figures are then medians over the rounds, its samples those of all rounds together, and the verdict is about
+ * the medians: what one round had against it, another run of the machine's other guests say, does not decide.
+ * Decisions are the round's that differed most. All rounds remain the caller's to release. n > 0. 0 or -ENOMEM. */
+KVT_MUST_CHECK int validate_rounds(struct validation *rounds, size_t n);
+
 /* ---- The parts of compare. ---- */
 
 KVT_MUST_CHECK int validate_rows(struct validation *v, const struct meter *real,
                                  const struct meter *sim);
+/* Errors, distance and verdict of a row from its figures and its sorted samples. */
+void validate_judge(struct validate_row *row, const struct validate_tolerance *tolerance);
+/* The verdict over all, from rows and decisions. */
+void validate_conclude(struct validation *v);
 KVT_MUST_CHECK int validate_decisions(struct validation *v, const struct meter *real,
                                       const struct meter *sim,
                                       const struct kvt_core_config *config);

@@ -392,6 +392,17 @@ int validate_decisions(struct validation *v, const struct meter *real, const str
     return rc;
 }
 
+void validate_conclude(struct validation *v)
+{
+    const double apart = fabs(v->hit_rate_real - v->hit_rate_sim);
+    v->judged = v->beyond = 0;
+    for (size_t i = 0; i < v->n_rows; i++) {
+        v->judged += v->rows[i].verdict != VALIDATE_FEW;
+        v->beyond += v->rows[i].verdict == VALIDATE_BEYOND;
+    }
+    v->within = v->beyond == 0 && v->causes[CAUSE_NONE] == 0 && !(apart > v->tolerance.hit_points);
+}
+
 int validate_compare(struct validation *v, const struct meter *real, const struct meter *sim,
                      const struct kvt_core_config *config,
                      const struct validate_tolerance *tolerance)
@@ -400,13 +411,12 @@ int validate_compare(struct validation *v, const struct meter *real, const struc
     int rc = validate_rows(v, real, sim);
     if (rc == 0)
         rc = validate_decisions(v, real, sim, config);
-    v->judged = v->beyond = 0;
-    for (size_t i = 0; i < v->n_rows; i++) {
-        v->judged += v->rows[i].verdict != VALIDATE_FEW;
-        v->beyond += v->rows[i].verdict == VALIDATE_BEYOND;
-    }
-    double apart = fabs(v->hit_rate_real - v->hit_rate_sim);
-    v->within = v->beyond == 0 && v->causes[CAUSE_NONE] == 0 && !(apart > tolerance->hit_points);
+    v->rounds = 1;
+    v->rounds_same = v->n_divergences == 0;
+    for (size_t i = 0; i < v->n_counts; i++)
+        if (v->counts[i].real != v->counts[i].sim)
+            v->rounds_same = 0;
+    validate_conclude(v);
     return rc;
 }
 

@@ -77,6 +77,19 @@ static void print_times(const struct table *t, const struct validation *v)
         print_row(t, &v->rows[i]);
 }
 
+/* How far the machine itself is from one round to the next, which no simulation can be blamed for. */
+static void print_spread(const struct table *t, const struct validation *v)
+{
+    char a[CELL], b[CELL], c[CELL], d[CELL];
+    section(t, "Real world, least to largest of its rounds");
+    for (size_t i = 0; i < v->n_rows; i++) {
+        const struct validate_row *row = &v->rows[i];
+        fprintf(t->out, "%-19s p50 %8s to %8s, p95 %8s to %8s\n", row->name,
+                time_cell(a, row->p50_low_ns), time_cell(b, row->p50_high_ns),
+                time_cell(c, row->p95_low_ns), time_cell(d, row->p95_high_ns));
+    }
+}
+
 static void print_counts(const struct table *t, const struct validation *v)
 {
     size_t same = 0;
@@ -137,6 +150,9 @@ static void print_divergences(const struct table *t, const struct validation *v)
 static void print_decisions(const struct table *t, const struct validation *v)
 {
     section(t, "Decisions");
+    if (v->rounds > 1)
+        fprintf(t->out, "%-24s in %zu of %zu nothing was decided otherwise; below is the worst\n",
+                "rounds", v->rounds_same, v->rounds);
     fprintf(t->out, "%-24s %.4f real, %.4f sim\n", "prefix hit rate", v->hit_rate_real,
             v->hit_rate_sim);
     fprintf(t->out, "%-24s %s\n", "order of operations",
@@ -178,7 +194,13 @@ void validate_print(FILE *out, const struct validation *v, const struct validate
     else
         fputs("Constants: the catalogue's; kvtwin calibrate fits them to this machine.\n", out);
     print_real(out, title->real);
+    if (v->rounds > 1)
+        fprintf(out,
+                "Times of the real world are medians of %zu rounds; samples are those of all.\n",
+                v->rounds);
     print_times(&t, v);
+    if (v->rounds > 1)
+        print_spread(&t, v);
     print_decisions(&t, v);
     section(&t, "Verdict");
     fprintf(

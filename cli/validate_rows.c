@@ -206,24 +206,31 @@ static bool far_off(double real_ns, double sim_ns, double allowed, double floor_
     return fabs(sim_ns - real_ns) > floor_ns && fabs(relative_error(real_ns, sim_ns)) > allowed;
 }
 
-static void judge(struct validate_row *row, const struct validate_tolerance *t, size_t n_real,
-                  size_t n_sim)
+void validate_judge(struct validate_row *row, const struct validate_tolerance *t)
 {
-    row->real = sample_figures(row->real_ns, n_real);
-    row->sim = sample_figures(row->sim_ns, n_sim);
     row->mean_error = relative_error(row->real.mean, row->sim.mean);
     row->p50_error = relative_error(row->real.p50, row->sim.p50);
     row->p95_error = relative_error(row->real.p95, row->sim.p95);
     row->p99_error = relative_error(row->real.p99, row->sim.p99);
-    row->ks = ks_distance(row->real_ns, n_real, row->sim_ns, n_sim);
-    row->ks_significance = ks_significance(row->ks, n_real, n_sim);
-    if (n_real < t->least || n_sim < t->least)
+    row->ks = ks_distance(row->real_ns, row->real.n, row->sim_ns, row->sim.n);
+    row->ks_significance = ks_significance(row->ks, row->real.n, row->sim.n);
+    if (row->real.n < t->least || row->sim.n < t->least)
         row->verdict = VALIDATE_FEW;
     else if (far_off(row->real.p50, row->sim.p50, t->p50, t->floor_ns) ||
              far_off(row->real.p95, row->sim.p95, t->p95, t->floor_ns))
         row->verdict = VALIDATE_BEYOND;
     else
         row->verdict = VALIDATE_WITHIN;
+}
+
+static void judge(struct validate_row *row, const struct validate_tolerance *t, size_t n_real,
+                  size_t n_sim)
+{
+    row->real = sample_figures(row->real_ns, n_real);
+    row->sim = sample_figures(row->sim_ns, n_sim);
+    row->p50_low_ns = row->p50_high_ns = row->real.p50;
+    row->p95_low_ns = row->p95_high_ns = row->real.p95;
+    validate_judge(row, t);
 }
 
 /* The next row; should filling it fail, validate_release takes care of what it has. */

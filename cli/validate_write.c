@@ -63,15 +63,19 @@ static void figures(struct out *o, const struct sample_figures *f)
 
 static void write_rows(struct out *o, const struct validation *v)
 {
-    out_text(o, "# Times in the real world and in the simulated one. Errors: (sim - real) / real.\n"
-                "# ks: largest distance of the two distribution functions; ks_significance: how "
-                "likely such\n"
-                "# a distance is by chance. pairs: the same operation found in both worlds; "
-                "pair_p50_error:\n"
-                "# median of their errors, pair_p95_error: 95 % of them are off by no more.\n"
-                "row,real_n,real_mean_ms,real_p50_ms,real_p95_ms,real_p99_ms,sim_n,sim_mean_ms,"
-                "sim_p50_ms,sim_p95_ms,sim_p99_ms,mean_error,p50_error,p95_error,p99_error,ks,"
-                "ks_significance,pairs,pair_p50_error,pair_p95_error,verdict\n");
+    out_text(o,
+             "# Times in the real world and in the simulated one. Errors: (sim - real) / real.\n"
+             "# ks: largest distance of the two distribution functions; ks_significance: how "
+             "likely such\n"
+             "# a distance is by chance. pairs: the same operation found in both worlds; "
+             "pair_p50_error:\n"
+             "# median of their errors, pair_p95_error: 95 % of them are off by no more. low, "
+             "high: of the\n"
+             "# real world's rounds, of which all real figures are medians.\n"
+             "row,real_n,real_mean_ms,real_p50_ms,real_p95_ms,real_p99_ms,sim_n,sim_mean_ms,"
+             "sim_p50_ms,sim_p95_ms,sim_p99_ms,mean_error,p50_error,p95_error,p99_error,ks,"
+             "ks_significance,pairs,pair_p50_error,pair_p95_error,real_p50_low_ms,real_p50_high_ms,"
+             "real_p95_low_ms,real_p95_high_ms,verdict\n");
     for (size_t i = 0; i < v->n_rows; i++) {
         const struct validate_row *row = &v->rows[i];
         out_field(o, row->name);
@@ -86,6 +90,10 @@ static void write_rows(struct out *o, const struct validation *v)
         u64(o, row->pairs);
         ratio(o, row->pair_p50_error);
         ratio(o, row->pair_p95_error);
+        ms(o, row->p50_low_ns);
+        ms(o, row->p50_high_ns);
+        ms(o, row->p95_low_ns);
+        ms(o, row->p95_high_ns);
         out_char(o, ',');
         out_text(o, validate_verdict_name(row->verdict));
         out_char(o, '\n');
@@ -222,6 +230,10 @@ static json_t *row_of(const struct validate_row *row)
     put(&object, "pairs", count_of(row->pairs));
     put(&object, "pair_p50_error", real_of(row->pair_p50_error, RATIO));
     put(&object, "pair_p95_error", real_of(row->pair_p95_error, RATIO));
+    put(&object, "real_p50_low_ms", real_of(row->p50_low_ns / 1e6, MS));
+    put(&object, "real_p50_high_ms", real_of(row->p50_high_ns / 1e6, MS));
+    put(&object, "real_p95_low_ms", real_of(row->p95_low_ns / 1e6, MS));
+    put(&object, "real_p95_high_ms", real_of(row->p95_high_ns / 1e6, MS));
     put(&object, "verdict", text_of(validate_verdict_name(row->verdict)));
     return object;
 }
@@ -306,6 +318,8 @@ char *validate_json(const struct validation *v, const struct validate_title *tit
     put(&all, "verified_bytes", count_of(title->real->verified_b));
     put(&all, "corrupt_values", count_of(title->real->corrupt_pieces));
     put(&all, "requests", count_of(v->requests));
+    put(&all, "rounds", count_of(v->rounds));
+    put(&all, "rounds_same_decisions", count_of(v->rounds_same));
     put(&all, "rows_judged", count_of(v->judged));
     put(&all, "rows_beyond", count_of(v->beyond));
     put(&all, "prefix_hit_rate_real", real_of(v->hit_rate_real, RATIO));

@@ -19,7 +19,8 @@
  * stage slow, say a processor that another guest of the machine has, lasts longer than one piece.
  *
  * Spans are the real world's: a stage's last piece extends the end, or costs nothing. With work that shares the
- * cores the parts of one chore keep their length, and what sharing adds is the first part's.
+ * cores the parts of one chore keep their length, and what sharing adds is the first part's: chores are shorter than a
+ * slice of the kernel's, so they wait for a processor and then run undisturbed (traced, BENCHMARKS.md).
  *
  * Not modelled: pages of decoded tokens (a step writes 1/16 of a page per iteration), how operations of one
  * tier take turns, the loop's own work.

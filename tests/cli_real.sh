@@ -107,13 +107,14 @@ all_files "$scratch/real"
 report $? 'leaves all files'
 whole_ledger "$scratch/real/summary.json" && [ "$(value requests "$scratch/real/summary.json")" = 48 ]
 report $? 'all requests and all tokens are accounted for'
-hits() { # TIERS, each has some
-    local tier
+hits() { # FOLDER TIERS, each has some
+    local folder=$1 tier
+    shift
     for tier in "$@"; do
-        [ "$(value "hit_tokens_$tier" "$scratch/real/summary.json")" -gt 0 ] || return 1
+        [ "$(value "hit_tokens_$tier" "$scratch/$folder/summary.json")" -gt 0 ] || return 1
     done
 }
-hits gpu host redis
+hits real gpu host redis
 report $? 'hits in the GPU, host and Redis tiers'
 [ "$(value real_corrupt_values "$scratch/real/summary.json")" = 0 ] &&
     [ "$(value real_verified_bytes "$scratch/real/summary.json")" -gt 1000000 ]
@@ -133,6 +134,16 @@ real kept --set workload.limit=12 --set cache.tiers.disk.folder="$scratch/values
     [ -n "$(find "$scratch/values" -name 'kv:*' | head -n 1)" ] && nothing_left
 report $? 'files are kept where that was asked for'
 
+real policies --set workload.limit=24 --set cache.tiers.host.write=back --set cache.tiers.host.exclusive=true \
+    --set cache.tiers.redis.write=selective --set cache.tiers.redis.manager=core --set cache.tiers.disk.write=none \
+    --set cache.tiers.gpu.evict=s3-fifo --set workload.generate.tenants=2 --set cache.quotas=60%,30% &&
+    whole_ledger "$scratch/policies/summary.json" && hits policies host && nothing_left
+report $? 'write-back, selective, exclusive, s3-fifo and quotas'
+real lent --set workload.limit=24 --set cluster.engines=2 --set cluster.router=round-robin --set cache.tiers.host.enabled=false \
+    --set cache.tiers.redis.enabled=false --set cache.tiers.disk.enabled=false --set cache.tiers.peer.enabled=true &&
+    [ "$(value hit_tokens_peer "$scratch/lent/summary.json")" -gt 0 ] && whole_ledger "$scratch/lent/summary.json"
+report $? "engines lend each other's pages"
+
 servers_of() { # PID: its children that are redis-servers. A bare machine has no pgrep
     local stat process name state parent rest
     for stat in /proc/[0-9]*/stat; do
@@ -140,7 +151,14 @@ servers_of() { # PID: its children that are redis-servers. A bare machine has no
         [ "$parent" = "$1" ] && [ "$name" = '(redis-server)' ] && echo "$process"
     done
 }
-# Starts a run and waits for its two servers; $pid and $servers.
+stored() { # anything, on any server
+    local socket keys
+    for socket in "$TMPDIR"/kvtwin-run-*/*/redis.sock; do
+        keys=$(redis-cli -s "$socket" dbsize 2>/dev/null) && [ "${keys:-0}" -gt 0 ] && return
+    done
+    return 1
+}
+# Starts a run and waits until it is at work; $pid and $servers.
 begin() { # FOLDER ARGUMENTS...
     local folder=$1
     shift
@@ -152,7 +170,10 @@ begin() { # FOLDER ARGUMENTS...
         [ "$(wc -w <<<"$servers")" = 2 ] && break
         sleep 0.05
     done
-    sleep "${after:-1}"
+    for _ in $(seq 200); do
+        stored && break
+        sleep 0.05
+    done
 }
 dead() { # PIDS, within two seconds: a zombie of somebody else's is dead, too
     local process
@@ -203,7 +224,11 @@ kill -KILL $pid
 # shellcheck disable=SC2086
 dead $servers
 report $? 'servers end with the program, even when it is killed'
-rm -rf "${TMPDIR:?}"/*
+! nothing_left && [ "$(find "$TMPDIR" -maxdepth 1 -name 'kvtwin-run-*' | wc -l)" = "$(find "$TMPDIR" -mindepth 1 -maxdepth 1 | wc -l)" ]
+report $? 'what it had in TMPDIR is left'
+mkdir "$TMPDIR/kvtwin-run-mine00" # bears such a name, and nothing else
+real after --set workload.limit=12 && [ "$(ls -A "$TMPDIR")" = kvtwin-run-mine00 ] && rmdir "$TMPDIR/kvtwin-run-mine00"
+report $? 'until the next run, which removes it and nothing else'
 
 # A server of the user's own, with a password from the environment: it is used, and left alone.
 mkdir "$TMPDIR-own"
@@ -247,6 +272,8 @@ refuse 'an address that is none' 2 'cache.tiers.redis.address' --set cache.tiers
 refuse 'a model without plain KV' 2 'MLA' --set cluster.model=deepseek-v3 --set cluster.gpus_per_engine=16
 refuse 'more memory than there is' 2 'of main memory' --set cache.tiers.host.capacity=1PiB
 refuse 'a codec that is none' 2 'cache.tiers.redis.codec' --set cache.tiers.redis.codec=gzip-9
+refuse 'sharded engines' 2 'the real world does not shard' --set cluster.gpus_per_engine=2 --set cache.shard.policy=vertical
+refuse 'a policy that knows the future' 2 'has no future to ask' --set cache.tiers.gpu.evict=belady
 refuse 'a folder that cannot be' 1 '/dev/null' --set cache.tiers.disk.folder=/dev/null/x
 refuse 'a profile that is not there' 2 'no-such-profile' --profile no-such-profile
 

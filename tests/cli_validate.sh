@@ -59,6 +59,10 @@ for bad in 'x' '10%,' '300%' '-5%' ',' '10%,20%,30%'; do
 done
 validate --floor 3 scenarios/real-local.yaml
 report "$(one_line 2 '--floor: expected'; echo $?)" 'a floor without unit'
+for bad in 0 100 1.5 -1 x; do
+    validate --rounds "$bad" scenarios/real-local.yaml
+    report "$(one_line 2 '--rounds: expected a number from 1 to 99'; echo $?)" "rounds $bad"
+done
 validate --verbose scenarios/real-local.yaml
 report "$(one_line 2 'unknown option'; echo $?)" 'unknown option'
 validate scenarios/real-local.yaml --profile "$scratch/none.yaml"
@@ -113,6 +117,13 @@ if command -v gnuplot >/dev/null; then
 else
     skip 'a picture, as PNG and SVG' 'gnuplot is not installed'
 fi
+
+validate "$small" --rounds 2 --out "$scratch/r" "${generous[@]}"
+report "$([ "$status" = 0 ] || [ "$status" = 3 ]; echo $?)" 'two rounds'
+grep -q 'medians of 2 rounds' "$scratch/out" && grep -q '^rounds .*of 2 nothing was decided otherwise' "$scratch/out" &&
+    grep -q '"rounds": 2' "$scratch/r/summary.json" && grep -q '^store redis total .* to .* p95 ' "$scratch/out"
+report $? 'their spread is shown'
+clean; report $? 'nothing is left behind by two rounds'
 
 # Again into the same folder, as JSON, with a tolerance that nothing can meet.
 validate "$small" --out "$scratch/a" --tolerance 0%,0% --floor 0ns --json --set real.verify=true

@@ -44,6 +44,7 @@ struct real {
     uint32_t redis_nodes;
     uint64_t redis_memory_b;
     kvt_ns step_fixed_ns, step_ns_per_token;
+    uint32_t tenant; /* of the next request */
     /* After it. */
     struct be_spawn *spawn;
     struct be_redis_address nodes[4];
@@ -224,6 +225,7 @@ static inline void real_request(struct real *r, const uint32_t *names, uint32_t 
     const kvt_ns now = real_now(r);
     const struct kvt_request request = {.id = r->sent,
                                         .arrive_ns = now,
+                                        .tenant = r->tenant,
                                         .session = KVT_NONE,
                                         .prompt_tokens = blocks * r->config.block_tokens + 5,
                                         .output_tokens = output_tokens,

@@ -475,6 +475,48 @@ START_TEST(the_table_says_it_all)
 }
 END_TEST
 
+/* One round in which something else was going on does not decide, nor is it hidden. */
+START_TEST(rounds_are_judged_by_their_medians)
+{
+    static const double slower[] = {1.5, 4, 1.5}; /* than what the simulation was told */
+    struct meter real[3] = {0}, sim = {0};
+    struct validation rounds[3] = {0}, alone = {0};
+    const char *name = "store redis medium";
+    run(&sim, 1.5);
+    for (int i = 0; i < 3; i++) {
+        run(&real[i], slower[i]);
+        ck_assert_int_eq(validate_compare(&rounds[i], &real[i], &sim, &core_config,
+                                          &validate_default),
+                         0);
+    }
+    ck_assert_int_eq(validate_compare(&alone, &real[1], &sim, &core_config, &validate_default), 0);
+    ck_assert(!alone.within && alone.rounds == 1);
+    const struct validate_row *one = row_named(&alone, name);
+    ck_assert(one->p50_low_ns == one->real.p50 && one->p50_high_ns == one->real.p50);
+    rounds[2].rounds_same = 0;
+    rounds[2].hit_rate_real += 0.5;
+    ck_assert_int_eq(validate_rounds(rounds, 3), 0);
+    const struct validate_row *row = row_named(&rounds[0], name);
+    ck_assert_uint_eq(rounds[0].rounds, 3);
+    ck_assert_uint_eq(rounds[0].rounds_same, 2);
+    ck_assert(rounds[0].hit_rate_real > rounds[0].hit_rate_sim + 0.4); /* the worst round's */
+    ck_assert(rounds[0].beyond == 0 && !rounds[0].within);
+    ck_assert(row->p50_error == 0 && row->p95_error == 0);
+    ck_assert_int_ne(row->verdict, VALIDATE_BEYOND);
+    ck_assert(row->real.p50 == row->sim.p50 && row->p50_low_ns == row->sim.p50);
+    ck_assert(row->p50_high_ns == one->real.p50 && row->p95_high_ns == one->real.p95);
+    ck_assert_uint_eq(row->real.n, 2 * row->sim.n + one->real.n);
+    for (size_t i = 1; i < row->real.n; i++)
+        ck_assert(row->real_ns[i - 1] <= row->real_ns[i]);
+    for (int i = 0; i < 3; i++) {
+        validate_release(&rounds[i]);
+        meter_release(&real[i]);
+    }
+    validate_release(&alone);
+    meter_release(&sim);
+}
+END_TEST
+
 START_TEST(without_memory_there_is_an_error)
 {
 #if OWN_ALLOCATOR
@@ -523,6 +565,7 @@ int main(void)
     tcase_add_test(tcase, nothing_beside_nothing);
     tcase_add_test(tcase, files_hold_what_was_found);
     tcase_add_test(tcase, the_table_says_it_all);
+    tcase_add_test(tcase, rounds_are_judged_by_their_medians);
     tcase_add_test(tcase, without_memory_there_is_an_error);
     suite_add_tcase(suite, tcase);
     return kvt_test_main(suite);
