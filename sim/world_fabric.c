@@ -147,5 +147,6 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
     stats->servers = 1;
     stats->jobs = s.flows;
     stats->bytes = s.bytes + s.cancelled_bytes;
+    stats->carried_b = s.busy_ns * stats->rate_bps / 1e9;
     stats->busy_ratio = w->now > 0 ? fmin(s.busy_ns / (double)w->now, 1) : 0;
 }
