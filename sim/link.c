@@ -595,6 +595,11 @@ struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uin
     return k.stats;
 }
 
+uint32_t sim_links_active(const struct sim_links *l, uint32_t link)
+{
+    return l->link[link].n_on;
+}
+
 /* L1, L5 */
 static void check_link(const struct sim_links *l, uint32_t at)
 {

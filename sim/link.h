@@ -126,6 +126,9 @@ double sim_links_rate_bps(struct sim_links *l, sim_flow_id id);
 /* What a link has seen up to now. */
 struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uint32_t link);
 
+/* Flows under way on it. */
+uint32_t sim_links_active(const struct sim_links *l, uint32_t link);
+
 /* True, or trips an assertion: every invariant of link.c. Takes time in flows and links. */
 bool sim_links_check(const struct sim_links *l);
 
