@@ -4,6 +4,7 @@
  */
 #include "fabric.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ uint32_t sim_fabric_node_gpus(const struct sim_fabric *f, uint32_t node)
 /* weights * part_b * n / d, rounded up. */
 static uint64_t share_b(const struct sim_fabric *f, uint64_t weights, uint64_t n, uint64_t d)
 {
+    assert(d > 0); /* sim_fabric_check */
     return (uint64_t)(((wide)weights * f->part_b * n + d - 1) / d);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * link.c - flows come, move their bytes, and go. Which rate each of them gets is link_fill.c's
- * business.
+ * business; who looks on is link_look.c's.
  *
  *      start ---> under way ---> due ---> function called
  *                     |            |
@@ -121,6 +121,19 @@ static int grow_link(struct sim_links *l, struct link *k)
     return 0;
 }
 
+/* A wide flow's words: its links, and where it is on them. */
+static size_t wide_b(uint32_t n_links)
+{
+    return 2 * (size_t)n_links * sizeof(uint32_t);
+}
+
+static void forget_wide(struct sim_links *l, struct flow *flow)
+{
+    if (flow->n_links > SIM_FLOW_LINKS)
+        put(l, flow->links.many, wide_b(flow->n_links));
+    flow->n_links = 0;
+}
+
 void sim_links_release(struct sim_links *l)
 {
     for (uint32_t i = 0; i < l->n_links; i++)
@@ -130,17 +143,12 @@ void sim_links_release(struct sim_links *l)
         put(l, l->link, (size_t)l->link_room * LINK_B);
     for (uint32_t f = 0; f < l->flows_made; f++)
         if (l->flow[f].n_links > SIM_FLOW_LINKS)
-            put(l, l->flow[f].links.many, 2 * (size_t)l->flow[f].n_links * sizeof(uint32_t));
+            forget_wide(l, &l->flow[f]);
     put(l, l->flow_memory, flow_memory_b(l->flow_room));
     sim_links_init(l, l->events, l->alloc);
 }
 
 /* ---- The heap of ends ---------------------------------------------------------------------------- */
-
-static bool ends_before(const struct link_end *a, const struct link_end *b)
-{
-    return a->end_ns < b->end_ns || (a->end_ns == b->end_ns && a->serial < b->serial);
-}
 
 static void put_at(struct sim_links *l, uint32_t i, struct link_end e)
 {
@@ -151,15 +159,15 @@ static void put_at(struct sim_links *l, uint32_t i, struct link_end e)
 /* Puts e in at the hole i, or where it belongs above or below. */
 static void settle_end(struct sim_links *l, uint32_t i, struct link_end e)
 {
-    for (uint32_t up = (i - 1) / 2; i > 0 && ends_before(&e, &l->heap[up]); up = (i - 1) / 2) {
+    for (uint32_t up = (i - 1) / 2; i > 0 && link_ends_before(&e, &l->heap[up]); up = (i - 1) / 2) {
         put_at(l, i, l->heap[up]);
         i = up;
     }
     for (;;) {
         uint32_t child = 2 * i + 1;
-        if (child + 1 < l->n_flows && ends_before(&l->heap[child + 1], &l->heap[child]))
+        if (child + 1 < l->n_flows && link_ends_before(&l->heap[child + 1], &l->heap[child]))
             child++;
-        if (child >= l->n_flows || !ends_before(&l->heap[child], &e))
+        if (child >= l->n_flows || !link_ends_before(&l->heap[child], &e))
             break;
         put_at(l, i, l->heap[child]);
         i = child;
@@ -293,19 +301,6 @@ static uint64_t bound_of(const struct sim_links *l, const struct flow *flow)
         if (l->link[links[i]].capacity < bound)
             bound = l->link[links[i]].capacity;
     return bound;
-}
-
-/* A wide flow's words: its links, and where it is on them. */
-static size_t wide_b(uint32_t n_links)
-{
-    return 2 * (size_t)n_links * sizeof(uint32_t);
-}
-
-static void forget_wide(struct sim_links *l, struct flow *flow)
-{
-    if (flow->n_links > SIM_FLOW_LINKS)
-        put(l, flow->links.many, wide_b(flow->n_links));
-    flow->n_links = 0;
 }
 
 static void drop_slot(struct sim_links *l, uint32_t f)
@@ -585,70 +580,4 @@ double sim_links_rate_bps(struct sim_links *l, sim_flow_id id)
     if (!flow || flow->state == FLOW_DUE)
         return 0;
     return flow->rate == RATE_INFINITE ? INFINITY : (double)flow->rate / RATE_UNIT;
-}
-
-struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uint32_t link)
-{
-    assert(link < l->n_links && now >= l->link[link].since_ns);
-    struct link k = l->link[link];
-    link_meter(&k, now);
-    return k.stats;
-}
-
-uint32_t sim_links_active(const struct sim_links *l, uint32_t link)
-{
-    return l->link[link].n_on;
-}
-
-/* L1, L5 */
-static void check_link(const struct sim_links *l, uint32_t at)
-{
-    const struct link *k = &l->link[at];
-    link_work demand = 0;
-    uint64_t used = 0;
-    assert(k->n_on == k->stats.active && k->n_on <= k->on_room);
-    for (uint32_t i = 0; i < k->n_on; i++) {
-        struct flow *flow = &l->flow[k->on[i].flow];
-        assert(flow->state == FLOW_UNDER_WAY);
-        assert(flow_links(flow)[k->on[i].nth] == at && flow_at(flow)[k->on[i].nth] == i);
-        demand += flow->bound;
-        used += flow->rate;
-        assert(flow->bound >= k->least_bound); /* L6 */
-    }
-    (void)used;
-    (void)demand;
-    assert(demand == k->demand);
-    if (l->n_dirty == 0 && k->capacity != RATE_INFINITE)
-        assert(used == k->used && used <= k->capacity &&
-               k->tight == (k->n_on > 0 && demand > k->capacity));
-}
-
-/* L2: whether this link is why the flow is not faster. */
-static bool holds_back(const struct sim_links *l, const struct link *k, uint64_t rate)
-{
-    uint64_t as_fast = 0;
-    for (uint32_t i = 0; i < k->n_on; i++) {
-        if (l->flow[k->on[i].flow].rate > rate)
-            return false;
-        as_fast += l->flow[k->on[i].flow].rate == rate;
-    }
-    return k->tight && k->capacity - k->used < as_fast;
-}
-
-bool sim_links_check(const struct sim_links *l)
-{
-    for (uint32_t i = 0; i < l->n_links; i++)
-        check_link(l, i);
-    for (uint32_t i = 0; i < l->n_flows; i++) {
-        const struct flow *flow = &l->flow[l->heap[i].flow];
-        assert(flow->place == i && flow->serial == l->heap[i].serial); /* L3 */
-        assert(i == 0 || ends_before(&l->heap[(i - 1) / 2], &l->heap[i]));
-        bool held = l->n_dirty + l->n_touched > 0 || flow->rate == flow->bound;
-        for (uint32_t j = 0; !held && j < flow->n_links; j++)
-            held = holds_back(l, &l->link[flow_links(flow)[j]], flow->rate);
-        assert(held);
-    }
-    assert(l->n_flows == 0 || l->heap[0].end_ns == KVT_NEVER || /* L4 */
-           (l->n_armed > 0 && l->armed_ns[l->n_armed - 1] <= l->heap[0].end_ns));
-    return true;
 }

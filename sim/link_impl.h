@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * link_impl.h - what link.c (flows come and go) and link_fill.c (what rates they get) share.
+ * link_impl.h - what link.c (flows come and go), link_fill.c (what rates they get) and link_look.c (who looks on) share.
  *
  * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does
  * in one nanosecond, so a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
@@ -103,6 +103,11 @@ struct link_end {
     uint64_t serial;
     uint32_t flow;
 };
+
+static inline bool link_ends_before(const struct link_end *a, const struct link_end *b)
+{
+    return a->end_ns < b->end_ns || (a->end_ns == b->end_ns && a->serial < b->serial);
+}
 
 /* In the heap of links: by (share, link). */
 struct link_share {
