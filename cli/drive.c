@@ -221,6 +221,8 @@ static void sample(struct runner *r, kvt_ns at)
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
     add_servers(r, &stats, &gauges);
+    if (r->sim)
+        results_sample_links(r->d->results, at, r->sim);
     results_sample(r->d->results, at, &stats, &gauges);
 }
 
@@ -510,6 +512,8 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     kvt_core_stats(r->core, &stats);
     kvt_core_gauges(r->core, KVT_NONE, &gauges);
     add_servers(r, &stats, &gauges);
+    if (r->sim)
+        results_last_links(r->d->results, r->sim);
     kvt_core_orphans(r->core, orphan_b);
     kvt_core_digest(r->core, digest);
     faults_end(r->faults, r->now, &r->events);

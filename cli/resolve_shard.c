@@ -130,6 +130,7 @@ void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *s
     gpu->kv_b_per_token = r->kv_b_per_token;
     gpu->exchanges = 2 * shape->config.layers;
     gpu->exchange_latency_ns = (double)f->latency_ns;
+    gpu->exchange_b_per_token = b;
     gpu->exchange_ns_per_token = sim_fabric_exchange_ns_per_b(f) * b;
     sim_gpu_prepare(gpu);
 }
@@ -148,6 +149,7 @@ static void resolve_fabric(struct resolved *r, const struct catalog_gpu *gpu,
     f->gpus = c->gpus;
     f->gpus_per_node = NODE_GPUS;
     f->port_bps = gpu->nvlink_bps.text ? gpu->nvlink_bps.number : f->pcie_bps;
+    f->port_is_pcie = !gpu->nvlink_bps.text;
     f->nic_bps = gpu->inter_node_bps.text ? gpu->inter_node_bps.number : 0;
     f->latency_ns = (kvt_ns)gpu->all_reduce_latency_ns.number;
     f->parts = heads < c->gpus ? heads : c->gpus;

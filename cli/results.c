@@ -162,6 +162,7 @@ void results_free(struct results *r)
     free(r->engine_iterations);
     free(r->engine_tokens);
     timeline_release(&r->timeline);
+    links_release(&r->links);
     free(r->busy);
     free(r->engine_names);
     free(r);
@@ -331,6 +332,20 @@ void results_sample(struct results *r, kvt_ns now, const struct kvt_core_stats *
 {
     if (now == results_next_sample(r))
         timeline_sample(&r->timeline, now, stats, gauges);
+}
+
+void results_sample_links(struct results *r, kvt_ns now, const struct sim_world *world)
+{
+    const kvt_ns interval_ns = r->timeline.interval_ns;
+    if (interval_ns != KVT_NEVER)
+        remember(r, links_sample(&r->links, now, interval_ns, false, world));
+}
+
+void results_last_links(struct results *r, const struct sim_world *world)
+{
+    const kvt_ns interval_ns = r->timeline.interval_ns;
+    if (interval_ns != KVT_NEVER && r->last_note_ns > 0)
+        remember(r, links_sample(&r->links, r->last_note_ns, interval_ns, true, world));
 }
 
 int results_status(const struct results *r)

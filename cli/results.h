@@ -172,6 +172,11 @@ kvt_ns results_next_sample(const struct results *results);
 void results_sample(struct results *results, kvt_ns now, const struct kvt_core_stats *stats,
                     const struct kvt_core_gauges *gauges);
 
+/* What the links of a simulated world have carried by `now`: before results_sample at that time, and once
+ * more before results_close. */
+void results_sample_links(struct results *results, kvt_ns now, const struct sim_world *world);
+void results_last_links(struct results *results, const struct sim_world *world);
+
 /* 0, or the first error so far: a long run can stop early when the disk is full. */
 KVT_MUST_CHECK int results_status(const struct results *results);
 

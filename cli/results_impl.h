@@ -4,6 +4,7 @@
  *
  *      results.c           notes and samples in, figures out
  *      results_timeline.c  samples and steps, by interval
+ *      results_links.c     what links carried, by interval
  *      results_csv.c       requests, stages, ledger, distributions, utilisation
  *      results_json.c      summary.json, run.json
  *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
@@ -69,6 +70,19 @@ struct results_timeline {
     struct results_bin *bins; /* max_rows + 1, the last for what lies behind */
 };
 
+/* What links of the simulated world had carried at each sample (results_links.c). */
+struct results_links {
+    uint32_t n, rows;
+    kvt_ns interval_ns;
+    struct {
+        char name[32];
+        double rate_bps;
+        uint32_t part; /* of the world */
+    } * link;
+    kvt_ns *at_ns;     /* by row */
+    double *carried_b; /* by row, then link */
+};
+
 /* Finished, measured requests of one tenant. */
 struct results_tenant {
     uint64_t requests, prompt_tokens, hit_tokens;
@@ -111,6 +125,7 @@ struct results {
     struct results_tenant tenants[RESULTS_TENANTS];
     uint64_t decode_tokens, decode_ns; /* for the token-weighted TPOT */
     struct results_timeline timeline;
+    struct results_links links;
     struct results_figures figures;
     struct cost_tally tally; /* the rest is set by close, equal by who looked */
     struct cost_figures cost;
@@ -148,6 +163,13 @@ void timeline_first_token(struct results_timeline *t, kvt_ns at);
 void timeline_sample(struct results_timeline *t, kvt_ns at, const struct kvt_core_stats *stats,
                      const struct kvt_core_gauges *gauges);
 void timeline_write(struct out *o, const struct results *r);
+
+/* ---- results_links.c ---- */
+/* last: the run is over, and `at` may be any time from the last sample on. 0 or -ENOMEM. */
+KVT_MUST_CHECK int links_sample(struct results_links *l, kvt_ns at, kvt_ns interval_ns, bool last,
+                                const struct sim_world *world);
+void links_release(struct results_links *l);
+void links_write(struct out *o, const struct results *r);
 
 /* ---- results_csv.c: each writes one whole file, or line, into an open one. ---- */
 void csv_requests_head(struct out *o);

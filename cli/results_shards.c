@@ -31,7 +31,8 @@ void csv_shards(struct out *o, const struct results *r)
         "(heads of "
         "what is beside blocks): at the end. stored, read: shards placed there, and gathered from "
         "or attended to "
-        "there, since the start. out, in: over its port to other GPUs; h2d, d2h: over its PCIe.\n");
+        "there, since the start. out, in: over its port to other GPUs, all-reduces and exchanges "
+        "included; h2d, d2h: over its PCIe.\n");
     out_text(
         o,
         "engine,gpu,capacity_bytes,shards_bytes,working_bytes,stored_bytes,stored_ratio,read_bytes,"

@@ -125,7 +125,8 @@ static const char *check_books(const struct kvt_core *core)
                 kvt_book_count(book, kvt_book_row(book, i), pinned);
         }
         for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-            if (held[g] != book->held[g] || (limited && pinned[g] != book->pinned[g]))
+            if (held[g] != kvt_book_sum(book, &book->held, g) ||
+                (limited && pinned[g] != kvt_book_sum(book, &book->pinned, g)))
                 return "(K1) what lies on a GPU is miscounted";
             if (book->room.gpu_b != UINT64_MAX &&
                 kvt_book_used_b(book, g, kvt_working_pages(core, e)) > book->room.gpu_b)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * shard_book.c - sums over rows. Every block that comes, goes, rests or wakes costs one addition per
- * shard and copy; nothing is ever walked.
+ * shard and copy, or one in all if its row is even; nothing is ever walked.
  */
 #include "shard_book.h"
 
@@ -14,6 +14,18 @@ static size_t load_b(const struct kvt_shards *s)
     return (size_t)s->n * s->config.gpus * sizeof(uint32_t);
 }
 
+/* What an even row is, and weighs on each GPU. Of one shard there is nothing to save. */
+static void number_even(struct kvt_shard_book *book)
+{
+    const struct kvt_shards *s = &book->shards;
+    book->has_even = s->n > 1;
+    for (uint32_t k = 0; book->has_even && k < s->n; k++) {
+        book->even_row[k] = (uint8_t)k;
+        for (uint32_t j = 0; j < s->copies; j++)
+            book->even[kvt_shard_copy(s, k, j)] += s->weight[k];
+    }
+}
+
 int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
                   const struct kvt_shard_room *room, struct kvt_pool *rows,
                   const struct kvt_alloc *alloc)
@@ -23,6 +35,7 @@ int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *co
     book->room = *room;
     book->rows = rows;
     book->alloc = alloc;
+    number_even(book);
     const size_t size_b = load_b(&book->shards);
     book->decoding.tokens = alloc->get(alloc->self, size_b);
     book->chunk.tokens = alloc->get(alloc->self, size_b);
@@ -62,7 +75,13 @@ static bool limited(const struct kvt_shard_book *book)
     return book->room.gpu_b != UINT64_MAX;
 }
 
-/* Adds the weights of a row, times sign, to the sums. */
+/* Shard k on GPU k. */
+static bool is_even(const struct kvt_shard_book *book, const uint8_t *row)
+{
+    return book->has_even && memcmp(row, book->even_row, book->shards.n) == 0;
+}
+
+/* Adds the weights of a row that is not even, times sign, to the sums. */
 static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign, uint64_t *sum)
 {
     for (uint32_t k = 0; k < s->n; k++)
@@ -74,68 +93,75 @@ static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign,
 
 static const uint64_t MINUS = UINT64_MAX; /* modulo 2^64 */
 
+static void tally(const struct kvt_shard_book *book, const uint8_t *row, bool even, uint64_t sign,
+                  struct kvt_shard_sum *sum)
+{
+    if (even)
+        sum->even += sign;
+    else
+        count(&book->shards, row, sign, sum->others);
+}
+
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
 {
-    count(&book->shards, row, 1, need);
+    if (!is_even(book, row)) {
+        count(&book->shards, row, 1, need);
+        return;
+    }
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        need[g] += book->even[g];
 }
 
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
-    const struct kvt_shards *s = &book->shards;
     const uint8_t *row = book->placing;
-    memcpy(kvt_book_row(book, copy), row, s->n);
-    for (uint32_t j = 0; j < s->copies; j++) {
-        for (uint32_t k = 0; k < s->n; k++) {
-            const uint32_t g = kvt_shard_copy(s, row[k], j);
-            book->held[g] += s->weight[k];
-            book->pinned[g] += s->weight[k]; /* of no meaning where GPUs are unlimited */
-        }
-    }
+    const bool even = is_even(book, row);
+    memcpy(kvt_book_row(book, copy), row, book->shards.n);
+    tally(book, row, even, 1, &book->held);
+    tally(book, row, even, 1, &book->pinned); /* of no meaning where GPUs are unlimited */
 }
 
 /* What was stored is what is held and what is gone. */
 void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy)
 {
+    const uint8_t *row = kvt_book_row(book, copy);
     if (limited(book))
-        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
+        tally(book, row, is_even(book, row), MINUS, &book->pinned);
     kvt_book_evict(book, copy);
 }
 
 void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy)
 {
-    const struct kvt_shards *s = &book->shards;
     const uint8_t *row = kvt_book_row(book, copy);
-    for (uint32_t j = 0; j < s->copies; j++) {
-        for (uint32_t k = 0; k < s->n; k++) {
-            const uint32_t g = kvt_shard_copy(s, row[k], j);
-            book->held[g] -= s->weight[k];
-            book->gone[g] += s->weight[k];
-        }
-    }
+    const bool even = is_even(book, row);
+    tally(book, row, even, MINUS, &book->held);
+    tally(book, row, even, 1, &book->gone);
     book->changes++;
 }
 
 void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy)
 {
+    const uint8_t *row = kvt_book_row(book, copy);
     if (limited(book))
-        count(&book->shards, kvt_book_row(book, copy), MINUS, book->pinned);
+        tally(book, row, is_even(book, row), MINUS, &book->pinned);
     book->changes++;
 }
 
 void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy)
 {
+    const uint8_t *row = kvt_book_row(book, copy);
     if (limited(book))
-        count(&book->shards, kvt_book_row(book, copy), 1, book->pinned);
+        tally(book, row, is_even(book, row), 1, &book->pinned);
 }
 
 /* Beside what stays: all that is held, or what is pinned. */
 static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages,
-                 const uint64_t *stays)
+                 const struct kvt_shard_sum *stays)
 {
     if (!limited(book))
         return true;
     for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-        const uint64_t weights = stays[g] + (need ? need[g] : 0);
+        const uint64_t weights = kvt_book_sum(book, stays, g) + (need ? need[g] : 0);
         if (weights * book->room.unit_b + pages * book->room.page_gpu_b > book->room.gpu_b)
             return false;
     }
@@ -144,12 +170,12 @@ static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64
 
 bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
 {
-    return fits(book, need, pages, book->held);
+    return fits(book, need, pages, &book->held);
 }
 
 bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
 {
-    return fits(book, need, pages, book->pinned);
+    return fits(book, need, pages, &book->pinned);
 }
 
 uint64_t kvt_book_pages(const struct kvt_shard_book *book)
@@ -157,8 +183,10 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
     if (!limited(book))
         return UINT64_MAX;
     uint64_t most = 0;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
-        most = book->pinned[g] > most ? book->pinned[g] : most;
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+        const uint64_t pinned = kvt_book_sum(book, &book->pinned, g);
+        most = pinned > most ? pinned : most;
+    }
     const uint64_t pinned_b = most * book->room.unit_b;
     return pinned_b >= book->room.gpu_b ? 0 : (book->room.gpu_b - pinned_b) / book->room.page_gpu_b;
 }
@@ -166,11 +194,23 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
 /* ---- Reading ----------------------------------------------------------------------------------- */
 
 void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
-                    uint32_t tokens, uint64_t *parts)
+                    uint32_t tokens, uint64_t *parts, uint64_t *even_tokens)
 {
     const struct kvt_shards *s = &book->shards;
+    if (is_even(book, row)) {
+        *even_tokens += tokens;
+        return;
+    }
     for (uint32_t k = 0; k < s->n; k++)
         parts[kvt_shard_copy(s, row[k], j)] += (uint64_t)s->weight[k] * tokens;
+}
+
+void kvt_book_parts_even(const struct kvt_shard_book *book, uint32_t j, uint64_t even_tokens,
+                         uint64_t *parts)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t k = 0; even_tokens && k < s->n; k++)
+        parts[kvt_shard_copy(s, k, j)] += s->weight[k] * even_tokens;
 }
 
 uint32_t kvt_book_choose(const struct kvt_shard_book *book, const uint64_t *parts)

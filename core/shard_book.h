@@ -14,8 +14,11 @@
  * One shard of weight w of one block takes w * unit_b bytes on each GPU that has a copy of it. A row
  * costs a byte per shard, rounded up to four: that is all that placement costs per block.
  *
- *   (K1) held[g] is the sum over the rows of all copies in the place, pinned[g] over those in use: what no
- *        eviction can free. Where GPUs are unlimited pinned is not kept.
+ * Most rows of a policy that goes by layer say the same: shard k lies on GPU k. Such *even* rows are counted, not
+ * added up: their sums are their number times `even`, the weights of one on each GPU.
+ *
+ *   (K1) held is the sum over the rows of all copies in the place, pinned over those in use: what no eviction can
+ *        free. Where GPUs are unlimited pinned is not kept.
  *   (K2) On no GPU do shards and working pages take more than gpu_b.
  *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
  *
@@ -53,12 +56,21 @@ struct kvt_shard_load {
     uint64_t weighted[KVT_SHARD_GPUS]; /* by GPU: sum over shards of weight * tokens */
 };
 
+/* A sum over rows, in weights of blocks. */
+struct kvt_shard_sum {
+    uint64_t even;                   /* even rows */
+    uint64_t others[KVT_SHARD_GPUS]; /* all other rows, by GPU */
+};
+
 struct kvt_shard_book {
     struct kvt_shards shards;
     struct kvt_shard_room room;
-    uint64_t held[KVT_SHARD_GPUS], pinned[KVT_SHARD_GPUS]; /* in weights of blocks (K1) */
+    struct kvt_shard_sum held, pinned; /* (K1) */
+    struct kvt_shard_sum gone;         /* were held and no longer are */
+    uint64_t even[KVT_SHARD_GPUS];     /* weights of one even row, all copies; see has_even */
+    uint8_t even_row[KVT_SHARD_GPUS];
+    bool has_even;                   /* a block has more than one shard */
     uint64_t asked[KVT_SHARD_GPUS];  /* weights * tokens that gathers under way read there */
-    uint64_t gone[KVT_SHARD_GPUS];   /* weights that were held there and no longer are */
     uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens read there since the start: gathered, or
                                        attended to by decoding */
     uint64_t changes;                /* grows whenever something is freed or falls idle */
@@ -112,18 +124,28 @@ bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uin
 /* Working pages that could be had if all idle copies were evicted; UINT64_MAX: unlimited. */
 uint64_t kvt_book_pages(const struct kvt_shard_book *book);
 
+/* A sum on one GPU. */
+static inline uint64_t kvt_book_sum(const struct kvt_shard_book *book,
+                                    const struct kvt_shard_sum *sum, uint32_t g)
+{
+    return sum->others[g] + sum->even * book->even[g];
+}
+
 /* Bytes on a GPU with so many working pages. */
 static inline uint64_t kvt_book_used_b(const struct kvt_shard_book *book, uint32_t g,
                                        uint64_t pages)
 {
-    return book->held[g] * book->room.unit_b + pages * book->room.page_gpu_b;
+    return kvt_book_sum(book, &book->held, g) * book->room.unit_b + pages * book->room.page_gpu_b;
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------- */
 
-/* Adds to parts[gpus] what reading copy j of each shard of `tokens` tokens asks of each GPU. */
+/* Adds to parts[gpus] what reading copy j of each shard of `tokens` tokens asks of each GPU. Of even rows
+ * *even_tokens is added to instead; kvt_book_parts_even adds those up, once. */
 void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
-                    uint32_t tokens, uint64_t *parts);
+                    uint32_t tokens, uint64_t *parts, uint64_t *even_tokens);
+void kvt_book_parts_even(const struct kvt_shard_book *book, uint32_t j, uint64_t even_tokens,
+                         uint64_t *parts);
 
 /* Which copy to read: the j whose busiest GPU, with what is asked of it already, is the least busy.
  * parts are those of j == 0. Ties go to the lower j. */

@@ -156,9 +156,12 @@ static void count_all(const struct kvt_core *core, const struct kvt_shard_book *
                       uint64_t *parts)
 {
     (void)core;
-    for (uint32_t k = 0; k < n; k++)
-        for (uint32_t j = 0; j < book->shards.copies; j++)
-            kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), j, refs[k].tokens, parts);
+    for (uint32_t j = 0; j < book->shards.copies; j++) {
+        uint64_t even = 0;
+        for (uint32_t k = 0; k < n; k++)
+            kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), j, refs[k].tokens, parts, &even);
+        kvt_book_parts_even(book, j, even, parts);
+    }
 }
 
 /* Of one copy each: the one that asks least of GPUs that are asked for much. */
@@ -166,9 +169,10 @@ static void count_one(const struct kvt_shard_book *book, const struct op *op,
                       const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
-    uint64_t first[KVT_SHARD_GPUS] = {0};
+    uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
     for (uint32_t k = 0; k < n; k++)
-        kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), 0, refs[k].tokens, first);
+        kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), 0, refs[k].tokens, first, &even);
+    kvt_book_parts_even(book, 0, even, first);
     const uint32_t j = kvt_book_choose(book, first);
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
@@ -254,12 +258,14 @@ void kvt_sharded_spread(struct kvt_core *core, struct req *q, uint32_t end)
 static void choose_copy(const struct kvt_core *core, struct req *q, uint32_t blocks)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    uint64_t parts[KVT_SHARD_GPUS] = {0};
+    uint64_t parts[KVT_SHARD_GPUS] = {0}, even = 0;
     q->copy = 0;
     if (book->shards.copies == 1)
         return;
     for (uint32_t i = 0; i < blocks; i++)
-        kvt_book_parts(book, kvt_book_row(book, q->copies[i]), 0, block_len(core, q, i), parts);
+        kvt_book_parts(book, kvt_book_row(book, q->copies[i]), 0, block_len(core, q, i), parts,
+                       &even);
+    kvt_book_parts_even(book, 0, even, parts);
     q->copy = (uint8_t)kvt_book_choose(book, parts);
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         book->asked[kvt_shard_copy(&book->shards, g, q->copy)] += parts[g];
@@ -269,12 +275,13 @@ static void choose_copy(const struct kvt_core *core, struct req *q, uint32_t blo
 static void unask(const struct kvt_core *core, const struct req *q)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    uint64_t parts[KVT_SHARD_GPUS] = {0};
+    uint64_t parts[KVT_SHARD_GPUS] = {0}, even = 0;
     if (book->shards.copies == 1)
         return;
     for (uint32_t i = 0; i < q->attended; i++)
         kvt_book_parts(book, kvt_book_row(book, q->copies[i]), q->copy, block_len(core, q, i),
-                       parts);
+                       parts, &even);
+    kvt_book_parts_even(book, q->copy, even, parts);
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         book->asked[g] -= parts[g];
 }
@@ -399,14 +406,15 @@ bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gp
     struct kvt_shard_book *book = book_of(core, engine.v);
     kvt_load_settle(book, &book->decoding);
     const double unit_b = (double)book->room.unit_b;
-    *out =
-        (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
-                              .shards_b = book->held[gpu] * book->room.unit_b,
-                              .working_b =
-                                  kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
-                              .stored_b = (book->held[gpu] + book->gone[gpu]) * book->room.unit_b,
-                              .read_b =
-                                  (double)book->read[gpu] * unit_b / core->config.block_tokens};
+    const uint64_t held = kvt_book_sum(book, &book->held, gpu);
+    const uint64_t gone = kvt_book_sum(book, &book->gone, gpu);
+    *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
+                                 .shards_b = held * book->room.unit_b,
+                                 .working_b =
+                                     kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
+                                 .stored_b = (held + gone) * book->room.unit_b,
+                                 .read_b =
+                                     (double)book->read[gpu] * unit_b / core->config.block_tokens};
     return true;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "fabric.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ uint32_t sim_fabric_node_gpus(const struct sim_fabric *f, uint32_t node)
 /* weights * part_b * n / d, rounded up. */
 static uint64_t share_b(const struct sim_fabric *f, uint64_t weights, uint64_t n, uint64_t d)
 {
+    assert(d > 0); /* sim_fabric_check */
     return (uint64_t)(((wide)weights * f->part_b * n + d - 1) / d);
 }
 
@@ -116,4 +118,31 @@ double sim_fabric_exchange_ns_per_b(const struct sim_fabric *f)
     const double nic =
         f->gpus > f->gpus_per_node ? (gpus - f->gpus_per_node) / (gpus * f->nic_bps) : 0;
     return 1e9 * (port > nic ? port : nic);
+}
+
+/* Bytes, and no more than pass in ns. */
+static uint64_t at_most(double b, double bps, kvt_ns ns)
+{
+    const double most_b = bps * (double)ns / 1e9;
+    return (uint64_t)(b < most_b ? b : most_b);
+}
+
+struct sim_fabric_traffic sim_fabric_traffic_of(const struct sim_fabric *f,
+                                                const struct sim_gpu *gpu,
+                                                const struct kvt_step *step)
+{
+    struct sim_fabric_traffic t = {.ns = sim_gpu_between_ns(gpu, step)};
+    double tokens = step->n_decode;
+    for (uint32_t i = 0; i < step->n_chunks; i++)
+        tokens += step->chunks[i].new_tokens;
+    const double gpus = f->gpus, size = f->gpus_per_node;
+    const double reduced_b = gpu->collectives * gpu->collective_b_per_token * 2 * (gpus - 1) / gpus;
+    const double exchanged_b = gpu->exchange_b_per_token;
+    const double port_b = tokens * (reduced_b + exchanged_b * (gpus - 1) / gpus);
+    t.port_b = at_most(port_b, f->port_bps, t.ns);
+    const uint32_t nodes = sim_fabric_nodes(f);
+    if (nodes > 1)
+        t.nic_b = at_most(tokens * (reduced_b + exchanged_b * size * (gpus - size) / gpus),
+                          f->nic_bps * sim_fabric_node_gpus(f, nodes - 1), t.ns);
+    return t;
 }

@@ -12,7 +12,8 @@
  *
  * Each GPU has a port to a switch that is never full (NVLink and NVSwitch; where there is none, its
  * PCIe), each way; each node its NICs, one per GPU, used together; each GPU its own PCIe to the host.
- * Every one is a link (link.h) that all traffic shares.
+ * Every one is a link (link.h) that all traffic shares: gathers, spreads, what steps exchange, and where a GPU's
+ * PCIe is its port also what comes from its host.
  *
  * Gather (KVT_ACCESS_GATHER). Shards go from where they lie to every GPU that computes with them. With
  * tensor parallelism GPU d computes with 1 / H of the heads, H = min(KV heads, G), 1 for a latent. Let
@@ -48,6 +49,15 @@
  * activations to the GPU that has the layer, and back. Heads need neither: their all-reduce is in gpu.h
  * for every engine. What waiting for the busiest GPU costs is the step's skew (core/shard_book.h).
  *
+ * Steps. An all-reduce of D bytes passes 2 (G - 1) / G * D over each port, each way, as a ring does, and as much
+ * over each node's NICs: there are as many rings as NICs, each with its part of D. An iteration moves
+ *
+ *      port          collectives * D * 2 (G - 1) / G + exchanged bytes * (G - 1) / G
+ *      NICs of n     collectives * D * 2 (G - 1) / G + exchanged bytes * |n| (G - |n|) / G          |n|: a full node
+ *
+ * but no more than the link can carry in the time that these take (where a switch that reduces is measured to be
+ * faster than ports are, fewer bytes pass). How that competes with gathers and spreads: world_step.c.
+ *
  * Rounding. Bytes of a link are rounded up to whole ones, rates down to 2^-16 bytes per second (link.h),
  * times of a link up to whole nanoseconds; the exchange's time per token is a part of the step's, which
  * is rounded once (gpu.c).
@@ -56,12 +66,14 @@
 #define SIM_FABRIC_H
 
 #include "../core/shard.h"
+#include "gpu.h"
 
 /* Of one engine. */
 struct sim_fabric {
     uint32_t gpus;          /* 0 or 1: not told apart, and nothing below is looked at */
     uint32_t gpus_per_node; /* the last node may have fewer */
     double port_bps;        /* of a GPU to the others, each way */
+    bool port_is_pcie;      /* what comes from the host, or goes there, passes the port, too */
     double nic_bps;         /* of a GPU's share of its node's NICs, each way */
     double pcie_bps;        /* of a GPU to and from the host */
     kvt_ns latency_ns;      /* until the first byte of an exchange */
@@ -102,5 +114,16 @@ kvt_ns sim_fabric_link_ns(uint64_t b, double bps);
 /* What one exchange of b bytes per token costs per token, and as a whole: the ns per byte that each GPU
  * contributes to. */
 double sim_fabric_exchange_ns_per_b(const struct sim_fabric *f);
+
+/* What one iteration of a step moves, and how long that takes alone; latencies are not in it. */
+struct sim_fabric_traffic {
+    kvt_ns ns;
+    uint64_t port_b; /* over each port, each way */
+    uint64_t nic_b;  /* over the NICs of each node, each way; 0: one node */
+};
+
+struct sim_fabric_traffic sim_fabric_traffic_of(const struct sim_fabric *f,
+                                                const struct sim_gpu *gpu,
+                                                const struct kvt_step *step);
 
 #endif

@@ -280,6 +280,15 @@ kvt_ns sim_gpu_step_ns(const struct sim_gpu *g, const struct kvt_step *s, uint32
     return saturate(iterations == 1 ? cost_at(&cost, 0) : cost_sum(&cost, iterations));
 }
 
+kvt_ns sim_gpu_between_ns(const struct sim_gpu *g, const struct kvt_step *s)
+{
+    uint64_t tokens = s->n_decode;
+
+    for (uint32_t i = 0; i < s->n_chunks; i++)
+        tokens += s->chunks[i].new_tokens;
+    return saturate(((wide)g->collective_token_ns * tokens) >> FRACTION_BITS);
+}
+
 uint32_t sim_gpu_iterations_by(const struct sim_gpu *g, const struct kvt_step *s, kvt_ns elapsed_ns)
 {
     struct cost cost = cost_of(g, s);

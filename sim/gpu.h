@@ -72,6 +72,7 @@ struct sim_gpu {
     uint32_t exchanges; /* per iteration: two per layer */
     double exchange_latency_ns;
     double exchange_ns_per_token; /* of all of them */
+    double exchange_b_per_token;  /* and the bytes behind that (fabric.h), for the links' sake */
 
     /* The serving stack on the host. */
     double host_ns;
@@ -96,6 +97,10 @@ void sim_gpu_prepare(struct sim_gpu *gpu);
 /* Exact time of the first `iterations` (1 .. step->repeat) iterations of a step. O(log iterations), never
  * 0, saturates at KVT_NEVER. Pure. */
 kvt_ns sim_gpu_step_ns(const struct sim_gpu *gpu, const struct kvt_step *step, uint32_t iterations);
+
+/* Of each iteration of a step, what bytes between its GPUs take: collectives and exchanges without their
+ * latencies. Rounded down. */
+kvt_ns sim_gpu_between_ns(const struct sim_gpu *gpu, const struct kvt_step *step);
 
 /* The smallest j >= 1 whose first j iterations take at least elapsed_ns: the iteration that is under way
  * when elapsed_ns have passed. At most step->repeat. */

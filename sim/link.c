@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * link.c - flows come, move their bytes, and go. Which rate each of them gets is link_fill.c's
- * business.
+ * business; who looks on is link_look.c's.
  *
  *      start ---> under way ---> due ---> function called
  *                     |            |
@@ -121,6 +121,19 @@ static int grow_link(struct sim_links *l, struct link *k)
     return 0;
 }
 
+/* A wide flow's words: its links, and where it is on them. */
+static size_t wide_b(uint32_t n_links)
+{
+    return 2 * (size_t)n_links * sizeof(uint32_t);
+}
+
+static void forget_wide(struct sim_links *l, struct flow *flow)
+{
+    if (flow->n_links > SIM_FLOW_LINKS)
+        put(l, flow->links.many, wide_b(flow->n_links));
+    flow->n_links = 0;
+}
+
 void sim_links_release(struct sim_links *l)
 {
     for (uint32_t i = 0; i < l->n_links; i++)
@@ -128,16 +141,14 @@ void sim_links_release(struct sim_links *l)
             put(l, l->link[i].on, l->link[i].on_room * sizeof(*l->link[i].on));
     if (l->link)
         put(l, l->link, (size_t)l->link_room * LINK_B);
+    for (uint32_t f = 0; f < l->flows_made; f++)
+        if (l->flow[f].n_links > SIM_FLOW_LINKS)
+            forget_wide(l, &l->flow[f]);
     put(l, l->flow_memory, flow_memory_b(l->flow_room));
     sim_links_init(l, l->events, l->alloc);
 }
 
 /* ---- The heap of ends ---------------------------------------------------------------------------- */
-
-static bool ends_before(const struct link_end *a, const struct link_end *b)
-{
-    return a->end_ns < b->end_ns || (a->end_ns == b->end_ns && a->serial < b->serial);
-}
 
 static void put_at(struct sim_links *l, uint32_t i, struct link_end e)
 {
@@ -148,15 +159,15 @@ static void put_at(struct sim_links *l, uint32_t i, struct link_end e)
 /* Puts e in at the hole i, or where it belongs above or below. */
 static void settle_end(struct sim_links *l, uint32_t i, struct link_end e)
 {
-    for (uint32_t up = (i - 1) / 2; i > 0 && ends_before(&e, &l->heap[up]); up = (i - 1) / 2) {
+    for (uint32_t up = (i - 1) / 2; i > 0 && link_ends_before(&e, &l->heap[up]); up = (i - 1) / 2) {
         put_at(l, i, l->heap[up]);
         i = up;
     }
     for (;;) {
         uint32_t child = 2 * i + 1;
-        if (child + 1 < l->n_flows && ends_before(&l->heap[child + 1], &l->heap[child]))
+        if (child + 1 < l->n_flows && link_ends_before(&l->heap[child + 1], &l->heap[child]))
             child++;
-        if (child >= l->n_flows || !ends_before(&l->heap[child], &e))
+        if (child >= l->n_flows || !link_ends_before(&l->heap[child], &e))
             break;
         put_at(l, i, l->heap[child]);
         i = child;
@@ -245,23 +256,26 @@ void flow_progress(struct flow *flow, kvt_ns now)
 static void attach(struct sim_links *l, uint32_t f)
 {
     struct flow *flow = &l->flow[f];
+    const uint32_t *links = flow_links(flow);
+    uint32_t *at = flow_at(flow);
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct link *k = &l->link[flow->links[i]];
-        flow->at[i] = k->n_on;
+        struct link *k = &l->link[links[i]];
+        at[i] = k->n_on;
         k->on[k->n_on++] = (struct on_link){f, i};
         k->stats.active++;
         k->demand += flow->bound;
         if (flow->bound < k->least_bound)
             k->least_bound = flow->bound;
-        make_dirty(l, flow->links[i]);
+        make_dirty(l, links[i]);
     }
 }
 
 static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
 {
     struct flow *flow = &l->flow[f];
+    const uint32_t *links = flow_links(flow), *at = flow_at(flow);
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct link *k = &l->link[flow->links[i]];
+        struct link *k = &l->link[links[i]];
         if (k->capacity != RATE_INFINITE) {
             link_meter(k, now);
             k->used -= flow->rate;
@@ -269,11 +283,11 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
         k->demand -= flow->bound;
         k->stats.active--;
         const struct on_link last = k->on[--k->n_on];
-        k->on[flow->at[i]] = last;
-        l->flow[last.flow].at[last.nth] = flow->at[i];
+        k->on[at[i]] = last;
+        flow_at(&l->flow[last.flow])[last.nth] = at[i];
         if (k->n_on == 0)
             k->least_bound = RATE_INFINITE;
-        make_dirty(l, flow->links[i]);
+        make_dirty(l, links[i]);
     }
     untouch(l, f);
     unfile(l, f);
@@ -281,16 +295,18 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
 
 static uint64_t bound_of(const struct sim_links *l, const struct flow *flow)
 {
+    const uint32_t *links = flow_links(flow);
     uint64_t bound = flow->cap;
     for (uint32_t i = 0; i < flow->n_links; i++)
-        if (l->link[flow->links[i]].capacity < bound)
-            bound = l->link[flow->links[i]].capacity;
+        if (l->link[links[i]].capacity < bound)
+            bound = l->link[links[i]].capacity;
     return bound;
 }
 
 static void drop_slot(struct sim_links *l, uint32_t f)
 {
     struct flow *flow = &l->flow[f];
+    forget_wide(l, flow);
     flow->state = FLOW_UNUSED;
     flow->generation++;
     flow->next = l->unused;
@@ -300,7 +316,7 @@ static void drop_slot(struct sim_links *l, uint32_t f)
 static void count_ended(struct sim_links *l, const struct flow *flow)
 {
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
+        struct sim_link_stats *stats = &l->link[flow_links(flow)[i]].stats;
         stats->flows++;
         stats->bytes += flow->bytes;
     }
@@ -309,7 +325,7 @@ static void count_ended(struct sim_links *l, const struct flow *flow)
 static void count_cancelled(struct sim_links *l, const struct flow *flow, uint64_t moved_b)
 {
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct sim_link_stats *stats = &l->link[flow->links[i]].stats;
+        struct sim_link_stats *stats = &l->link[flow_links(flow)[i]].stats;
         stats->cancelled++;
         stats->cancelled_bytes += moved_b;
     }
@@ -344,10 +360,11 @@ static void on_event(void *self, uint64_t arg, kvt_ns now)
         const uint32_t f = l->due;
         const struct flow flow = l->flow[f];
         l->due = flow.next;
+        if (flow.state != FLOW_CANCELLED_DUE)
+            count_ended(l, &flow);
         drop_slot(l, f);
         if (flow.state == FLOW_CANCELLED_DUE)
             continue;
-        count_ended(l, &flow);
         flow.fn(flow.self, flow.arg, now);
     }
     l->inside = false;
@@ -403,13 +420,14 @@ int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link, doubl
     for (uint32_t i = 0; i < k->n_on; i++) {
         struct flow *flow = &l->flow[k->on[i].flow];
         const uint64_t bound = bound_of(l, flow);
+        const uint32_t *links = flow_links(flow);
         for (uint32_t j = 0; j < flow->n_links; j++) {
-            struct link *other = &l->link[flow->links[j]];
+            struct link *other = &l->link[links[j]];
             other->demand += bound;
             other->demand -= flow->bound;
             if (bound < other->least_bound)
                 other->least_bound = bound;
-            make_dirty(l, flow->links[j]);
+            make_dirty(l, links[j]);
         }
         flow->bound = bound;
         touch(l, k->on[i].flow);
@@ -418,30 +436,55 @@ int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link, doubl
     return l->error;
 }
 
-/* 0 when the flow makes sense. */
-static int look_over(const struct sim_links *l, const struct sim_flow *flow, uint64_t *cap)
+static const uint32_t *links_of(const struct sim_flow *flow)
 {
-    if (!rate_of(flow->cap_bps, cap) || *cap == 0 || flow->n_links > SIM_FLOW_LINKS)
-        return -EINVAL;
+    return flow->n_links > SIM_FLOW_LINKS ? flow->wide : flow->links;
+}
+
+/* Whether each link is there, and named once. */
+static bool links_make_sense(struct sim_links *l, const struct sim_flow *flow)
+{
+    const uint32_t *links = links_of(flow);
+    if (!links)
+        return false;
+    l->named_mark++;
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        if (flow->links[i] >= l->n_links)
-            return -EINVAL;
-        for (uint32_t j = 0; j < i; j++)
-            if (flow->links[j] == flow->links[i])
-                return -EINVAL;
+        if (links[i] >= l->n_links || l->link[links[i]].named_mark == l->named_mark)
+            return false;
+        l->link[links[i]].named_mark = l->named_mark;
     }
-    return 0;
+    return true;
+}
+
+/* 0 when the flow makes sense. */
+static int look_over(struct sim_links *l, const struct sim_flow *flow, uint64_t *cap)
+{
+    if (l->named_mark == UINT32_MAX) { /* marks of long ago must not look like new ones */
+        for (uint32_t k = 0; k < l->n_links; k++)
+            l->link[k].named_mark = 0;
+        l->named_mark = 0;
+    }
+    return rate_of(flow->cap_bps, cap) && *cap > 0 && links_make_sense(l, flow) ? 0 : -EINVAL;
 }
 
 /* All that may fail of a start, so that nothing has to be undone. */
-static int make_room(struct sim_links *l, kvt_ns now, const struct sim_flow *flow)
+static int make_room(struct sim_links *l, kvt_ns now, const struct sim_flow *flow, uint32_t **wide)
 {
+    const uint32_t *links = links_of(flow);
     int r = 0;
     if (l->unused == KVT_NONE && l->flows_made == l->flow_room)
         r = grow_flows(l);
     for (uint32_t i = 0; !r && i < flow->n_links; i++)
-        r = grow_link(l, &l->link[flow->links[i]]);
-    return r ? r : arm(l, now);
+        r = grow_link(l, &l->link[links[i]]);
+    *wide = NULL;
+    if (!r && flow->n_links > SIM_FLOW_LINKS) {
+        *wide = get(l, wide_b(flow->n_links));
+        r = *wide ? 0 : -ENOMEM;
+    }
+    r = r ? r : arm(l, now);
+    if (r && *wide)
+        put(l, *wide, wide_b(flow->n_links));
+    return r;
 }
 
 static uint32_t take_slot(struct sim_links *l)
@@ -459,9 +502,10 @@ static uint32_t take_slot(struct sim_links *l)
 int sim_links_start(struct sim_links *l, kvt_ns now, const struct sim_flow *flow, sim_flow_id *id)
 {
     uint64_t cap;
+    uint32_t *wide;
     int r = look_over(l, flow, &cap);
     if (!r)
-        r = make_room(l, now, flow);
+        r = make_room(l, now, flow, &wide);
     if (r)
         return r;
     assert(now >= l->now);
@@ -480,7 +524,13 @@ int sim_links_start(struct sim_links *l, kvt_ns now, const struct sim_flow *flow
                          .fn = flow->fn,
                          .self = flow->self,
                          .arg = flow->arg};
-    copy(new->links, flow->links, flow->n_links * sizeof(*flow->links));
+    if (flow->n_links > SIM_FLOW_LINKS) {
+        new->links.many = wide;
+        new->at.many = wide + flow->n_links;
+        copy(wide, flow->wide, flow->n_links * sizeof(*wide));
+    } else {
+        copy(new->links.own, flow->links, flow->n_links * sizeof(*flow->links));
+    }
     new->bound = bound_of(l, new);
     new->place = l->n_flows++;
     link_refile(l, f, flow->bytes == 0 ? now : KVT_NEVER);
@@ -530,65 +580,4 @@ double sim_links_rate_bps(struct sim_links *l, sim_flow_id id)
     if (!flow || flow->state == FLOW_DUE)
         return 0;
     return flow->rate == RATE_INFINITE ? INFINITY : (double)flow->rate / RATE_UNIT;
-}
-
-struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uint32_t link)
-{
-    assert(link < l->n_links && now >= l->link[link].since_ns);
-    struct link k = l->link[link];
-    link_meter(&k, now);
-    return k.stats;
-}
-
-/* L1, L5 */
-static void check_link(const struct sim_links *l, uint32_t at)
-{
-    const struct link *k = &l->link[at];
-    link_work demand = 0;
-    uint64_t used = 0;
-    assert(k->n_on == k->stats.active && k->n_on <= k->on_room);
-    for (uint32_t i = 0; i < k->n_on; i++) {
-        const struct flow *flow = &l->flow[k->on[i].flow];
-        assert(flow->state == FLOW_UNDER_WAY);
-        assert(flow->links[k->on[i].nth] == at && flow->at[k->on[i].nth] == i);
-        demand += flow->bound;
-        used += flow->rate;
-        assert(flow->bound >= k->least_bound); /* L6 */
-    }
-    (void)used;
-    (void)demand;
-    assert(demand == k->demand);
-    if (l->n_dirty == 0 && k->capacity != RATE_INFINITE)
-        assert(used == k->used && used <= k->capacity &&
-               k->tight == (k->n_on > 0 && demand > k->capacity));
-}
-
-/* L2: whether this link is why the flow is not faster. */
-static bool holds_back(const struct sim_links *l, const struct link *k, uint64_t rate)
-{
-    uint64_t as_fast = 0;
-    for (uint32_t i = 0; i < k->n_on; i++) {
-        if (l->flow[k->on[i].flow].rate > rate)
-            return false;
-        as_fast += l->flow[k->on[i].flow].rate == rate;
-    }
-    return k->tight && k->capacity - k->used < as_fast;
-}
-
-bool sim_links_check(const struct sim_links *l)
-{
-    for (uint32_t i = 0; i < l->n_links; i++)
-        check_link(l, i);
-    for (uint32_t i = 0; i < l->n_flows; i++) {
-        const struct flow *flow = &l->flow[l->heap[i].flow];
-        assert(flow->place == i && flow->serial == l->heap[i].serial); /* L3 */
-        assert(i == 0 || ends_before(&l->heap[(i - 1) / 2], &l->heap[i]));
-        bool held = l->n_dirty + l->n_touched > 0 || flow->rate == flow->bound;
-        for (uint32_t j = 0; !held && j < flow->n_links; j++)
-            held = holds_back(l, &l->link[flow->links[j]], flow->rate);
-        assert(held);
-    }
-    assert(l->n_flows == 0 || l->heap[0].end_ns == KVT_NEVER || /* L4 */
-           (l->n_armed > 0 && l->armed_ns[l->n_armed - 1] <= l->heap[0].end_ns));
-    return true;
 }

@@ -25,7 +25,7 @@
 #include "../core/types.h"
 #include "evq.h"
 
-/* Links that one flow can take up. */
+/* Links that a flow names in place. A wide flow, such as a collective over all ports of an engine, names more. */
 #define SIM_FLOW_LINKS 8
 
 /* Highest finite capacity or rate: 2^46 bytes per second, 70 TB/s. INFINITY is allowed, and is no bound at all. */
@@ -40,8 +40,9 @@ typedef struct {
 struct sim_flow {
     uint64_t bytes;                 /* 0 ends at once */
     double cap_bps;                 /* its own highest rate, say one connection's; INFINITY: none */
-    uint32_t n_links;               /* 0 .. SIM_FLOW_LINKS */
+    uint32_t n_links;               /* 0 .. SIM_FLOW_LINKS; more: they lie in wide */
     uint32_t links[SIM_FLOW_LINKS]; /* each one once */
+    const uint32_t *wide;           /* n_links of them, borrowed during the call */
     sim_event_fn *fn; /* called as fn(self, arg, end) when the last byte has been moved */
     void *self;
     uint64_t arg;
@@ -87,7 +88,7 @@ struct sim_links {
     uint32_t *flow_mark;
     uint32_t *set_flow; /* flows that it looks at */
     struct link_share *share;
-    uint32_t mark;
+    uint32_t mark, named_mark;
     uint32_t most_taken; /* settlings in a row, up to 4, that concerned most flows */
 };
 
@@ -124,6 +125,9 @@ double sim_links_rate_bps(struct sim_links *l, sim_flow_id id);
 
 /* What a link has seen up to now. */
 struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uint32_t link);
+
+/* Flows under way on it. */
+uint32_t sim_links_active(const struct sim_links *l, uint32_t link);
 
 /* True, or trips an assertion: every invariant of link.c. Takes time in flows and links. */
 bool sim_links_check(const struct sim_links *l);

@@ -124,9 +124,10 @@ static struct set gather(struct sim_links *l)
     const bool look = l->most_taken < 4 || l->settles % 4 == 0;
     for (uint32_t i = 0; look && i < set.flows && 2 * set.flows <= l->n_flows; i++) {
         const struct flow *flow = &l->flow[l->set_flow[i]];
+        const uint32_t *links = flow_links(flow);
         for (uint32_t j = 0; j < flow->n_links; j++)
-            if (add_link(l, &set, flow->links[j]))
-                add_flows_of(l, &set, &l->link[flow->links[j]]);
+            if (add_link(l, &set, links[j]))
+                add_flows_of(l, &set, &l->link[links[j]]);
     }
     const bool most = 2 * set.flows > l->n_flows;
     if (look)
@@ -163,9 +164,10 @@ static void sift_share(struct link_share *heap, uint32_t n, uint32_t i, struct l
 static void give_rate(struct sim_links *l, uint32_t f, uint64_t rate)
 {
     const struct flow *flow = &l->flow[f];
+    const uint32_t *links = flow_links(flow);
     l->next_rate[f] = rate;
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct link *k = &l->link[flow->links[i]];
+        struct link *k = &l->link[links[i]];
         k->left -= rate; /* of loose links neither is looked at */
         k->open--;
     }
@@ -231,9 +233,10 @@ static kvt_ns end_of(const struct flow *flow, kvt_ns now)
 static void set_rate(struct sim_links *l, uint32_t f, kvt_ns now, uint64_t rate)
 {
     struct flow *flow = &l->flow[f];
+    const uint32_t *links = flow_links(flow);
     flow_progress(flow, now);
     for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct link *k = &l->link[flow->links[i]];
+        struct link *k = &l->link[links[i]];
         if (k->capacity == RATE_INFINITE)
             continue;
         link_meter(k, now);

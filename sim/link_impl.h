@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * link_impl.h - what link.c (flows come and go) and link_fill.c (what rates they get) share.
+ * link_impl.h - what link.c (flows come and go), link_fill.c (what rates they get) and link_look.c (who looks on) share.
  *
  * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does
  * in one nanosecond, so a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
@@ -32,14 +32,20 @@ __extension__ typedef unsigned __int128 link_work;
 
 enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
 
+/* One word per link of a flow: here, or, for a wide flow, in memory of its own. */
+union flow_words {
+    uint32_t own[SIM_FLOW_LINKS];
+    uint32_t *many;
+};
+
 /* Three cache lines. Filling looks at the first one only, and at that once: what it asks of a flow
  * again and again (has it a rate yet?) lies in arrays of its own, next_rate and flow_mark. */
 struct flow {
     uint64_t bound, rate;
     uint32_t n_links;
-    uint32_t links[SIM_FLOW_LINKS];
+    union flow_words links;
 
-    uint32_t at[SIM_FLOW_LINKS]; /* L5 */
+    union flow_words at; /* L5 */
     link_work left;
     kvt_ns since_ns; /* of left and rate */
     uint64_t bytes;
@@ -58,6 +64,16 @@ struct flow {
 enum { LINE_B = 64 };
 _Static_assert(sizeof(struct flow) == 3 * LINE_B, "flows start on a line if the first one does");
 
+static inline const uint32_t *flow_links(const struct flow *flow)
+{
+    return flow->n_links > SIM_FLOW_LINKS ? flow->links.many : flow->links.own;
+}
+
+static inline uint32_t *flow_at(struct flow *flow)
+{
+    return flow->n_links > SIM_FLOW_LINKS ? flow->at.many : flow->at.own;
+}
+
 struct on_link {
     uint32_t flow, nth; /* this is the flow's nth link */
 };
@@ -68,7 +84,8 @@ struct link {
     uint64_t left; /* filling: capacity for open flows */
     uint32_t open; /* filling: flows without a rate yet */
     uint32_t n_on, on_room;
-    uint32_t set_mark; /* of the last settling that looked at it */
+    uint32_t set_mark;   /* of the last settling that looked at it */
+    uint32_t named_mark; /* of the last wide flow that named it */
     struct on_link *on;
     uint64_t used;
     uint64_t least_bound; /* no flow on it has a lower one; RATE_INFINITE while there is none */
@@ -86,6 +103,11 @@ struct link_end {
     uint64_t serial;
     uint32_t flow;
 };
+
+static inline bool link_ends_before(const struct link_end *a, const struct link_end *b)
+{
+    return a->end_ns < b->end_ns || (a->end_ns == b->end_ns && a->serial < b->serial);
+}
 
 /* In the heap of links: by (share, link). */
 struct link_share {

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * world.c - the simulated world's loop, its engines' steps, timers, and the port.
+ * world.c - the simulated world's loop, timers, and the port.
  *
  * Everything that happens is an event in one queue; an event is a function, the world, a word, and a time. The
  * queue orders by time, then by the order of scheduling, so the order of completions at one time is the
  * order in which the world decided them.
- *
- * A step is scheduled for the end of its last iteration. An interrupt moves that to the end of the iteration
- * under way; the event scheduled before then finds another generation and is void.
  */
 #include "world_fault.h"
 #include "world_impl.h"
@@ -30,110 +27,19 @@ void sim_world_done(struct sim_world *w, const struct kvt_done *done)
     w->deliver.done(w->core, w->now, done);
 }
 
-/* ---- Steps --------------------------------------------------------------------------------------- */
-
-static void finish_step(struct sim_world *w, struct engine *e, kvt_ns now)
-{
-    e->stepping = false;
-    e->busy_ns += now - e->begin_ns;
-    e->steps++;
-    w->stats.steps++;
-    w->stats.iterations += e->iterations;
-    struct kvt_done done = {.op = e->step.op, .status = e->status, .iterations = e->iterations};
-    done.span_ns[KVT_SPAN_COMPUTE] = now - e->begin_ns;
-    sim_world_done(w, &done);
-}
-
-static void on_step_end(void *self, uint64_t arg, kvt_ns now)
-{
-    struct sim_world *w = self;
-    struct engine *e = &w->engines[(uint32_t)arg];
-    if (!e->stepping || e->generation != (uint32_t)(arg >> 32))
-        return;
-    e->timed = e->fills > 0 && e->status == KVT_OK;
-    if (!e->timed)
-        finish_step(w, e, now);
-}
-
-void sim_step_filled(struct sim_world *w, uint32_t engine, uint32_t number)
-{
-    struct engine *e = &w->engines[engine];
-    if (e->number == number && --e->fills == 0 && e->stepping && e->timed)
-        finish_step(w, e, w->now);
-}
-
-static kvt_ns slowed(kvt_ns ns, double slow)
-{
-    return slow == 1 ? ns : (kvt_ns)ceil((double)ns * slow);
-}
-
-/* The step under way ends at `at`, and not when it was planned to before. */
-static void end_step_at(struct sim_world *w, struct engine *e, kvt_ns at)
-{
-    e->end_ns = at;
-    e->generation++;
-    sim_world_push(w, at, on_step_end, (uint64_t)e->generation << 32 | (uint32_t)(e - w->engines));
-}
+/* ---- Steps, timers, notes, transfers -------------------------------------------------------------------- */
 
 static int port_step(void *self, const struct kvt_step *s)
 {
-    struct sim_world *w = self;
-    if (w->broken)
-        return w->broken;
-    if (s->engine.v >= w->config.engines || s->repeat == 0)
-        return -EINVAL;
-    struct engine *e = &w->engines[s->engine.v];
-    if (e->stepping)
-        return -EBUSY;
-    e->stepping = true;
-    e->timed = false;
-    e->fills = 0;
-    e->number++;
-    e->step = *s;
-    e->step.chunks = NULL; /* borrowed; an interrupt does not need them, since then repeat is 1 */
-    e->step.copies = NULL; /* likewise */
-    e->step.n_copies = 0;
-    e->begin_ns = w->now;
-    w->stats.under_way++;
-    if (e->down[KVT_GPU]) {
-        e->status = KVT_DOWN;
-        e->iterations = 0;
-        end_step_at(w, e, w->now);
-        return 0;
-    }
-    e->status = KVT_OK;
-    e->slow = sim_fault_step_slow(w, s->engine.v);
-    e->iterations = s->repeat;
-    if (sim_on_machine(w))
-        sim_piece_fill(w, s->engine.v, s);
-    end_step_at(w, e,
-                kvt_ns_add(w->now, slowed(sim_gpu_step_ns(&w->config.gpu, s, s->repeat), e->slow)));
-    return 0;
+    return sim_step_start(self, s);
 }
 
 static void port_interrupt(void *self, kvt_engine_id engine)
 {
     struct sim_world *w = self;
-    if (engine.v >= w->config.engines)
-        return;
-    struct engine *e = &w->engines[engine.v];
-    if (!e->stepping || e->timed || e->iterations <= 1)
-        return;
-    const struct sim_gpu *gpu = &w->config.gpu;
-    kvt_ns gone_ns = w->now - e->begin_ns;
-    if (e->slow != 1)
-        gone_ns = (kvt_ns)ceil((double)gone_ns / e->slow);
-    uint32_t iterations = sim_gpu_iterations_by(gpu, &e->step, gone_ns);
-    if (iterations >= e->iterations)
-        return;
-    e->iterations = iterations;
-    w->stats.interrupts++;
-    const kvt_ns at =
-        kvt_ns_add(e->begin_ns, slowed(sim_gpu_step_ns(gpu, &e->step, iterations), e->slow));
-    end_step_at(w, e, at > w->now ? at : w->now);
+    if (engine.v < w->config.engines)
+        sim_step_interrupt(w, engine.v);
 }
-
-/* ---- Timers, notes, transfers -------------------------------------------------------------------- */
 
 static void on_timer(void *self, uint64_t timer, kvt_ns now)
 {
@@ -264,10 +170,6 @@ void sim_world_set_down(struct sim_world *world, enum kvt_tier_kind tier, kvt_en
     if (!down)
         return;
     sim_op_fail_all(w, tier, engine.v);
-    struct engine *e = tier == KVT_GPU ? &w->engines[engine.v] : NULL;
-    if (e && e->stepping) {
-        e->status = KVT_DOWN;
-        e->iterations = 0;
-        end_step_at(w, e, w->now);
-    }
+    if (tier == KVT_GPU)
+        sim_step_down(w, &w->engines[engine.v]);
 }

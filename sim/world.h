@@ -124,7 +124,8 @@ struct sim_part_stats {
     double rate_bps;  /* link: capacity; else 0 */
     uint32_t servers; /* station: servers; else 1 */
     uint64_t jobs;    /* gpu: steps that ended; link: flows that ended; station: operations */
-    uint64_t bytes;   /* link: bytes carried; else 0 */
+    uint64_t bytes;   /* link: bytes of flows that ended; else 0 */
+    double carried_b; /* link: bytes so far, flows under way included; else 0 */
     double
         busy_ratio; /* gpu: time in a step; link: bytes / (capacity * time); station: mean share of
                             servers at work. Never above 1 */

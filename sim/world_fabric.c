@@ -7,7 +7,8 @@
  * the switch between them is never full, and the last one to end is the end.
  *
  * What comes from below, or goes there, passes the PCIe of the GPU where its shards lie, and with it
- * the engine's h2d or d2h, which is what the node's memory can feed.
+ * the engine's h2d or d2h, which is what the node's memory can feed; and where a GPU's PCIe is its port to
+ * the others, that port.
  */
 #include "world_impl.h"
 
@@ -21,6 +22,12 @@ static uint32_t links_of(const struct sim_world *w)
     return f->gpus * GPU_LINKS + 2 * sim_fabric_nodes(f);
 }
 
+/* Ports and NICs, each way. */
+static uint32_t wide_of(const struct sim_world *w)
+{
+    return 2 * (w->config.fabric.gpus + sim_fabric_nodes(&w->config.fabric));
+}
+
 bool sim_fabric_build(struct sim_world *w, struct engine *e)
 {
     const struct sim_fabric *f = &w->config.fabric;
@@ -29,7 +36,8 @@ bool sim_fabric_build(struct sim_world *w, struct engine *e)
                                    [GPU_H2D] = f->pcie_bps,
                                    [GPU_D2H] = f->pcie_bps};
     e->gpu_links = w->alloc->get(w->alloc->self, links_of(w) * sizeof(*e->gpu_links));
-    if (!e->gpu_links)
+    e->wide = w->alloc->get(w->alloc->self, wide_of(w) * sizeof(*e->wide));
+    if (!e->gpu_links || !e->wide)
         return false;
     for (uint32_t i = 0; i < f->gpus * GPU_LINKS; i++)
         if (sim_links_add(&w->links, bps[i % GPU_LINKS], &e->gpu_links[i]) != 0)
@@ -40,6 +48,10 @@ bool sim_fabric_build(struct sim_world *w, struct engine *e)
         if (sim_links_add(&w->links, nic_bps, &e->gpu_links[f->gpus * GPU_LINKS + n]) != 0)
             return false;
     }
+    for (uint32_t i = 0; i < 2 * f->gpus; i++)
+        e->wide[i] = e->gpu_links[i / 2 * GPU_LINKS + (i % 2 ? GPU_IN : GPU_OUT)];
+    for (uint32_t n = 0; n < 2 * sim_fabric_nodes(f); n++)
+        e->wide[2 * f->gpus + n] = e->gpu_links[f->gpus * GPU_LINKS + n];
     return true;
 }
 
@@ -47,7 +59,26 @@ void sim_fabric_release(struct sim_world *w, struct engine *e)
 {
     if (e->gpu_links)
         w->alloc->put(w->alloc->self, e->gpu_links, links_of(w) * sizeof(*e->gpu_links));
-    e->gpu_links = NULL;
+    if (e->wide)
+        w->alloc->put(w->alloc->self, e->wide, wide_of(w) * sizeof(*e->wide));
+    e->gpu_links = e->wide = NULL;
+}
+
+const uint32_t *sim_fabric_wide(const struct sim_world *w, const struct engine *e, bool nics,
+                                uint32_t *n)
+{
+    const struct sim_fabric *f = &w->config.fabric;
+    const uint32_t nodes = sim_fabric_nodes(f);
+    *n = nics ? (nodes > 1 ? 2 * nodes : 0) : 2 * f->gpus;
+    return e->wide + (nics ? 2 * f->gpus : 0);
+}
+
+bool sim_fabric_is_used(const struct sim_world *w, const struct engine *e)
+{
+    for (uint32_t i = 0; i < wide_of(w); i++)
+        if (sim_links_active(&w->links, e->wide[i]) > 0)
+            return true;
+    return false;
 }
 
 uint32_t sim_fabric_flows(const struct sim_world *w)
@@ -69,7 +100,7 @@ void sim_fabric_begin(struct sim_world *w, uint32_t o)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
     const struct sim_fabric *f = &w->config.fabric;
-    const struct engine *e = &w->engines[op->engine];
+    struct engine *e = &w->engines[op->engine];
     struct sim_fabric_plan plan;
     if (op->kind == OP_LOAD)
         sim_fabric_gather(f, op->parts, &plan);
@@ -87,13 +118,15 @@ void sim_fabric_begin(struct sim_world *w, uint32_t o)
         flow_over(w, o, plan.nic_out[n], nic[0]);
         flow_over(w, o, plan.nic_in[n], nic[1]);
     }
+    if (op->n_flowing > 0)
+        sim_step_has_company(w, e);
 }
 
 void sim_fabric_device(struct sim_world *w, uint32_t o)
 {
     const struct op *op = kvt_pool_at(&w->ops, o);
     const struct sim_fabric *f = &w->config.fabric;
-    const struct engine *e = &w->engines[op->engine];
+    struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
     uint64_t sum = 0;
     for (uint32_t g = 0; g < f->gpus; g++)
@@ -105,14 +138,17 @@ void sim_fabric_device(struct sim_world *w, uint32_t o)
         if (op->parts[g] == 0)
             continue;
         const double b = (double)op->parts[g] * (double)f->part_b * (moved_b / whole_b);
-        sim_pipe_flow(w, o,
-                      &(struct sim_flow){.bytes = (uint64_t)ceil(b),
-                                         .cap_bps = INFINITY,
-                                         .n_links = 2,
-                                         .links = {up ? e->h2d : e->d2h,
-                                                   sim_world_gpu_link(w, e, g,
-                                                                      up ? GPU_H2D : GPU_D2H)}});
+        struct sim_flow flow = {.bytes = (uint64_t)ceil(b),
+                                .cap_bps = INFINITY,
+                                .n_links = 2,
+                                .links = {up ? e->h2d : e->d2h,
+                                          sim_world_gpu_link(w, e, g, up ? GPU_H2D : GPU_D2H)}};
+        if (f->port_is_pcie)
+            flow.links[flow.n_links++] = sim_world_gpu_link(w, e, g, up ? GPU_IN : GPU_OUT);
+        sim_pipe_flow(w, o, &flow);
     }
+    if (f->port_is_pcie)
+        sim_step_has_company(w, e);
 }
 
 /* ---- Looking ------------------------------------------------------------------------------------- */
@@ -133,19 +169,24 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
     const struct engine *e = &w->engines[engine];
     const struct sim_link_stats s = sim_links_stats(&w->links, w->now, e->gpu_links[n]);
     const uint32_t of_gpus = f->gpus * GPU_LINKS;
+    double quiet_b = 0; /* of steps, without flows */
     if (n < of_gpus) {
         snprintf(stats->name, sizeof(stats->name), "engine%u/gpu%u/%s", engine, n / GPU_LINKS,
                  names[n % GPU_LINKS]);
         stats->rate_bps = n % GPU_LINKS < GPU_H2D ? f->port_bps : f->pcie_bps;
+        quiet_b = n % GPU_LINKS < GPU_H2D ? sim_step_port_b(e, w->now) : 0;
     } else {
         const uint32_t node = (n - of_gpus) / 2;
         snprintf(stats->name, sizeof(stats->name), "engine%u/node%u/%s", engine, node,
                  (n - of_gpus) % 2 ? "nic_in" : "nic_out");
         stats->rate_bps = f->nic_bps * sim_fabric_node_gpus(f, node);
+        quiet_b = sim_step_nic_b(e, w->now);
     }
     stats->kind = SIM_PART_LINK;
     stats->servers = 1;
     stats->jobs = s.flows;
-    stats->bytes = s.bytes + s.cancelled_bytes;
-    stats->busy_ratio = w->now > 0 ? fmin(s.busy_ns / (double)w->now, 1) : 0;
+    stats->bytes = s.bytes + s.cancelled_bytes + (uint64_t)quiet_b;
+    stats->carried_b = s.busy_ns * stats->rate_bps / 1e9 + quiet_b;
+    const double busy_ns = s.busy_ns + quiet_b * 1e9 / stats->rate_bps;
+    stats->busy_ratio = w->now > 0 ? fmin(busy_ns / (double)w->now, 1) : 0;
 }

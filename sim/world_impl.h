@@ -2,7 +2,8 @@
  *
  * world_impl.h - what the files of the simulated world share.
  *
- *      world.c         the port, steps, timers, the loop          world_build.c   construction
+ *      world.c         the port, timers, the loop                 world_build.c   construction
+ *      world_step.c    steps, and what they exchange              world_fabric.c  links between GPUs
  *      world_op.c      life of an operation, from port to done    world_stats.c   looking
  *      world_pipe.c    the stages of a transfer, and their end
  *      world_piece.c   the same on one machine with workers: piece by piece
@@ -95,15 +96,31 @@ struct piece {
     uint32_t threads;           /* of the two, that are still at it */
 };
 
+/* What a step moves between GPUs (world_step.c), and how far it is. */
+struct exchange {
+    struct sim_fabric_traffic each; /* of one iteration */
+    bool quiet;                     /* nobody else is on its links */
+    kvt_ns since_ns, done_ns;       /* quiet: at since_ns it was done_ns of a step alone */
+    uint32_t iteration, leg, legs;  /* else: which one, and how many the iteration has */
+    kvt_ns first_ns, iteration_ns;  /* alone: when the iteration begins; how long it takes */
+    sim_flow_id flow[2];            /* ports, NICs; 0: none */
+    uint32_t flowing;
+    double moved_port_b,
+        moved_nic_b;      /* by this step, over each port and way, and each node's NICs */
+    double port_b, nic_b; /* carried without flows, by all steps */
+};
+
 struct engine {
     bool down[KVT_TIERS];
     bool stepping;
-    bool timed;              /* the step's time is over, but not all of its pages are filled */
-    uint32_t fills, number;  /* jobs of this step that are not done; which step it is */
-    uint32_t generation;     /* of the step's end */
-    struct kvt_step step;    /* chunks: not kept */
-    kvt_ns begin_ns, end_ns; /* of the step */
-    uint32_t iterations;     /* it will have run by then */
+    bool timed;             /* the step's time is over, but not all of its pages are filled */
+    uint32_t fills, number; /* jobs of this step that are not done; which step it is */
+    uint32_t generation;    /* of the step's end */
+    struct kvt_step step;   /* chunks: not kept */
+    kvt_ns begin_ns;        /* of the step */
+    kvt_ns alone_ns;        /* what its iterations take if nobody else is on its links */
+    struct exchange exchange;
+    uint32_t iterations; /* it will have run by then */
     enum kvt_status status;
     double slow;    /* of the step: it takes so many times its usual time */
     kvt_ns busy_ns; /* in steps that ended */
@@ -111,6 +128,7 @@ struct engine {
     uint32_t h2d, d2h, nic_rx, nic_tx, disk_read, disk_write; /* links */
     uint32_t
         *gpu_links; /* sharded: out, in, h2d, d2h of each GPU; then nic_out, nic_in of each node */
+    uint32_t *wide; /* the same by kind: all ports, then all NICs */
     struct sim_station copy, disk;
     struct sim_station codec[KVT_TIERS];
 };
@@ -198,6 +216,24 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
 void sim_fabric_begin(struct sim_world *w, uint32_t o);
 /* Starts what a load or store below moves over each GPU's PCIe. */
 void sim_fabric_device(struct sim_world *w, uint32_t o);
+
+/* All ports of an engine, or all NICs of its nodes: how many, and which. */
+const uint32_t *sim_fabric_wide(const struct sim_world *w, const struct engine *e, bool nics,
+                                uint32_t *n);
+/* Whether a flow is on any of them. */
+bool sim_fabric_is_used(const struct sim_world *w, const struct engine *e);
+
+/* world_step.c */
+
+int sim_step_start(struct sim_world *w, const struct kvt_step *s);
+void sim_step_interrupt(struct sim_world *w, uint32_t engine);
+/* The engine's step under way, if there is one, ends now with KVT_DOWN. */
+void sim_step_down(struct sim_world *w, struct engine *e);
+/* Somebody else's flows have begun on the engine's ports or NICs. */
+void sim_step_has_company(struct sim_world *w, struct engine *e);
+/* What each port carried, each way, and each node's NICs, for steps and without flows. */
+double sim_step_port_b(const struct engine *e, kvt_ns now);
+double sim_step_nic_b(const struct engine *e, kvt_ns now);
 
 /* world_pipe.c */
 

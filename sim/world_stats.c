@@ -108,6 +108,7 @@ static void look_at(const struct sim_world *w, const struct part *p, struct sim_
         stats->rate_bps = p->rate_bps;
         stats->jobs = s.flows;
         stats->bytes = s.bytes + s.cancelled_bytes;
+        stats->carried_b = s.busy_ns * p->rate_bps / 1e9;
         stats->busy_ratio = ratio_of(s.busy_ns, (double)w->now);
     }
 }

@@ -44,7 +44,7 @@ report $? 'a run to report on'
 page=$scratch/run/report.html
 pictures=0
 if command -v gnuplot >/dev/null; then
-    pictures=8
+    pictures=9
     "$kvtwin" report "$scratch/run" >"$scratch/stdout" 2>"$scratch/stderr" && [ ! -s "$scratch/stderr" ]
     report $? 'a report, its pictures drawn first'
 else

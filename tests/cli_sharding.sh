@@ -48,12 +48,18 @@ done
 awk -F, '!/^#/ && $1 != "engine" { sum += $4; n++; if ($4 > $3) bad = 1 } END { exit !(n == 8 && sum > 0 && !bad) }' \
     "$scratch/horizontal-gather/shards.csv"
 ok $? "eight GPUs, none above its capacity"
+awk -F, 'FNR == 1 { file++ } /^#/ || /^engine,/ || /^link_index,/ { next }
+    file == 1 { want["engine" $1 "/gpu" $2 "/out"] = $10; next }
+    { sum[$2] += $5; lines[$2]++; if ($6 < 0 || $6 > 1) bad = 1 }
+    END { for (link in want) if (want[link] > 0) { d = sum[link] - want[link]; if (d < 0) d = -d; if (d > lines[link] + 1 + want[link] / 1e6) bad = 1; n++ }; exit !(n == 8 && !bad) }' \
+    "$scratch/horizontal-gather/shards.csv" "$scratch/horizontal-gather/links_over_time.csv"
+ok $? "what links carried over time is what they carried"
 sums=$(for f in horizontal vertical hybrid; do awk -F, '!/^#/ && $1 != "engine" { s += $6 } END { printf "%.0f\n", s }' "$scratch/$f-gather/shards.csv"; done | sort -u | wc -l)
 [ "$sums" = 1 ]
 ok $? "every policy stored the same bytes"
 "$kvtwin" run "$doc" $small --out "$scratch/again" --set cache.shard.policy=hybrid --set cache.shard.access=in_place >/dev/null 2>&1
 same=0
-for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv; do
+for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv links_over_time.csv; do
     cmp -s "$scratch/again/$f" "$scratch/hybrid-in_place/$f" || same=1
 done
 ok $same "the same bytes twice"

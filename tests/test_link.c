@@ -260,7 +260,7 @@ START_TEST(nonsense_is_refused)
     ck_assert_int_eq(sim_links_start(&links, 0, &flow, NULL), -EINVAL);
     flow.links[1] = 1;
     ck_assert_int_eq(sim_links_start(&links, 0, &flow, NULL), -EINVAL);
-    flow.n_links = 9;
+    flow.n_links = 9; /* wide, and yet it names none */
     ck_assert_int_eq(sim_links_start(&links, 0, &flow, NULL), -EINVAL);
     flow.n_links = 1;
     flow.cap_bps = 0;
@@ -289,7 +289,7 @@ struct naive_flow {
     bool under_way;
     uint64_t bytes, cap, rate;
     wide left;
-    uint32_t n_links, links[SIM_FLOW_LINKS];
+    uint32_t n_links, links[LINKS_MOST];
     sim_flow_id id;
 };
 
@@ -464,7 +464,16 @@ static void start_random(kvt_ns now, uint64_t bytes)
                              .cap = units(cap_bps),
                              .left = (wide)bytes * 65536 * 1000000000,
                              .n_links = flow.n_links};
-    memcpy(n->links, flow.links, sizeof(n->links));
+    memcpy(n->links, flow.links, sizeof(flow.links));
+    /* Some take up most links at once, as a collective over all ports of an engine does. */
+    if (naive.n_links > SIM_FLOW_LINKS && dice_below(6) == 0) {
+        const uint32_t first = (uint32_t)dice_below(naive.n_links);
+        n->n_links = flow.n_links =
+            SIM_FLOW_LINKS + 1 + (uint32_t)dice_below(naive.n_links - SIM_FLOW_LINKS);
+        for (uint32_t i = 0; i < n->n_links; i++)
+            n->links[i] = (first + i) % naive.n_links;
+        flow.wide = n->links;
+    }
     ck_assert_int_eq(sim_links_start(&links, now, &flow, &n->id), 0);
     naive.n_flows++;
 }
@@ -714,8 +723,13 @@ START_TEST(without_memory_nothing_is_started)
                                     .links = {i % 20, (i * 7 + 1) % 20},
                                     .fn = on_flow,
                                     .arg = i};
+            const uint32_t twelve[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
             if (flow.links[0] == flow.links[1])
                 flow.n_links = 1;
+            if (i % 10 == 0) {
+                flow.n_links = 12;
+                flow.wide = twelve;
+            }
             uint32_t before = links.n_flows;
             while (sim_links_start(&links, i, &flow, NULL) == -ENOMEM) {
                 ck_assert_uint_eq(links.n_flows, before);

@@ -81,7 +81,7 @@ static void check_memory(void)
     for (uint32_t g = 0; g < book.shards.config.gpus; g++) {
         MUST(kvt_book_used_b(&book, g, 3) ==
              naive_b(g, true) + 3 * book.room.page_gpu_b); /* (K1) */
-        MUST(book.pinned[g] * book.room.unit_b == naive_b(g, false));
+        MUST(kvt_book_sum(&book, &book.pinned, g) * book.room.unit_b == naive_b(g, false));
         need[g] = dice_below(2 * book.shards.weight_sum);
     }
     const uint64_t pages = dice_below(40);
