@@ -491,6 +491,39 @@ START_TEST(routers_choose_as_they_say)
 }
 END_TEST
 
+/* One request at a time, so every engine is idle: ties settle by memory, then in turn. */
+START_TEST(routers_settle_ties)
+{
+    static const enum kvt_router_kind routers[] = {KVT_ROUTE_LEAST_LOADED, KVT_ROUTE_PREFIX_AWARE};
+    struct kvt_core_config c = small();
+    c.engines = 3;
+    for (int k = 0; k < 2; k++) {
+        c.router = routers[k];
+        struct hand w;
+        hand_open(&w, &c);
+        static const uint32_t tokens[] = {8, 24, 8, 8, 8, 4, 4};
+        /* blocks held:      2 0 0  2 6 0  2 6 2  4 6 2  4 6 4  5 6 4  5 6 5 */
+        static const uint32_t engine[] = {0, 1, 2, 0, 2, 0, 2};
+        for (uint32_t i = 0; i < 7; i++) {
+            hand_request(&w, 100 * (i + 1), tokens[i], 0, B);
+            hand_drain(&w);
+            ck_assert_uint_eq(hand_last(&w)->engine.v, engine[i]);
+        }
+        hand_close(&w);
+    }
+    c.cache = false; /* nothing held: in turn */
+    c.router = KVT_ROUTE_LEAST_LOADED;
+    struct hand w;
+    hand_open(&w, &c);
+    for (uint32_t i = 0; i < 6; i++) {
+        hand_request(&w, 100, 8, 0, B);
+        hand_drain(&w);
+        ck_assert_uint_eq(hand_last(&w)->engine.v, i % 3);
+    }
+    hand_close(&w);
+}
+END_TEST
+
 START_TEST(engine_loss_moves_its_requests)
 {
     struct kvt_core_config c = small();
@@ -559,6 +592,7 @@ int main(void)
     tcase_add_test(cases, decoded_blocks_serve_the_next_turn);
     tcase_add_test(cases, exact_match_is_all_or_nothing);
     tcase_add_test(cases, routers_choose_as_they_say);
+    tcase_add_test(cases, routers_settle_ties);
     tcase_add_test(cases, engine_loss_moves_its_requests);
     tcase_add_test(cases, waste_of_both_allocators);
     suite_add_tcase(suite, cases);
