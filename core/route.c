@@ -19,6 +19,9 @@
  *      load     fewer prompt tokens waiting or running
  *      memory   fewer blocks held on the GPU: what comes in pushes out least there
  *      turn     the next one after the engine that was chosen last
+ *
+ * A shared beginning is no tie: where all prompts start with the same block and no load ever builds up,
+ * prefix-aware has no reason to go elsewhere, nor has hash-affinity, and one engine serves them all.
  */
 #include "internal.h"
 
