@@ -30,18 +30,12 @@ static uint8_t hit_class(enum kvt_tier_kind tier)
 
 static uint8_t miss_class(const struct kvt_core *core, uint32_t block)
 {
-    switch (kvt_block_at(&core->blocks, block)->fate) {
-    case KVT_FATE_EVICTED:
-        return KVT_COMPUTED_EVICTED;
-    case KVT_FATE_EXPIRED:
-        return KVT_COMPUTED_EXPIRED;
-    case KVT_FATE_SHARD:
-        return KVT_COMPUTED_SHARD_MISSING;
-    case KVT_FATE_LOST:
-        return KVT_COMPUTED_TIER_DOWN;
-    default:
-        return KVT_COMPUTED_COLD;
-    }
+    static const uint8_t class_of[] = {[KVT_FATE_NONE] = KVT_COMPUTED_COLD,
+                                       [KVT_FATE_EVICTED] = KVT_COMPUTED_EVICTED,
+                                       [KVT_FATE_EXPIRED] = KVT_COMPUTED_EXPIRED,
+                                       [KVT_FATE_SHARD] = KVT_COMPUTED_SHARD_MISSING,
+                                       [KVT_FATE_LOST] = KVT_COMPUTED_TIER_DOWN};
+    return class_of[kvt_block_at(&core->blocks, block)->fate];
 }
 
 static bool ready_anywhere(const struct kvt_core *core, uint32_t block)
@@ -62,13 +56,10 @@ static bool lent(const struct kvt_core *core, uint32_t block, uint32_t engine)
     return copy != KVT_NONE;
 }
 
-/* Where block i can be had from below the GPU, as a hit class; or why not. What only another engine
- * holds is not cold. */
-static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i)
+/* Where a block that has a copy somewhere can be had from below the GPU, as a hit class; or why not.
+ * What only another engine holds is not cold. */
+static uint8_t look_in_tiers(struct kvt_core *core, const struct req *q, uint32_t block)
 {
-    const uint32_t block = q->blocks[i];
-    if (kvt_block_at(&core->blocks, block)->copies == KVT_NONE)
-        return miss_class(core, block);
     bool down = false;
     for (int t = 0; t < BELOW_GPU; t++) {
         const enum kvt_tier_kind tier = core->below[t];
@@ -90,8 +81,15 @@ static uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i
     return cause == KVT_COMPUTED_COLD && ready_anywhere(core, block) ? KVT_COMPUTED_EVICTED : cause;
 }
 
+static inline uint8_t look_below(struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    const uint32_t block = q->blocks[i];
+    return kvt_block_at(&core->blocks, block)->copies == KVT_NONE ? miss_class(core, block)
+                                                                  : look_in_tiers(core, q, block);
+}
+
 /* A GPU copy that the request may use: READY, or being filled when it is willing to wait. */
-static uint32_t look_gpu(struct kvt_core *core, const struct req *q, uint32_t i)
+static inline uint32_t look_gpu(struct kvt_core *core, const struct req *q, uint32_t i)
 {
     const uint32_t copy = kvt_copy_find(&core->room, q->blocks[i], q->engine);
     if (copy == KVT_NONE || copy_at(core, copy)->state == KVT_COPY_READY)
@@ -312,26 +310,30 @@ void kvt_release_memory(struct kvt_core *core, struct req *q)
         kvt_sharded_forget(core, q);
     kvt_part_drop(core, q);
     q->spread = false;
-    for (uint32_t k = 0; k < q->n_held; k++) {
-        const uint32_t i = leaf_first ? q->n_held - 1 - k : k;
-        if (k + AHEAD < q->n_held && q->copies[leaf_first ? i - AHEAD : i + AHEAD] != KVT_NONE)
-            kvt_copy_prefetch(&core->room, q->copies[leaf_first ? i - AHEAD : i + AHEAD], rows);
-        if (q->copies[i] == KVT_NONE)
+    const bool exclusive = core->back != KVT_TIERS && core->config.tiers[core->back].exclusive;
+    const uint32_t n = q->n_held;
+    for (uint32_t k = 0; k < n; k++) {
+        const uint32_t i = leaf_first ? n - 1 - k : k;
+        const uint32_t ahead = leaf_first ? i - AHEAD : i + AHEAD; /* wraps at the end */
+        if (ahead < n && q->copies[ahead] != KVT_NONE)
+            kvt_copy_prefetch(&core->room, q->copies[ahead], rows);
+        const uint32_t copy = q->copies[i];
+        if (copy == KVT_NONE)
             continue;
-        struct kvt_copy *c = copy_at(core, q->copies[i]);
+        const struct kvt_copy *c = copy_at(core, copy);
         /* A copy that this request was to fill will not come. One filled by a load stays: the
          * load is its user, and will tell. But nobody needs a private one, and its block may be
          * forgotten before the load ends. */
-        if (c->state == KVT_COPY_PRIVATE ||
-            (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i)))
-            kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
-        else if (c->state == KVT_COPY_READY)
-            kvt_copy_refresh(&core->room, q->copies[i]);
+        if (c->state == KVT_COPY_READY) {
+            kvt_copy_refresh(&core->room, copy);
+            if (exclusive)
+                kvt_moved_up(core, q->engine, q->blocks[i]);
+        } else if (c->state == KVT_COPY_PRIVATE ||
+                   (c->state == KVT_COPY_FILLING && !filled_elsewhere(core, q, i))) {
+            kvt_copy_void(&core->room, copy, KVT_FATE_NONE);
+        }
         const struct kvt_use use = use_of(q, i);
-        if (core->back != KVT_TIERS && core->config.tiers[core->back].exclusive &&
-            c->state == KVT_COPY_READY)
-            kvt_moved_up(core, q->engine, q->blocks[i]);
-        kvt_copy_used(&core->room, q->copies[i], &use);
+        kvt_copy_used(&core->room, copy, &use);
         q->copies[i] = KVT_NONE;
     }
     if (q->tail.n)

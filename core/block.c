@@ -58,7 +58,7 @@ static bool has_key(const struct kvt_blocks *blocks, uint32_t number, kvt_key ke
 
 static uint32_t add_block(struct kvt_blocks *blocks, kvt_key key, uint32_t parent)
 {
-    const uint32_t number = kvt_pool_take(&blocks->pool);
+    const uint32_t number = kvt_pool_take_known(&blocks->pool, KVT_BLOCKS_SHIFT, KVT_BLOCK_B);
     assert(number != KVT_NONE); /* reserved by the caller */
     struct kvt_block *b = kvt_block_at(blocks, number);
     memcpy(b->key, &key, sizeof key);
@@ -108,7 +108,7 @@ static void forget_one(struct kvt_blocks *blocks)
         struct kvt_block *b = kvt_block_at(blocks, number);
         if (b->refs == 0 && b->copies == KVT_NONE) {
             kvt_index_remove(&blocks->index, kvt_block_key(b), number);
-            kvt_pool_give(&blocks->pool, number);
+            kvt_pool_give_known(&blocks->pool, number, KVT_BLOCKS_SHIFT, KVT_BLOCK_B);
             b->refs = GONE; /* not the first word, where the pool keeps its link */
             blocks->idle--;
             return;

@@ -30,8 +30,8 @@ struct row {
 };
 
 struct state {
+    struct kvt_heap heap; /* first (heap.h); key: ~next_use */
     const struct kvt_alloc *alloc;
-    struct kvt_heap heap; /* key: ~next_use */
     struct kvt_ranks never;
 };
 
@@ -55,12 +55,6 @@ static void release(void *self)
     struct state *s = self;
     kvt_heap_release(&s->heap);
     kvt_ranks_release(&s->never, s->alloc);
-}
-
-static int reserve(void *self, uint64_t residents)
-{
-    struct state *s = self;
-    return kvt_heap_reserve(&s->heap, residents);
 }
 
 static void enter(struct state *s, uint32_t slot)
@@ -164,7 +158,7 @@ const struct kvt_evict_ops kvt_evict_belady = {
     .needs_future = true,
     .init = init,
     .release = release,
-    .reserve = reserve,
+    .reserve = kvt_heap_state_reserve,
     .insert = insert,
     .hit = hit,
     .victim = victim,

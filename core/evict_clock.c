@@ -11,106 +11,50 @@
  */
 #include "queue.h"
 
-#include <assert.h>
-
 struct row {
     struct kvt_queue_link link;
     uint32_t used;
 };
 
-struct state {
-    struct kvt_pool *rows;
-    struct kvt_queue queue; /* oldest: under the hand */
-};
+#define LINE_ROW struct row
+#include "line.h"
 
-enum { ROW_B = sizeof(struct row) };
-
-static int init(void *self, const struct kvt_evict_config *config)
+static struct row *row_at(const struct line *l, uint32_t slot)
 {
-    struct state *s = self;
-    s->rows = config->rows;
-    kvt_queue_init(&s->queue);
-    return 0;
+    return KVT_ROW(l->rows, slot, struct row);
 }
 
 static void insert(void *self, uint32_t slot, const struct kvt_evict_item *item)
 {
-    (void)item;
-    struct state *s = self;
-    KVT_ROW(s->rows, slot, struct row)->used = 0;
-    kvt_queue_push(&s->queue, s->rows, ROW_B, slot);
+    row_at(self, slot)->used = 0;
+    line_insert(self, slot, item);
 }
 
 static void hit(void *self, uint32_t slot, const struct kvt_evict_item *item)
 {
     (void)item;
-    struct state *s = self;
-    KVT_ROW(s->rows, slot, struct row)->used = 1;
+    row_at(self, slot)->used = 1;
 }
 
 static uint32_t victim(void *self, const struct kvt_evict_item *incoming)
 {
     (void)incoming;
-    struct state *s = self;
+    struct line *l = self;
     for (;;) {
-        const uint32_t slot = s->queue.oldest;
-        if (slot == KVT_NONE || !KVT_ROW(s->rows, slot, struct row)->used)
+        const uint32_t slot = l->queue.oldest;
+        if (slot == KVT_NONE || !row_at(l, slot)->used)
             return slot;
-        KVT_ROW(s->rows, slot, struct row)->used = 0;
-        kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
-        kvt_queue_push(&s->queue, s->rows, ROW_B, slot);
+        row_at(l, slot)->used = 0;
+        line_renew(l, slot);
     }
-}
-
-static void park(void *self, uint32_t slot)
-{
-    struct state *s = self;
-    assert(!kvt_queue_is_out(s->rows, ROW_B, slot));
-    kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
-}
-
-static void unpark(void *self, uint32_t slot)
-{
-    struct state *s = self;
-    assert(kvt_queue_is_out(s->rows, ROW_B, slot));
-    kvt_queue_push_oldest(&s->queue, s->rows, ROW_B, slot);
-}
-
-static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
-{
-    (void)id;
-    (void)evicted;
-    struct state *s = self;
-    if (!kvt_queue_is_out(s->rows, ROW_B, slot))
-        kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
-}
-
-static uint32_t soon(const void *self)
-{
-    const struct state *s = self;
-    return kvt_queue_second(&s->queue, s->rows, ROW_B);
-}
-
-static bool check(const void *self, char *why, size_t size)
-{
-    const struct state *s = self;
-    return kvt_queue_walk(&s->queue, s->rows, ROW_B, KVT_NONE) != UINT64_MAX ||
-           kvt_evict_wrong("queue", why, size);
 }
 
 const struct kvt_evict_ops kvt_evict_clock = {
     .name = "clock",
     .source = "Corbato, A paging experiment with the Multics system (1968)",
-    .row_b = sizeof(struct row),
-    .by_slot = true,
-    .state_b = sizeof(struct state),
-    .init = init,
+    .state_b = sizeof(struct line),
+    LINE_OPS,
     .insert = insert,
     .hit = hit,
     .victim = victim,
-    .park = park,
-    .unpark = unpark,
-    .remove = remove,
-    .soon = soon,
-    .check = check,
 };

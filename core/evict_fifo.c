@@ -6,31 +6,8 @@
  * virtual-storage computer", IBM Systems Journal 5 (1966). A hit writes nothing. Not a stack
  * algorithm: a larger cache may miss more (Belady, Nelson and Shedler, CACM 12 (1969)).
  */
-#include "queue.h"
-
-#include <assert.h>
-
-struct state {
-    struct kvt_pool *rows;
-    struct kvt_queue queue; /* newest: came last */
-};
-
-enum { ROW_B = sizeof(struct kvt_queue_link) };
-
-static int init(void *self, const struct kvt_evict_config *config)
-{
-    struct state *s = self;
-    s->rows = config->rows;
-    kvt_queue_init(&s->queue);
-    return 0;
-}
-
-static void insert(void *self, uint32_t slot, const struct kvt_evict_item *item)
-{
-    (void)item;
-    struct state *s = self;
-    kvt_queue_push(&s->queue, s->rows, ROW_B, slot);
-}
+#define LINE_ROW struct kvt_queue_link
+#include "line.h"
 
 static void hit(void *self, uint32_t slot, const struct kvt_evict_item *item)
 {
@@ -39,62 +16,12 @@ static void hit(void *self, uint32_t slot, const struct kvt_evict_item *item)
     (void)item;
 }
 
-static uint32_t victim(void *self, const struct kvt_evict_item *incoming)
-{
-    (void)incoming;
-    const struct state *s = self;
-    return s->queue.oldest;
-}
-
-static void park(void *self, uint32_t slot)
-{
-    struct state *s = self;
-    assert(!kvt_queue_is_out(s->rows, ROW_B, slot));
-    kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
-}
-
-static void unpark(void *self, uint32_t slot)
-{
-    struct state *s = self;
-    assert(kvt_queue_is_out(s->rows, ROW_B, slot));
-    kvt_queue_push_oldest(&s->queue, s->rows, ROW_B, slot);
-}
-
-static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
-{
-    (void)id;
-    (void)evicted;
-    struct state *s = self;
-    if (!kvt_queue_is_out(s->rows, ROW_B, slot))
-        kvt_queue_remove(&s->queue, s->rows, ROW_B, slot);
-}
-
-static uint32_t soon(const void *self)
-{
-    const struct state *s = self;
-    return kvt_queue_second(&s->queue, s->rows, ROW_B);
-}
-
-static bool check(const void *self, char *why, size_t size)
-{
-    const struct state *s = self;
-    return kvt_queue_walk(&s->queue, s->rows, ROW_B, KVT_NONE) != UINT64_MAX ||
-           kvt_evict_wrong("queue", why, size);
-}
-
 const struct kvt_evict_ops kvt_evict_fifo = {
     .name = "fifo",
     .source = "Belady, IBM Systems Journal 5 (1966)",
-    .row_b = ROW_B,
-    .by_slot = true,
-    .state_b = sizeof(struct state),
-    .init = init,
-    .insert = insert,
+    .state_b = sizeof(struct line),
+    LINE_OPS,
+    .insert = line_insert,
     .hit = hit,
-    .victim = victim,
-    .park = park,
-    .unpark = unpark,
-    .remove = remove,
-    .soon = soon,
-    .check = check,
+    .victim = line_oldest,
 };

@@ -36,9 +36,9 @@ struct row {
 };
 
 struct state {
-    struct kvt_heap heap;
-    double floor;  /* L */
-    uint32_t ties; /* given so far */
+    struct kvt_heap heap; /* first (heap.h) */
+    double floor;         /* L */
+    uint32_t ties;        /* given so far */
 };
 
 enum { ROW_B = sizeof(struct row) };
@@ -60,25 +60,6 @@ static double priority_of(uint64_t key)
     double priority;
     memcpy(&priority, &key, sizeof priority);
     return priority;
-}
-
-static int init(void *self, const struct kvt_evict_config *config)
-{
-    struct state *s = self;
-    kvt_heap_init(&s->heap, config->alloc, config->rows);
-    return 0;
-}
-
-static void release(void *self)
-{
-    struct state *s = self;
-    kvt_heap_release(&s->heap);
-}
-
-static int reserve(void *self, uint64_t residents)
-{
-    struct state *s = self;
-    return kvt_heap_reserve(&s->heap, residents);
 }
 
 static void worth(struct state *s, struct row *row)
@@ -152,12 +133,6 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         kvt_heap_remove(&s->heap, ROW_B, slot);
 }
 
-static size_t memory_b(const void *self)
-{
-    const struct state *s = self;
-    return s->heap.memory_b;
-}
-
 static bool check(const void *self, char *why, size_t size)
 {
     const struct state *s = self;
@@ -175,15 +150,15 @@ const struct kvt_evict_ops kvt_evict_gdsf = {
     .row_b = ROW_B,
     .state_b = sizeof(struct state),
     .competes = true,
-    .init = init,
-    .release = release,
-    .reserve = reserve,
+    .init = kvt_heap_state_init,
+    .release = kvt_heap_state_release,
+    .reserve = kvt_heap_state_reserve,
     .insert = insert,
     .hit = hit,
     .victim = victim,
     .park = park,
     .unpark = unpark,
     .remove = remove,
-    .memory_b = memory_b,
+    .memory_b = kvt_heap_state_memory_b,
     .check = check,
 };

@@ -23,7 +23,7 @@ struct row {
 };
 
 struct state {
-    struct kvt_heap heap;
+    struct kvt_heap heap; /* first (heap.h) */
     kvt_ns now;
     uint32_t ties;
 };
@@ -33,25 +33,6 @@ enum { ROW_B = sizeof(struct row) };
 static struct row *row_at(const struct state *s, uint32_t slot)
 {
     return KVT_ROW(s->heap.rows, slot, struct row);
-}
-
-static int init(void *self, const struct kvt_evict_config *config)
-{
-    struct state *s = self;
-    kvt_heap_init(&s->heap, config->alloc, config->rows);
-    return 0;
-}
-
-static void release(void *self)
-{
-    struct state *s = self;
-    kvt_heap_release(&s->heap);
-}
-
-static int reserve(void *self, uint64_t residents)
-{
-    struct state *s = self;
-    return kvt_heap_reserve(&s->heap, residents);
 }
 
 static void tell(struct state *s, const struct kvt_evict_item *item)
@@ -122,12 +103,6 @@ static void remove(void *self, uint32_t slot, uint64_t id, bool evicted)
         kvt_heap_remove(&s->heap, ROW_B, slot);
 }
 
-static size_t memory_b(const void *self)
-{
-    const struct state *s = self;
-    return s->heap.memory_b;
-}
-
 static bool check(const void *self, char *why, size_t size)
 {
     const struct state *s = self;
@@ -146,15 +121,15 @@ const struct kvt_evict_ops kvt_evict_ttl = {
     .state_b = sizeof(struct state),
     .needs_ttl = true,
     .refuses = true,
-    .init = init,
-    .release = release,
-    .reserve = reserve,
+    .init = kvt_heap_state_init,
+    .release = kvt_heap_state_release,
+    .reserve = kvt_heap_state_reserve,
     .insert = insert,
     .hit = hit,
     .victim = victim,
     .park = park,
     .unpark = unpark,
     .remove = remove,
-    .memory_b = memory_b,
+    .memory_b = kvt_heap_state_memory_b,
     .check = check,
 };

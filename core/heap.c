@@ -52,6 +52,28 @@ int kvt_heap_reserve(struct kvt_heap *h, uint64_t n)
     return 0;
 }
 
+int kvt_heap_state_init(void *state, const struct kvt_evict_config *config)
+{
+    kvt_heap_init(state, config->alloc, config->rows);
+    return 0;
+}
+
+void kvt_heap_state_release(void *state)
+{
+    kvt_heap_release(state);
+}
+
+int kvt_heap_state_reserve(void *state, uint64_t residents)
+{
+    return kvt_heap_reserve(state, residents);
+}
+
+size_t kvt_heap_state_memory_b(const void *state)
+{
+    const struct kvt_heap *h = state;
+    return h->memory_b;
+}
+
 uint64_t kvt_heap_walk(const struct kvt_heap *h, size_t row_b)
 {
     for (uint32_t at = KVT_HEAP_ROOT; at < h->end; at++) {

@@ -43,6 +43,12 @@ void kvt_heap_release(struct kvt_heap *h);
 /* Room for n in all; grows at least by half. 0 or -ENOMEM (unchanged). */
 KVT_MUST_CHECK int kvt_heap_reserve(struct kvt_heap *h, uint64_t n);
 
+/* For the table of a policy whose state begins with its heap (evict.h). */
+int kvt_heap_state_init(void *state, const struct kvt_evict_config *config);
+void kvt_heap_state_release(void *state);
+int kvt_heap_state_reserve(void *state, uint64_t residents);
+size_t kvt_heap_state_memory_b(const void *state);
+
 /* How many entries; UINT64_MAX when (H1) or (H2) does not hold. */
 uint64_t kvt_heap_walk(const struct kvt_heap *h, size_t row_b);
 

@@ -161,7 +161,7 @@ struct kvt_core {
     struct kvt_chunk *chunks;          /* scratch for one step */
     struct kvt_step_copy *step_copies; /* likewise */
     struct kvt_core_stats stats;
-    uint64_t next_engine;        /* round robin */
+    uint64_t next_engine;        /* whose turn it is, modulo their number (route.c) */
     uint64_t store_quota_blocks; /* per engine and tier */
     uint32_t generations;
     uint64_t *gpu_parts;  /* sharded: scratch for one transfer */

@@ -71,6 +71,7 @@ int kvt_order_init(struct kvt_store_room *room, struct kvt_place *place)
         return -ENOMEM;
     memset(place->parts, 0, n * sizeof *place->parts);
     place->n_parts = n;
+    place->plain = n == 1 && c->evict->by_slot;
     const uint64_t capacity = capacity_of(room, place);
     for (uint32_t i = 0; i < n; i++) {
         struct kvt_part *part = &place->parts[i];
@@ -148,7 +149,7 @@ void kvt_order_miss(struct kvt_store_room *room, uint32_t place_index, uint32_t 
     e->ops->miss(e->state, &item);
 }
 
-void kvt_order_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
+void kvt_order_used_otherwise(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
     struct kvt_place *place = &room->places[c->place];

@@ -46,7 +46,8 @@ static inline bool kvt_order_hears_misses(const struct kvt_place *place)
 }
 
 /* A READY copy was used, or came to be. */
-void kvt_order_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use);
+static inline void kvt_order_used(struct kvt_store_room *room, uint32_t copy,
+                                  const struct kvt_use *use);
 
 /* The reason for which a copy may have been parked has gone: it has no users, or one child less. */
 void kvt_order_idle(struct kvt_store_room *room, uint32_t copy);
@@ -64,5 +65,27 @@ void kvt_order_held(struct kvt_store_room *room, uint32_t copy, bool gained);
 /* An unused READY copy that shall leave next, KVT_NONE when there is none or the policy refuses. It
  * stays where it is. */
 uint32_t kvt_order_victim(struct kvt_store_room *room, uint32_t place);
+
+/* The same where there is more to it: a tenant, an item to describe, a copy that was parked. */
+void kvt_order_used_otherwise(struct kvt_store_room *room, uint32_t copy,
+                              const struct kvt_use *use);
+
+/* Every block of every prompt comes through here, and mostly all there is to do is to tell the policy. */
+static inline void kvt_order_used(struct kvt_store_room *room, uint32_t copy,
+                                  const struct kvt_use *use)
+{
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    const struct kvt_place *place = &room->places[c->place];
+    struct kvt_part *part = place->parts;
+    if (!place->plain || c->parked) {
+        kvt_order_used_otherwise(room, copy, use);
+    } else if (c->known) {
+        part->evict.ops->hit(part->evict.state, copy, NULL);
+    } else {
+        c->known = 1;
+        part->known++;
+        part->evict.ops->insert(part->evict.state, copy, NULL);
+    }
+}
 
 #endif

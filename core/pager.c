@@ -116,15 +116,13 @@ static struct kvt_page_run take_fresh(struct kvt_pager *p, uint32_t n)
     return run;
 }
 
-bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
+bool kvt_pager_take_numbered(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
 {
     *run = empty;
     if (kvt_pager_free(p) < n)
         return false;
     p->used += n;
-    if (!p->page)
-        run->n = n;
-    while (p->page && run->n < n) {
+    while (run->n < n) {
         const uint32_t left = n - run->n;
         const struct kvt_page_run more = any_given_back(p) ? pop(p, left) : take_fresh(p, left);
         kvt_pager_append(p, run, &more);
@@ -168,12 +166,9 @@ void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
     }
 }
 
-void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n)
+void kvt_pager_give_numbered(struct kvt_pager *p, uint32_t first, uint32_t n)
 {
-    assert(n <= p->used);
     p->used -= n;
-    if (!p->page || !n)
-        return;
     assert(p->page[first].n == n); /* the whole chain */
     push(p, first, n);
 }

@@ -93,7 +93,8 @@ static inline uint64_t kvt_pager_free(const struct kvt_pager *p)
 
 /* Takes n pages as a run. False, and *run empty, when fewer are free. n may be 0. O(1) for a
  * quantum that was given back, O(n) at most. */
-KVT_MUST_CHECK bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run);
+KVT_MUST_CHECK static inline bool kvt_pager_take(struct kvt_pager *p, uint32_t n,
+                                                 struct kvt_page_run *run);
 
 /* Appends *more to *run; the caller forgets *more. O(1). */
 void kvt_pager_append(struct kvt_pager *p, struct kvt_page_run *run,
@@ -105,7 +106,7 @@ void kvt_pager_split(struct kvt_pager *p, struct kvt_page_run *run, uint32_t n,
 
 /* Gives back the whole chain of n pages that starts at first (KVT_NONE when pages have no
  * numbers, or n == 0). O(1). */
-void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n);
+static inline void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n);
 
 /* The page after `page` in its chain; KVT_NONE after the last, and without numbers. */
 static inline uint32_t kvt_pager_next(const struct kvt_pager *p, uint32_t page)
@@ -119,5 +120,31 @@ size_t kvt_pager_memory_b(const struct kvt_pager *p);
 
 /* The invariants above. O(free pages): for assert() and tests. */
 bool kvt_pager_check(const struct kvt_pager *p);
+
+/* ---- What only counts is counted in place ------------------------------------------------------ */
+
+/* The same where pages have numbers. n > 0 in give. */
+KVT_MUST_CHECK bool kvt_pager_take_numbered(struct kvt_pager *p, uint32_t n,
+                                            struct kvt_page_run *run);
+void kvt_pager_give_numbered(struct kvt_pager *p, uint32_t first, uint32_t n);
+
+static inline bool kvt_pager_take(struct kvt_pager *p, uint32_t n, struct kvt_page_run *run)
+{
+    if (p->page)
+        return kvt_pager_take_numbered(p, n, run);
+    const bool there = kvt_pager_free(p) >= n;
+    *run = (struct kvt_page_run){KVT_NONE, KVT_NONE, there ? n : 0};
+    p->used += run->n;
+    return there;
+}
+
+static inline void kvt_pager_give(struct kvt_pager *p, uint32_t first, uint32_t n)
+{
+    assert(n <= p->used);
+    if (p->page && n)
+        kvt_pager_give_numbered(p, first, n);
+    else
+        p->used -= n;
+}
 
 #endif

@@ -14,8 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* A copy that ever has so many users at one time is never freed again: its count is no longer known. */
-#define MOST_USERS UINT16_MAX
+enum { AHEAD = 16 };
 
 _Static_assert(sizeof(struct kvt_copy) == 20, "the figure in BENCHMARKS.md counts on it");
 
@@ -128,6 +127,7 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     room->quotas = config->quotas;
     room->n_quotas = config->n_quotas;
     room->search = 1;
+    room->linked = KVT_NONE;
     kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
     kvt_pool_init(&room->more, alloc, sizeof(struct kvt_copy_more), KVT_COPIES_SHIFT);
     const uint32_t most = config->engines * 3 + 1;
@@ -236,14 +236,6 @@ bool kvt_place_fits(const struct kvt_store_room *room, const struct kvt_place *p
 /* ---- The block's list of copies
  * --------------------------------------------------------------- */
 
-static uint32_t copy_in(const struct kvt_store_room *room, uint32_t block, uint32_t place)
-{
-    uint32_t copy = kvt_block_at(room->blocks, block)->copies;
-    while (copy != KVT_NONE && kvt_copy_at(room, copy)->place != place)
-        copy = kvt_copy_at(room, copy)->next;
-    return copy;
-}
-
 /* The copy, in the same place, of the block before; KVT_NONE when there is none. */
 static uint32_t parent_of(const struct kvt_store_room *room, const struct kvt_copy *c)
 {
@@ -251,22 +243,37 @@ static uint32_t parent_of(const struct kvt_store_room *room, const struct kvt_co
     /* a number that was forgotten may be used again, or free (block.h) */
     return parent == KVT_NONE || !kvt_block_live(room->blocks, parent)
                ? KVT_NONE
-               : copy_in(room, parent, c->place);
+               : kvt_copy_in(room, parent, c->place);
+}
+
+/* The same for a copy that is about to be linked. Chains come in order, so its parent mostly is what was
+ * linked last; by (L4) no other copy can be. */
+static uint32_t parent_to_be(const struct kvt_store_room *room, const struct kvt_copy *c)
+{
+    if (room->linked != KVT_NONE) {
+        const struct kvt_copy *last = kvt_copy_at(room, room->linked);
+        const bool listed = last->state == KVT_COPY_FILLING || last->state == KVT_COPY_READY;
+        if (listed && last->place == c->place &&
+            last->block == kvt_block_at(room->blocks, c->block)->parent)
+            return room->linked;
+    }
+    return parent_of(room, c);
 }
 
 static void link_copy(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
+    struct kvt_place *place = &room->places[c->place];
+    const uint32_t parent = place->closed ? parent_to_be(room, c) : KVT_NONE;
     kvt_blocks_gains(room->blocks, c->block);
     struct kvt_block *b = kvt_block_at(room->blocks, c->block);
     c->next = b->copies;
     b->copies = copy;
-    struct kvt_place *place = &room->places[c->place];
     place->held_blocks++;
     place->held_b += room->stored_b[place->tier];
+    room->linked = copy;
     if (room->n_quotas)
         kvt_order_held(room, copy, true);
-    const uint32_t parent = place->closed ? parent_of(room, c) : KVT_NONE;
     if (parent != KVT_NONE && kvt_copy_at(room, parent)->children < KVT_CHILDREN_MOST)
         kvt_copy_at(room, parent)->children++;
 }
@@ -304,7 +311,7 @@ static void free_copy(struct kvt_store_room *room, uint32_t copy)
     place->copies--;
     if (place->tier == KVT_GPU)
         kvt_pager_give(&place->pager, c->page, room->pages_per_block);
-    kvt_pool_give(&room->copies, copy);
+    kvt_pool_give_known(&room->copies, copy, KVT_COPIES_SHIFT, sizeof(struct kvt_copy));
 }
 
 /* ---- Time to live ------------------------------------------------------------------------------- */
@@ -328,7 +335,7 @@ static bool expired(const struct kvt_store_room *room, uint32_t copy)
     return room->has_more && c->state == KVT_COPY_READY && !c->users && kvt_copy_past(room, copy);
 }
 
-static void start_life(const struct kvt_store_room *room, uint32_t copy)
+void kvt_copy_start_life(const struct kvt_store_room *room, uint32_t copy)
 {
     const kvt_ns ttl = kvt_place_of(room, copy)->config->ttl_ns;
     if (ttl == KVT_NEVER)
@@ -342,20 +349,20 @@ void kvt_copy_renew(struct kvt_store_room *room, uint32_t copy)
 {
     if (kvt_place_of(room, copy)->config->ttl_refresh &&
         kvt_copy_at(room, copy)->state == KVT_COPY_READY)
-        start_life(room, copy);
+        kvt_copy_start_life(room, copy);
 }
 
 /* ---- Life of a copy ----------------------------------------------------------------------------- */
 
-uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place)
+uint32_t kvt_copy_peek_alive(const struct kvt_store_room *room, uint32_t block, uint32_t place)
 {
-    const uint32_t copy = copy_in(room, block, place);
+    const uint32_t copy = kvt_copy_in(room, block, place);
     return copy != KVT_NONE && expired(room, copy) ? KVT_NONE : copy;
 }
 
-uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place)
+uint32_t kvt_copy_find_alive(struct kvt_store_room *room, uint32_t block, uint32_t place)
 {
-    const uint32_t copy = copy_in(room, block, place);
+    const uint32_t copy = kvt_copy_in(room, block, place);
     if (copy == KVT_NONE || !expired(room, copy))
         return copy;
     kvt_copy_drop(room, copy, KVT_FATE_EXPIRED);
@@ -367,7 +374,8 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
 {
     struct kvt_place *place = &room->places[place_index];
     struct kvt_page_run run = {.first = KVT_NONE};
-    const uint32_t copy = kvt_pool_take(&room->copies);
+    const uint32_t copy =
+        kvt_pool_take_known(&room->copies, KVT_COPIES_SHIFT, sizeof(struct kvt_copy));
     if (copy == KVT_NONE)
         return KVT_NONE;
     if (pages)
@@ -396,15 +404,6 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
     return copy;
 }
 
-void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy)
-{
-    struct kvt_copy *c = kvt_copy_at(room, copy);
-    assert(c->state == KVT_COPY_FILLING && c->users > 0);
-    c->state = KVT_COPY_READY;
-    if (room->has_ttl)
-        start_life(room, copy);
-}
-
 void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_copy *c = kvt_copy_at(room, copy);
@@ -416,7 +415,7 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
     c->state = KVT_COPY_READY;
     link_copy(room, copy);
     if (room->has_ttl)
-        start_life(room, copy);
+        kvt_copy_start_life(room, copy);
 }
 
 void kvt_copy_keep_alone(struct kvt_store_room *room, uint32_t copy)
@@ -437,16 +436,16 @@ void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
         unlink_copy(room, copy, fate);
 }
 
-/* A READY copy lost its last user, or has one again. */
-static void rest(struct kvt_store_room *room, uint32_t copy)
+/* A READY copy lost its last user. */
+static inline void rest(struct kvt_place *place, uint32_t copy)
 {
-    struct kvt_place *place = kvt_place_of(room, copy);
     place->cached++;
     if (place->book)
         kvt_book_rest(place->book, copy);
 }
 
-static void wake(struct kvt_store_room *room, uint32_t copy)
+/* It has one again. */
+void kvt_copy_wake(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_place *place = kvt_place_of(room, copy);
     place->cached--;
@@ -454,39 +453,29 @@ static void wake(struct kvt_store_room *room, uint32_t copy)
         kvt_book_wake(place->book, copy);
 }
 
-void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)
-{
-    struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (c->users == 0 && c->state == KVT_COPY_READY)
-        wake(room, copy);
-    if (c->users < MOST_USERS)
-        c->users++;
-}
-
 /* True when the copy is still there. */
-static bool leave(struct kvt_store_room *room, uint32_t copy)
+static inline bool leave(struct kvt_store_room *room, struct kvt_place *place, struct kvt_copy *c,
+                         uint32_t copy)
 {
-    struct kvt_copy *c = kvt_copy_at(room, copy);
     assert(c->users > 0);
-    if (c->users == MOST_USERS || --c->users)
+    if (c->users == KVT_USERS_MOST || --c->users)
         return true;
     assert(c->state != KVT_COPY_FILLING); /* its filler is a user and publishes or voids it first */
     if (c->state != KVT_COPY_READY) {
-        if (room->places[c->place].book)
-            kvt_book_remove(room->places[c->place].book, copy);
+        if (place->book)
+            kvt_book_remove(place->book, copy);
         free_copy(room, copy);
         return false;
     }
-    rest(room, copy);
+    rest(place, copy);
     return true;
 }
 
 void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
 {
-    if (!leave(room, copy))
-        return;
-    const struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (c->users || c->state != KVT_COPY_READY || !room->places[c->place].ordered)
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    struct kvt_place *place = &room->places[c->place];
+    if (!leave(room, place, c, copy) || c->users || c->state != KVT_COPY_READY || !place->ordered)
         return;
     if (!c->known)
         kvt_order_used(room, copy, use);
@@ -496,14 +485,13 @@ void kvt_copy_unuse(struct kvt_store_room *room, uint32_t copy, const struct kvt
 
 void kvt_copy_used(struct kvt_store_room *room, uint32_t copy, const struct kvt_use *use)
 {
-    if (!leave(room, copy))
-        return;
     struct kvt_copy *c = kvt_copy_at(room, copy);
-    if (c->state != KVT_COPY_READY)
+    struct kvt_place *place = &room->places[c->place];
+    if (!leave(room, place, c, copy) || c->state != KVT_COPY_READY)
         return;
     if (c->uses < KVT_USES_MOST)
         c->uses++;
-    if (room->places[c->place].ordered)
+    if (place->ordered)
         kvt_order_used(room, copy, use);
 }
 
@@ -527,6 +515,15 @@ void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
     free_copy(room, copy);
 }
 
+/* Chains mostly leave from their end and have numbers in order: the blocks before this one are next, and
+ * in a large table nobody has looked at them for long. */
+static void fetch_soon(const struct kvt_store_room *room, uint32_t copy)
+{
+    const uint32_t block = kvt_copy_at(room, copy)->block;
+    if (block >= AHEAD)
+        __builtin_prefetch(kvt_block_at(room->blocks, block - AHEAD), 1);
+}
+
 bool kvt_place_evict(struct kvt_store_room *room, uint32_t place)
 {
     if (!room->places[place].ordered)
@@ -534,6 +531,7 @@ bool kvt_place_evict(struct kvt_store_room *room, uint32_t place)
     const uint32_t copy = kvt_order_victim(room, place);
     if (copy == KVT_NONE)
         return false;
+    fetch_soon(room, copy);
     kvt_copy_drop(room, copy, expired(room, copy) ? KVT_FATE_EXPIRED : KVT_FATE_EVICTED);
     return true;
 }

@@ -35,6 +35,8 @@
 #include "evict.h"
 #include "pager.h"
 
+#include <assert.h>
+
 enum kvt_copy_state {
     KVT_COPY_FILLING,
     KVT_COPY_READY,
@@ -56,7 +58,8 @@ struct kvt_copy {
     uint16_t state : 3;
 };
 
-enum { KVT_USES_MOST = 255, KVT_CHILDREN_MOST = (1 << 22) - 1 };
+/* A copy that ever has so many users at one time is never freed again: its count is no longer known. */
+enum { KVT_USERS_MOST = UINT16_MAX, KVT_USES_MOST = 255, KVT_CHILDREN_MOST = (1 << 22) - 1 };
 
 /* Kept beside a copy where some tier has a TTL, or tenants have quotas. */
 struct kvt_copy_more {
@@ -81,6 +84,7 @@ struct kvt_place {
     bool closed;     /* prefix-closed: leaves of chains go first */
     bool ordered;    /* core decides who leaves; else the server does */
     bool reserves;   /* its policy wants memory before it holds more */
+    bool plain;      /* one part, and its policy looks at slots only */
     uint32_t item_b; /* bytes of a block, as its policy sees them */
     uint32_t n_parts;
     struct kvt_part *parts;
@@ -113,6 +117,7 @@ struct kvt_store_room {
     uint32_t n_quotas;    /* 0: none */
     kvt_ns now;
     uint32_t hand;                /* where the last walk for an unused copy ended */
+    uint32_t linked;              /* copy that came into its block's list last; KVT_NONE at first */
     uint64_t search;              /* searches for a victim among parts so far */
     uint64_t stored_b[KVT_TIERS]; /* per copy */
     struct kvt_core_stats *stats; /* evictions and expiries are counted here; borrowed */
@@ -164,12 +169,33 @@ static inline uint32_t kvt_pages_for(const struct kvt_store_room *room, uint64_t
     return (uint32_t)((tokens + room->page_tokens - 1) / room->page_tokens);
 }
 
+/* The copy of a block in a place that is in the block's list, expired or not, else KVT_NONE. */
+static inline uint32_t kvt_copy_in(const struct kvt_store_room *room, uint32_t block,
+                                   uint32_t place)
+{
+    uint32_t copy = kvt_block_at(room->blocks, block)->copies;
+    while (copy != KVT_NONE && kvt_copy_at(room, copy)->place != place)
+        copy = kvt_copy_at(room, copy)->next;
+    return copy;
+}
+
 /* The copy of a block in a place that is in the block's list (FILLING or READY), else KVT_NONE.
  * An expired READY copy without users is freed on the way and counted, and is not found. */
-uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place);
+uint32_t kvt_copy_find_alive(struct kvt_store_room *room, uint32_t block, uint32_t place);
+static inline uint32_t kvt_copy_find(struct kvt_store_room *room, uint32_t block, uint32_t place)
+{
+    return room->has_ttl ? kvt_copy_find_alive(room, block, place)
+                         : kvt_copy_in(room, block, place);
+}
 
 /* The same without any change; expired copies are not found. */
-uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block, uint32_t place);
+uint32_t kvt_copy_peek_alive(const struct kvt_store_room *room, uint32_t block, uint32_t place);
+static inline uint32_t kvt_copy_peek(const struct kvt_store_room *room, uint32_t block,
+                                     uint32_t place)
+{
+    return room->has_ttl ? kvt_copy_peek_alive(room, block, place)
+                         : kvt_copy_in(room, block, place);
+}
 
 /* Memory for `spare` more copies in a place. 0 or -ENOMEM. */
 KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint32_t place, uint64_t spare);
@@ -180,8 +206,18 @@ KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint32_t place,
 uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t place,
                       enum kvt_copy_state state, uint32_t tenant, const struct kvt_page_run *pages);
 
-/* A FILLING copy has arrived. With a TTL in its tier the life starts now. */
-void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy);
+/* With a TTL in its tier the life of a READY copy starts now. Only where room->has_ttl. */
+void kvt_copy_start_life(const struct kvt_store_room *room, uint32_t copy);
+
+/* A FILLING copy has arrived. */
+static inline void kvt_copy_ready(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    assert(c->state == KVT_COPY_FILLING && c->users > 0);
+    c->state = KVT_COPY_READY;
+    if (room->has_ttl)
+        kvt_copy_start_life(room, copy);
+}
 
 /* A PRIVATE copy has arrived: READY for all if the block has no copy in its place, else ALONE. */
 void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy);
@@ -199,7 +235,16 @@ struct kvt_use {
     uint32_t depth; /* position in the chain */
 };
 
-void kvt_copy_use(struct kvt_store_room *room, uint32_t copy);
+/* An unused READY copy comes into use. */
+void kvt_copy_wake(struct kvt_store_room *room, uint32_t copy);
+static inline void kvt_copy_use(struct kvt_store_room *room, uint32_t copy)
+{
+    struct kvt_copy *c = kvt_copy_at(room, copy);
+    if (c->users == 0 && c->state == KVT_COPY_READY)
+        kvt_copy_wake(room, copy);
+    if (c->users < KVT_USERS_MOST)
+        c->users++;
+}
 /* A user leaves that did something for or with the copy, but did not look it up: a store, a load
  * that filled it. A copy that is not READY and has no user is freed. `use` counts when the copy
  * becomes known to its policy by this. */

@@ -16,6 +16,8 @@
 
 #include "alloc.h"
 
+#include <string.h>
+
 struct kvt_pool {
     /* private: */
     const struct kvt_alloc *alloc;
@@ -53,6 +55,30 @@ static inline void *kvt_pool_at_known(const struct kvt_pool *pool, uint32_t inde
                                       size_t record_b)
 {
     return pool->segments[index >> shift] + (index & ((1u << shift) - 1)) * record_b;
+}
+
+/* kvt_pool_take and kvt_pool_give for such a pool; both leave to the others what they do not see every day. */
+static inline uint32_t kvt_pool_take_known(struct kvt_pool *pool, uint32_t shift, size_t record_b)
+{
+    const uint32_t freed = pool->free_head;
+    if (freed != KVT_NONE) {
+        memcpy(&pool->free_head, kvt_pool_at_known(pool, freed, shift, record_b),
+               sizeof pool->free_head);
+        pool->in_use++;
+        return freed;
+    }
+    if (pool->fresh >> shift >= pool->n_segments)
+        return kvt_pool_take(pool);
+    pool->in_use++;
+    return pool->fresh++;
+}
+static inline void kvt_pool_give_known(struct kvt_pool *pool, uint32_t index, uint32_t shift,
+                                       size_t record_b)
+{
+    memcpy(kvt_pool_at_known(pool, index, shift, record_b), &pool->free_head,
+           sizeof pool->free_head);
+    pool->free_head = index;
+    pool->in_use--;
 }
 
 enum { KVT_SLAB_CLASSES = 24 }; /* 8 words .. 64 Mi words */

@@ -22,7 +22,8 @@ void kvt_book_ledger(struct kvt_core *core, struct req *q)
     q->hit_blocks = 0;
     q->source = KVT_TIERS;
     for (uint32_t i = 0; i < q->n_match; i++) {
-        const uint32_t len = block_len(core, q, i);
+        /* of a prompt's blocks only the last can be partial */
+        const uint32_t len = i + 1 < q->n_match ? core->config.block_tokens : block_len(core, q, i);
         const uint8_t src = q->src[i];
         q->ledger[src] += len;
         booked += len;

@@ -10,7 +10,18 @@
  *                   prompt is not in that engine's own tiers (GPU, host, disk). The shared tier serves all
  *                   engines alike and so does not enter. Same idea as the cost of NVIDIA Dynamo's KV router.
  *
- * Engines that are down are passed over. Ties go to the lower load, then to the lower number.
+ * Engines that are down are passed over.
+ *
+ * Ties are common: idle engines are equally loaded, and a prompt that none of them knows costs the same
+ * everywhere. In a world without time (null.h) engines are always idle. least-loaded and prefix-aware
+ * settle them in this order, so that what is equal today does not all end up on one engine:
+ *
+ *      load     fewer prompt tokens waiting or running
+ *      memory   fewer blocks held on the GPU: what comes in pushes out least there
+ *      turn     the next one after the engine that was chosen last
+ *
+ * A shared beginning is no tie: where all prompts start with the same block and no load ever builds up,
+ * prefix-aware has no reason to go elsewhere, nor has hash-affinity, and one engine serves them all.
  */
 #include "internal.h"
 
@@ -18,24 +29,47 @@
 
 #include <string.h>
 
+/* Engines in turn, from the one after who was chosen last: the kth. */
+static uint32_t in_turn(const struct kvt_core *core, uint32_t k)
+{
+    return (uint32_t)((core->next_engine + (uint64_t)k) % core->config.engines);
+}
+
+static uint32_t chosen(struct kvt_core *core, uint32_t engine)
+{
+    if (engine != KVT_NONE)
+        core->next_engine = engine + 1;
+    return engine;
+}
+
 static uint32_t round_robin(struct kvt_core *core)
 {
-    for (uint32_t i = 0; i < core->config.engines; i++) {
-        const uint32_t e = (uint32_t)(core->next_engine++ % core->config.engines);
+    for (uint32_t k = 0; k < core->config.engines; k++) {
+        const uint32_t e = in_turn(core, k);
         if (core->engines[e].up)
-            return e;
+            return chosen(core, e);
     }
     return KVT_NONE;
 }
 
-static uint32_t least_loaded(const struct kvt_core *core)
+/* Whether e rather than best, whose turn comes first, where nothing else speaks for either. */
+static bool freer(const struct kvt_core *core, uint32_t e, uint32_t best)
+{
+    const uint64_t load = core->engines[e].load_tokens, least = core->engines[best].load_tokens;
+    if (load != least)
+        return load < least;
+    return gpu_place(core, e)->held_blocks < gpu_place(core, best)->held_blocks;
+}
+
+static uint32_t least_loaded(struct kvt_core *core)
 {
     uint32_t best = KVT_NONE;
-    for (uint32_t e = 0; e < core->config.engines; e++)
-        if (core->engines[e].up &&
-            (best == KVT_NONE || core->engines[e].load_tokens < core->engines[best].load_tokens))
+    for (uint32_t k = 0; k < core->config.engines; k++) {
+        const uint32_t e = in_turn(core, k);
+        if (core->engines[e].up && (best == KVT_NONE || freer(core, e, best)))
             best = e;
-    return best;
+    }
+    return chosen(core, best);
 }
 
 static uint32_t hash_affinity(const struct kvt_core *core, kvt_key first)
@@ -80,7 +114,8 @@ static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
     match_engines(core, q);
     uint32_t best = KVT_NONE;
     double best_ns = 0;
-    for (uint32_t e = 0; e < core->config.engines; e++) {
+    for (uint32_t k = 0; k < core->config.engines; k++) {
+        const uint32_t e = in_turn(core, k);
         const struct engine *engine = &core->engines[e];
         if (!engine->up)
             continue;
@@ -90,19 +125,20 @@ static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
         const double ns =
             (double)engine->pending_prefill_tokens * core->config.prefill.ns_per_token +
             kvt_prefill_ns(core, hit, q->prompt_tokens - hit);
-        const bool better =
-            best == KVT_NONE || ns < best_ns ||
-            (!(ns > best_ns) && engine->load_tokens < core->engines[best].load_tokens);
-        if (better) {
+        if (best == KVT_NONE || ns < best_ns || (!(ns > best_ns) && freer(core, e, best))) {
             best = e;
             best_ns = ns;
         }
     }
-    return best;
+    return chosen(core, best);
 }
 
 uint32_t kvt_route(struct kvt_core *core, const struct req *q)
 {
+    if (core->config.engines == 1) { /* nobody to compare it with */
+        core->match_length[0] = 0;
+        return core->engines[0].up ? 0 : KVT_NONE;
+    }
     switch (core->config.router) {
     case KVT_ROUTE_LEAST_LOADED:
         return least_loaded(core);

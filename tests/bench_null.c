@@ -13,7 +13,6 @@
 #include "../core/core.h"
 #include "../core/null.h"
 #include "../workload/workload.h"
-#include "failing_alloc.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -21,6 +20,8 @@
 enum { RUNS = 5 };
 
 static const char trace[] = "../shared/traces/conversation_trace.jsonl";
+
+static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
 
 struct outcome {
     double seconds;
@@ -30,8 +31,6 @@ struct outcome {
 
 static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
 {
-    struct failing_alloc memory;
-    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
     struct kvt_core_config config;
     struct wl_info info;
     wl_source_info(source, &info);
@@ -43,10 +42,10 @@ static int run(struct wl_source *source, uint64_t capacity, struct outcome *out)
     config.max_batch_tokens = 1000000;
     config.tiers[KVT_GPU].capacity_blocks = capacity;
     config.expected_blocks = info.distinct_keys;
-    struct kvt_null *world = kvt_null_new(alloc, NULL);
+    struct kvt_null *world = kvt_null_new(&heap, NULL);
     const struct kvt_port port = kvt_null_port(world);
     int error;
-    struct kvt_core *core = kvt_core_new(&config, &port, alloc, &error);
+    struct kvt_core *core = kvt_core_new(&config, &port, &heap, &error);
     if (!core)
         return 1;
     struct kvt_request r;

@@ -446,51 +446,6 @@ START_TEST(exact_match_is_all_or_nothing)
 }
 END_TEST
 
-START_TEST(routers_choose_as_they_say)
-{
-    struct kvt_core_config c = small();
-    c.engines = 3;
-    c.router = KVT_ROUTE_ROUND_ROBIN;
-    struct hand w;
-    hand_open(&w, &c);
-    for (uint64_t i = 0; i < 6; i++)
-        hand_request(&w, 100 * i, 8, 0, B);
-    hand_drain(&w);
-    for (uint32_t i = 0; i < 6; i++)
-        ck_assert_uint_eq(w.reports[i].engine.v, i % 3);
-    hand_close(&w);
-    c.router = KVT_ROUTE_LEAST_LOADED;
-    hand_open(&w, &c);
-    hand_request(&w, 100, 40, 0, B);
-    hand_request(&w, 200, 8, 0, B);
-    hand_request(&w, 300, 12, 0, B);
-    hand_request(&w, 400, 4, 0, B); /* joins the 8 */
-    ck_assert_uint_eq(hand_find(&w, HAND_STEP)->engine, 0);
-    hand_drain(&w);
-    ck_assert_uint_eq(hand_last(&w)->engine.v, 1);
-    hand_close(&w);
-    c.router = KVT_ROUTE_HASH_AFFINITY;
-    hand_open(&w, &c);
-    for (uint64_t i = 0; i < 5; i++)
-        hand_request(&w, 700, 8 + 4 * (uint32_t)i, 0, B);
-    hand_drain(&w);
-    for (uint32_t i = 1; i < 5; i++)
-        ck_assert_uint_eq(w.reports[i].engine.v, w.reports[0].engine.v);
-    hand_close(&w);
-    c.router = KVT_ROUTE_PREFIX_AWARE;
-    hand_open(&w, &c);
-    hand_request(&w, 100, 16, 0, B);
-    hand_request(&w, 200, 16, 0, B);
-    hand_request(&w, 300, 16, 0, B);
-    hand_drain(&w);
-    hand_request(&w, 200, 20, 0, B); /* all idle: to where its prefix lies */
-    hand_drain(&w);
-    ck_assert_uint_eq(hand_last(&w)->engine.v, w.reports[1].engine.v);
-    ck_assert_uint_eq(hand_last(&w)->ledger_tokens[KVT_HIT_GPU], 16);
-    hand_close(&w);
-}
-END_TEST
-
 START_TEST(engine_loss_moves_its_requests)
 {
     struct kvt_core_config c = small();
@@ -558,7 +513,6 @@ int main(void)
     tcase_add_test(cases, what_can_never_fit_is_rejected);
     tcase_add_test(cases, decoded_blocks_serve_the_next_turn);
     tcase_add_test(cases, exact_match_is_all_or_nothing);
-    tcase_add_test(cases, routers_choose_as_they_say);
     tcase_add_test(cases, engine_loss_moves_its_requests);
     tcase_add_test(cases, waste_of_both_allocators);
     suite_add_tcase(suite, cases);
