@@ -109,7 +109,7 @@ static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
     struct kvt_record *r = self;
     if (q->tokens)
         record_wording(r, now, q);
-    put_kind(r, KVT_RECORD_REQUEST, now);
+    put_kind(r, q->background ? KVT_RECORD_BACKGROUND : KVT_RECORD_REQUEST, now);
     const uint64_t fields[] = {q->id - r->id,    now - q->arrive_ns, q->tenant, or_none(q->session),
                                q->prompt_tokens, q->output_tokens,   q->n_keys};
     put_leb(r, fields, sizeof fields / sizeof *fields);

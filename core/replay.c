@@ -310,9 +310,10 @@ static int get_wording(struct kvt_replay *r)
     return n ? get_words(r, &r->letters, n - 1) : 0;
 }
 
-static int feed_request(struct kvt_replay *r, struct kvt_core *core)
+static int feed_request(struct kvt_replay *r, struct kvt_core *core, bool background)
 {
-    struct kvt_request q = {.tokens = r->tokens.there ? r->tokens.words : NULL,
+    struct kvt_request q = {.background = background,
+                            .tokens = r->tokens.there ? r->tokens.words : NULL,
                             .letters = r->letters.there ? r->letters.words : NULL,
                             .n_letters = r->letters.there ? r->letters.n : 0,
                             .root = r->root};
@@ -417,7 +418,8 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
         return -EBADMSG;
     switch (kind) {
     case KVT_RECORD_REQUEST:
-        return feed_request(r, core);
+    case KVT_RECORD_BACKGROUND:
+        return feed_request(r, core, kind == KVT_RECORD_BACKGROUND);
     case KVT_RECORD_DONE:
         return feed_done(r, core);
     case KVT_RECORD_TIMER:
@@ -456,7 +458,8 @@ static int read_ahead(struct kvt_replay *r, unsigned char *kind)
     const int error = get_time(r) ? get_wording(r) : -EBADMSG;
     if (error)
         return error;
-    return next_is(r, kind, KVT_RECORD_REQUEST) ? 0 : -EBADMSG;
+    return next_is(r, kind, KVT_RECORD_REQUEST) || next_is(r, kind, KVT_RECORD_BACKGROUND) ? 0
+                                                                                         : -EBADMSG;
 }
 
 int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)

@@ -192,6 +192,9 @@ static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64
     r->tenant = (uint32_t)chaos_draw(w, 4);
     r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, most);
     r->output_tokens = chaos_draw(w, 5) ? (uint32_t)chaos_draw(w, 30) : 0;
+    r->background = id % 5 == 3;
+    if (r->background)
+        r->output_tokens = 0;
     const uint32_t tokens = r->prompt_tokens + r->output_tokens;
     const uint32_t all = (tokens + c->block_tokens - 1) / c->block_tokens;
     r->n_keys = chaos_draw(w, 3) ? all : (uint32_t)chaos_draw(w, all + 1);
