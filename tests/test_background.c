@@ -94,7 +94,7 @@ END_TEST
 START_TEST(is_preempted_first)
 {
     struct kvt_core_config c = small();
-    c.gpu_pages = 12;
+    c.gpu_pages = 10;
     c.max_batch_tokens = 5;
     c.max_batch_requests = 4;
     struct hand w;

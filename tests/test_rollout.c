@@ -21,17 +21,17 @@ struct stream {
     size_t n, at;
 };
 
-/* From `changed` on it is another one. */
+/* From `changed` on, which comes when it came, it is another one. */
 static void make_stream(struct stream *s, uint64_t seed, size_t changed)
 {
     dice_seed(seed);
     kvt_ns at = 0;
     *s = (struct stream){.n = REQUESTS};
     for (size_t i = 0; i < s->n; i++) {
-        if (i == changed)
-            dice_seed(seed + 1000000);
         struct kvt_request *q = &s->requests[i];
         at += dice_below(20);
+        if (i == changed)
+            dice_seed(seed + 1000000);
         *q = (struct kvt_request){.id = i,
                                   .arrive_ns = at,
                                   .tenant = (uint32_t)dice_below(5),
