@@ -74,6 +74,7 @@ int resolve_rollout(struct resolved *r, const struct scenario *s, char *error)
                                     .warm_up = (enum wl_warm_up)wanted->warm_up,
                                     .blocks = wanted->blocks,
                                     .lead_ns = wanted->lead_ns,
+                                    .drop = wanted->drop,
                                     .block_tokens = r->core.block_tokens};
     if (c->at_ns == KVT_NEVER)
         return 0;

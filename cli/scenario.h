@@ -140,6 +140,7 @@ struct scenario_rollout {
     uint64_t warm_up; /* enum wl_warm_up */
     uint64_t blocks;  /* 0: auto; UINT64_MAX: all */
     kvt_ns lead_ns, watch_ns;
+    bool drop;
 };
 
 /* Latency that must be met; KVT_NEVER: not asked for. */

@@ -227,6 +227,8 @@ static const struct scenario_key plain_keys[] = {
      .help = "of these prefixes so many, one for each block; auto: half of what the GPUs hold"},
     {.path = "rollout.lead", .type = KEY_DURATION, .fallback = "120s", .offset = AT(rollout.lead_ns),
      .least = 1, .help = "how long before the first step the warm-up begins"},
+    {.path = "rollout.drop", .type = KEY_BOOL, .fallback = "false", .offset = AT(rollout.drop),
+     .help = "what is cached for the old epoch is dropped when all have moved, not left to be evicted"},
     {.path = "rollout.watch", .type = KEY_DURATION, .fallback = "600s",
      .offset = AT(rollout.watch_ns), .least = 1,
      .help = "figures of a roll-out are of requests from its first step until so long after its last"},

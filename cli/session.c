@@ -330,6 +330,7 @@ struct drive_source session_source_part(struct session *s, enum wl_rollout_part 
     if (s->rollout && part != WL_ROLLOUT_NOTHING) {
         wl_rollout_begin(s->rollout, &(struct wl_rollout_feed){next_request, s}, part);
         source.next = wl_rollout_next;
+        source.gone = wl_rollout_gone;
         source.self = s->rollout;
     }
     return source;

@@ -212,6 +212,10 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
 void kvt_core_lost(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
                    uint32_t part, uint32_t parts);
 
+/* These blocks will not be asked for again: what is held of them and in use by nobody leaves every tier at once.
+ * Copies in use stay, until they are evicted. A Redis that evicts by itself is forgotten and not told. */
+void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, size_t n);
+
 /* ---- Looking, without touching.
  * ---------------------------------------------------------------- */
 

@@ -71,6 +71,8 @@ cmp -s "$scratch/again/summary.json" "$scratch/hot/summary.json" && cmp -s "$scr
 ok $? "the same bytes twice"
 run steps --set rollout.share=25% --set rollout.every=50s && [ "$(figure steps rollout_end_s)" = 650.0 ]
 ok $? "by steps"
+run drop --set rollout.drop=true && awk -v l="$(figure cold held_bytes_host)" -v d="$(figure drop held_bytes_host)" 'BEGIN { exit !(d > 0 && d < l) }'
+ok $? "what is dropped is no longer held"
 run null --world null --set cache.tiers.gpu.capacity=2000blocks --set rollout.warm_up=recent && [ "$(figure null rollout_cold_extra_computed_tokens)" -gt 0 ]
 ok $? "in the null world"
 "$kvtwin" compare "$chat" $(echo "$small" | sed 's/--no-baseline//') --vary rollout.warm_up=none,recent --out "$scratch/compare" >"$scratch/compare.txt" 2>&1

@@ -139,6 +139,38 @@ START_TEST(fills_the_cache_and_is_counted_apart)
 }
 END_TEST
 
+/* Blocks that nobody will ask for again leave GPU and host memory; those in use do not. */
+START_TEST(discarded_blocks_leave_every_tier)
+{
+    struct kvt_core_config c = small();
+    c.tiers[KVT_HOST].present = true;
+    c.tiers[KVT_HOST].stored_b_per_token = 1;
+    struct hand w;
+    hand_open(&w, &c);
+    hand_request(&w, 100, 16, 0, B);
+    hand_drain(&w);
+    hand_request(&w, 200, 8, 0, B);
+    hand_drain(&w);
+    hand_request(&w, 100, 9, 3, B); /* holds two of the four */
+    const kvt_key keys[] = {{1, 100}, {1, 101}, {1, 102}, {1, 103}, {1, 999}};
+    struct kvt_core_gauges g;
+    kvt_core_gauges(w.core, KVT_NONE, &g);
+    ck_assert_uint_eq(g.held_blocks[KVT_HOST], 6);
+    kvt_core_discard(w.core, w.now, keys, 5);
+    hand_check(&w);
+    kvt_core_gauges(w.core, KVT_NONE, &g);
+    ck_assert_uint_eq(g.held_blocks[KVT_HOST], 2);
+    ck_assert_uint_eq(g.held_blocks[KVT_GPU], 4); /* two in use, and two of the other prompt */
+    ck_assert_ptr_nonnull(hand_find(&w, HAND_DROP));
+    ck_assert_uint_eq(hand_find(&w, HAND_DROP)->n_blocks, 4);
+    hand_drain(&w);
+    hand_request(&w, 200, 9, 0, B);
+    hand_drain(&w);
+    ck_assert_uint_eq(hand_last(&w)->ledger_tokens[KVT_HIT_GPU], 8);
+    hand_close(&w);
+}
+END_TEST
+
 /* Keys of an epoch: distinct ones stay distinct, those of two epochs never meet, and again comes back. */
 START_TEST(epochs_rename_keys)
 {
@@ -161,6 +193,7 @@ int main(void)
     tcase_add_test(cases, gets_what_a_batch_has_left);
     tcase_add_test(cases, is_preempted_first);
     tcase_add_test(cases, fills_the_cache_and_is_counted_apart);
+    tcase_add_test(cases, discarded_blocks_leave_every_tier);
     tcase_add_test(cases, epochs_rename_keys);
     suite_add_tcase(suite, cases);
     return kvt_test_main(suite);

@@ -66,6 +66,8 @@ struct out {
     struct kvt_request requests[OUT];
     kvt_key keys[OUT][MOST_KEYS];
     size_t n;
+    kvt_key gone[REQUESTS * MOST_KEYS];
+    size_t n_gone, gone_after; /* told after so many requests */
 };
 
 static void run(struct out *out, struct stream *s, const struct wl_rollout_config *c,
@@ -77,6 +79,7 @@ static void run(struct out *out, struct stream *s, const struct wl_rollout_confi
     s->at = out->n = 0;
     wl_rollout_begin(r, &(struct wl_rollout_feed){next, s}, part);
     struct kvt_request q;
+    out->n_gone = out->gone_after = 0;
     for (int got; (got = wl_rollout_next(r, &q, error, sizeof error)) != 0;) {
         ck_assert_int_eq(got, 1);
         ck_assert_uint_lt(out->n, OUT);
@@ -85,6 +88,14 @@ static void run(struct out *out, struct stream *s, const struct wl_rollout_confi
         q.keys = out->keys[out->n];
         MUST(out->n == 0 || q.arrive_ns >= out->requests[out->n - 1].arrive_ns);
         out->requests[out->n++] = q;
+        size_t n;
+        const kvt_key *gone = wl_rollout_gone(r, &n);
+        if (!gone)
+            continue;
+        MUST(!out->n_gone && n <= sizeof out->gone / sizeof *out->gone);
+        memcpy(out->gone, gone, n * sizeof *gone);
+        out->n_gone = n;
+        out->gone_after = out->n;
     }
     wl_rollout_free(r);
 }
@@ -264,6 +275,36 @@ START_TEST(warm_up_beside_a_search)
 }
 END_TEST
 
+/* What is told to be gone is exactly what the old epoch used, and from then on nobody names it. */
+START_TEST(gone_is_the_old_epoch)
+{
+    uint64_t told = 0;
+    for (uint64_t seed = 900; seed < 960; seed++) {
+        make_stream(&stream, seed, REQUESTS);
+        struct wl_rollout_config c = any_config(&stream);
+        c.drop = true;
+        run(&out, &stream, &c, WL_ROLLOUT_ALL);
+        told += out.n_gone > 0;
+        uint64_t named = 0;
+        for (size_t i = 0; i < out.n; i++)
+            for (uint32_t k = 0; k < out.requests[i].n_keys; k++) {
+                size_t g = 0;
+                while (g < out.n_gone && !kvt_key_equal(out.gone[g], out.keys[i][k]))
+                    g++;
+                const struct kvt_request *q = &out.requests[i];
+                const bool old = !q->background &&
+                                 !wl_rollout_moved(&c, q->arrive_ns, q->tenant, q->session, q->id);
+                MUST(!out.n_gone || (g < out.n_gone) == old);
+                MUST(!out.n_gone || !old || i + 1 < out.gone_after);
+                named += old;
+            }
+        MUST(named >= out.n_gone);
+        MUST(!out.n_gone || wl_rollout_share(&c, out.requests[out.gone_after - 1].arrive_ns) >= 1);
+    }
+    ck_assert_uint_gt(told, 10);
+}
+END_TEST
+
 START_TEST(shadow_is_all_of_the_lead)
 {
     make_stream(&stream, 42, REQUESTS);
@@ -378,6 +419,7 @@ int main(void)
     tcase_add_loop_test(cases, requests_stay_what_they_are, 0, 200);
     tcase_add_test(cases, movers_stay_moved);
     tcase_add_loop_test(cases, warm_up_beside_a_search, 0, 60);
+    tcase_add_test(cases, gone_is_the_old_epoch);
     tcase_add_test(cases, shadow_is_all_of_the_lead);
     tcase_add_test(cases, figures_of_hand_made_passes);
     tcase_set_timeout(cases, 120);

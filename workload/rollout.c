@@ -46,6 +46,9 @@ struct wl_rollout {
     size_t prefixes_room;
     uint32_t n_requests;
 
+    struct wl_intern old; /* with drop: all keys of those who had not moved, outputs' too */
+    bool all_moved, told;
+
     bool picked;
     uint32_t *prompts; /* prefixes to send, in this order */
     size_t n_prompts, sent;
@@ -234,6 +237,16 @@ static int send_shadow(struct wl_rollout *r, struct kvt_request *q)
     return rename_keys(r, q, whole_blocks(r, q));
 }
 
+static int keep_old(struct wl_rollout *r, const struct kvt_request *q)
+{
+    for (uint32_t i = 0; i < q->n_keys; i++) {
+        uint32_t number;
+        if (wl_intern(&r->old, q->keys[i], &number, NULL))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int send_pending(struct wl_rollout *r, struct kvt_request *q)
 {
     *q = r->pending;
@@ -243,7 +256,20 @@ static int send_pending(struct wl_rollout *r, struct kvt_request *q)
     const bool in_lead = q->arrive_ns < r->c.at_ns && q->arrive_ns >= r->c.at_ns - r->c.lead_ns;
     r->shadow_due = r->part == WL_ROLLOUT_ALL && r->c.warm_up == WL_WARM_SHADOW && in_lead &&
                     whole_blocks(r, q) > 0;
+    r->all_moved = r->part != WL_ROLLOUT_NOTHING && wl_rollout_share(&r->c, q->arrive_ns) >= 1;
+    if (r->c.drop && !moved && keep_old(r, q))
+        return -ENOMEM;
     return moved ? rename_keys(r, q, q->n_keys) : 0;
+}
+
+const kvt_key *wl_rollout_gone(void *self, size_t *n)
+{
+    struct wl_rollout *r = self;
+    if (!r->all_moved || r->told || r->old.n == 0)
+        return NULL;
+    r->told = true;
+    *n = r->old.n;
+    return r->old.keys;
 }
 
 /* Counts the pending request, or picks when its time has come. */
@@ -294,6 +320,7 @@ struct wl_rollout *wl_rollout_new(const struct wl_rollout_config *config)
 static void forget(struct wl_rollout *r)
 {
     wl_intern_release(&r->seen);
+    wl_intern_release(&r->old);
     free(r->prefixes);
     free(r->prompts);
     free(r->keys);

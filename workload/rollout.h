@@ -43,6 +43,7 @@ struct wl_rollout_config {
     enum wl_warm_up warm_up;
     uint64_t blocks; /* hot, recent; UINT64_MAX: all */
     kvt_ns lead_ns;  /* at most at_ns */
+    bool drop;       /* what was cached for the old epoch is, when everybody has moved */
     uint32_t block_tokens;
     struct kvt_namespace epoch; /* the new one */
 };
@@ -80,5 +81,9 @@ void wl_rollout_begin(struct wl_rollout *rollout, const struct wl_rollout_feed *
 /* As a feed's next: self is a struct wl_rollout *. Arrivals do not decrease where the feed's do not; the
  * request is valid until the next call. Beside the feed's errors -ENOMEM. */
 int wl_rollout_next(void *self, struct kvt_request *request, char *error, size_t error_size);
+
+/* Keys of the old epoch, once: when the request given out last is the first one behind the last step of a
+ * roll-out that drops, and moves everybody. Else NULL. Valid until wl_rollout_begin. self as above. */
+const kvt_key *wl_rollout_gone(void *self, size_t *n);
 
 #endif
