@@ -5,6 +5,7 @@
  */
 #include "rollout.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -252,6 +253,7 @@ int rollout_close(struct rollout *r, const struct rollout_terms *terms,
                           .end_ns = wl_rollout_end_ns(terms->config),
                           .priced = isfinite(terms->usd_per_gpu_hour)};
     r->window_end_ns = kvt_ns_add(r->end_ns, terms->watch_ns);
+    assert(tallies[ROLLOUT_STEADY]);
     size_t most = 1;
     for (int p = 0; p < ROLLOUT_PASSES; p++) {
         if (tallies[p] && tallies[p]->failed)
