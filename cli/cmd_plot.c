@@ -43,6 +43,8 @@ static const struct picture pictures[] = {
     {"faults", "fault_timeline.csv", "time_s",
      "hit rate and time to first token over time, with what broke", true},
     {"links", "links_over_time.csv", "link_index", "how busy each link was, over time", true},
+    {"rollout", "rollout.csv", "time_s", "hit rate and time to first token around a roll-out",
+     true},
     {"cost", "cost.csv", "part", "where the money goes, and what hits saved", false},
     {"crossover", "crossover.csv", "tier", "from which length on loading beats computing", false},
 };

@@ -23,6 +23,7 @@
 #include "equal_slo.h"
 #include "option.h"
 #include "results.h"
+#include "rollout_run.h"
 #include "session.h"
 #include "stop.h"
 
@@ -42,6 +43,8 @@ struct run {
     struct session session;
     struct results *results, *baseline;
     struct crossovers crossovers;
+    struct rollout_tally tally; /* of the run itself; where there is a roll-out */
+    struct rollout rollout;
     char *resolved; /* the resolved scenario, as --explain prints it */
     struct cost_plan baseline_cost;
     void *kept, *baseline_kept;
@@ -196,13 +199,17 @@ static int write_record(void *self, const void *bytes, size_t n)
 static int drive(struct run *run, const struct resolved *resolved, struct results *results,
                  const char *label, void **kept)
 {
+    struct session *s = &run->session;
+    const bool own = results == run->results;
+    const struct kvt_observer observer = {rollout_note, &run->tally};
     const struct kvt_sink sink = {.write = write_record, .self = run->record};
     const struct drive d = {
         .resolved = resolved,
         .world = (enum scenario_world)run->session.scenario.world,
         .plan = &run->session.plan,
-        .record = run->record && results == run->results ? &sink : NULL,
-        .source = session_source(&run->session),
+        .record = run->record && own ? &sink : NULL,
+        .also = own && s->rollout ? &observer : NULL,
+        .source = session_source_part(s, own ? WL_ROLLOUT_ALL : WL_ROLLOUT_NOTHING),
         .results = results,
         .label = label,
         .stop = &stop_wanted,
@@ -255,6 +262,14 @@ static int run_equal_slo(struct run *run)
     return rc;
 }
 
+static int run_rollout(struct run *run)
+{
+    int rc = rollout_compare(&run->rollout, &run->session, &run->tally, &stop_wanted, run->error);
+    if (rc == 0)
+        results_set_rollout(run->results, &run->rollout);
+    return rc;
+}
+
 /* The recording is complete once it is on its way to the medium. */
 static int close_record(struct run *run)
 {
@@ -291,6 +306,8 @@ static int fail(const struct run *run)
 static int execute(struct run *run)
 {
     bool stopped = false;
+    rollout_tally_init(&run->tally, &run->session.resolved.rollout,
+                       &run->session.resolved.core.prefill);
     int rc = drive(run, &run->session.resolved, run->results, run->name, &run->kept);
     if (rc == -EINTR)
         stopped = true;
@@ -300,6 +317,13 @@ static int execute(struct run *run)
         return fail(run);
     if (baseline_wanted(run) && !stopped) {
         rc = run_baseline(run);
+        if (rc == -EINTR)
+            stopped = true;
+        else if (rc != 0)
+            return fail(run);
+    }
+    if (run->session.rollout && !stopped) {
+        rc = run_rollout(run);
         if (rc == -EINTR)
             stopped = true;
         else if (rc != 0)
@@ -342,6 +366,8 @@ static void release(struct run *run)
     free(run->kept);
     free(run->baseline_kept);
     free(run->crossovers.rows);
+    rollout_tally_release(&run->tally);
+    rollout_release(&run->rollout);
     free(run->resolved);
     session_close(&run->session);
 }

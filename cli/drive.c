@@ -331,6 +331,10 @@ static int feed(struct runner *r, char *error)
     int got;
     while ((got = source->next(source->self, &request, error, SCENARIO_ERROR_SIZE)) > 0) {
         int rc = advance(r, delivery_ns(r, &request), error);
+        size_t n_gone = 0;
+        const kvt_key *gone = rc == 0 && source->gone ? source->gone(source->self, &n_gone) : NULL;
+        if (gone)
+            kvt_core_discard(r->core, r->now, gone, n_gone);
         if (rc == 0)
             rc = kvt_core_request(r->core, r->now, &request);
         else

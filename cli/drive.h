@@ -34,6 +34,8 @@ struct drive_source {
     /* The next request, valid until the next call. Returns 1; 0 at the end; or a negative errno
      * with one line in error. Arrivals never decrease. */
     int (*next)(void *self, struct kvt_request *request, char *error, size_t error_size);
+    /* (optional) Blocks that nobody asks for from the request on that came last: *n of them, told once. */
+    const kvt_key *(*gone)(void *self, size_t *n);
     void *self;
     uint64_t expected; /* requests, for the progress bar; 0: unknown */
 };

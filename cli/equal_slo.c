@@ -42,7 +42,7 @@ static int drive_trial(const struct search *x, struct resolved *r, struct result
     const struct drive d = {
         .resolved = r,
         .world = WORLD_SIM,
-        .source = session_source(x->session),
+        .source = session_source_part(x->session, WL_ROLLOUT_NOTHING),
         .results = results,
         .label = label,
         .stop = x->stop,

@@ -50,7 +50,7 @@ static void note(void *self, const struct kvt_note *note)
 {
     struct collector *c = self;
     const struct kvt_report *p = note->report;
-    if (note->kind != KVT_NOTE_REPORT || c->failed)
+    if (note->kind != KVT_NOTE_REPORT || p->background || c->failed)
         return;
     if (!make_room(c, p->id)) {
         c->failed = true;
@@ -87,7 +87,8 @@ static int pass(struct lab *lab, const struct resolved *resolved, struct collect
     const struct drive d = {
         .resolved = resolved,
         .world = (enum scenario_world)lab->session.scenario.world,
-        .source = session_source(&lab->session),
+        .source = session_source_part(&lab->session,
+                                      resolved->core.cache ? WL_ROLLOUT_ALL : WL_ROLLOUT_NOTHING),
         .results = *results,
         .also = c ? &observer : NULL,
         .stop = stop,

@@ -275,6 +275,14 @@ static void tap_lost(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine
         m->next->lost(m->next->self, now, tier, engine, part, parts);
 }
 
+static void tap_discard(void *self, kvt_ns now, const kvt_key *keys, size_t n)
+{
+    struct meter *m = self;
+    m->now = now;
+    if (m->next && m->next->discard)
+        m->next->discard(m->next->self, now, keys, n);
+}
+
 static void tap_updown(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier,
                        kvt_engine_id engine)
 {
@@ -300,6 +308,7 @@ const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next)
                               .updown = tap_updown,
                               .gpu_lost = tap_gpu_lost,
                               .lost = tap_lost,
+                              .discard = tap_discard,
                               .refused = tap_refused,
                               .self = m};
     return &m->tap;

@@ -13,6 +13,7 @@
 
 #include "../core/core.h"
 #include "../sim/config.h"
+#include "../workload/rollout.h"
 #include "budget.h"
 #include "catalog.h"
 #include "cost.h"
@@ -40,6 +41,7 @@ struct resolved {
     double exchange_head_b; /* query and output of one head of all layers, per token */
     uint32_t query_heads;
     struct fault_plan faults; /* what breaks, and when */
+    struct wl_rollout_config rollout;
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct cost_plan cost; /* what all of it costs */
@@ -76,6 +78,9 @@ KVT_MUST_CHECK int resolve_shard(struct resolved *r, const struct scenario *s,
 void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *shape,
                             struct sim_gpu *gpu);
 uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards *shape);
+
+/* ---- resolve_rollout.c: last, since it goes by capacities and policies. */
+KVT_MUST_CHECK int resolve_rollout(struct resolved *r, const struct scenario *s, char *error);
 
 /* The same engines as if nothing were sharded. */
 void resolve_unshard(struct resolved *r);

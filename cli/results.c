@@ -261,6 +261,8 @@ static void note_finished(struct results *r, const struct kvt_report *p)
 static void note_report(struct results *r, const struct kvt_report *p)
 {
     struct results_figures *f = &r->figures;
+    if (p->background)
+        return; /* nobody waited for it */
     bool measured = p->arrive_ns >= r->options.warmup_ns;
 
     if (r->requests_csv.fd >= 0)

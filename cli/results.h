@@ -27,6 +27,7 @@
 #include "../core/core.h"
 #include "cost.h"
 #include "faults.h"
+#include "rollout.h"
 #include "shards.h"
 
 #include <stdio.h>
@@ -199,6 +200,9 @@ const struct cost_figures *results_cost(const struct results *results);
 
 /* Sets what a search for equal latency without cache found (equal_slo.h). After results_close. Copied. */
 void results_set_equal(struct results *results, const struct cost_equal *equal);
+
+/* What a roll-out came to (rollout_run.h). After results_close. Borrowed until results_free. */
+void results_set_rollout(struct results *results, const struct rollout *rollout);
 
 /* Writes all files and puts the folder in place, replacing earlier results in one step.
  * baseline: closed, or NULL. Returns 0; or a negative errno with one line in why, the earlier

@@ -17,13 +17,17 @@
 #include <string.h>
 
 const char *const results_files[] = {
-    "summary.json",      "requests.csv",       "stages.csv",
-    "timeline.csv",      "ledger.csv",         "utilization.csv",
-    "distributions.csv", "metrics.prom",       "run.json",
-    "cost.csv",          "verdict.csv",        "crossover.csv",
-    "scenario.yaml",     "lengths.csv",        "shards.csv",
-    "placement.csv",     "shard_costs.csv",    "links_over_time.csv",
-    "faults.csv",        "fault_timeline.csv", NULL,
+    "summary.json",      "requests.csv",
+    "stages.csv",        "timeline.csv",
+    "ledger.csv",        "utilization.csv",
+    "distributions.csv", "metrics.prom",
+    "run.json",          "cost.csv",
+    "verdict.csv",       "crossover.csv",
+    "scenario.yaml",     "lengths.csv",
+    "shards.csv",        "placement.csv",
+    "shard_costs.csv",   "links_over_time.csv",
+    "faults.csv",        "fault_timeline.csv",
+    "rollout.csv",       NULL,
 };
 
 int results_default_dir(char *dir, size_t size, const char *scenario_name, const char *world)
@@ -95,6 +99,7 @@ int results_write(struct results *r, const struct results *baseline, char *why, 
         {.name = "faults.csv", .alone = csv_faults},
         {.name = "fault_timeline.csv", .alone = csv_fault_timeline},
         {.name = "links_over_time.csv", .alone = links_write},
+        {.name = "rollout.csv", .alone = csv_rollout},
         {.name = "metrics.prom", .alone = metrics_write},
         {.name = "run.json", .text = json_run(r)},
         {.name = "summary.json", .text = json_summary(r, baseline)},

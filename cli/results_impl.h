@@ -9,6 +9,7 @@
  *      results_json.c      summary.json, run.json
  *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
  *      results_faults.c    what broke, and what that did
+ *      results_rollout.c   a roll-out, everywhere
  *      results_metrics.c   metrics.prom
  *      results_print.c     the table for people
  *      results_dir.c       the folder
@@ -130,6 +131,7 @@ struct results {
     struct cost_tally tally; /* the rest is set by close, equal by who looked */
     struct cost_figures cost;
     struct cost_equal equal;
+    const struct rollout *rollout; /* NULL: there was none */
     struct verdict verdict;
 
     /* of results_end */
@@ -205,6 +207,11 @@ void cost_print(FILE *out, const struct results *r, bool colour);
 void csv_shards(struct out *o, const struct results *r);
 void csv_placement(struct out *o, const struct results *r);
 void csv_shard_costs(struct out *o, const struct results *r);
+
+/* ---- results_rollout.c ---- */
+void csv_rollout(struct out *o, const struct results *r);
+KVT_MUST_CHECK int json_rollout(json_t *object, const struct results *r);
+void rollout_print(FILE *out, const struct results *r, bool colour);
 
 /* ---- results_lengths.c: latency by length of the prompt. ---- */
 struct lengths *lengths_new(void); /* freed with free(); NULL: out of memory */

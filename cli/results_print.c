@@ -428,6 +428,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_matching(&t, r);
     print_shards(&t, r);
     print_faults(&t, r);
+    rollout_print(out, r, colour);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

@@ -132,6 +132,17 @@ struct scenario_cache {
     struct scenario_tier tiers[KVT_TIERS];
 };
 
+/* A new epoch of the model comes while traffic runs: workload/rollout.h. */
+struct scenario_rollout {
+    kvt_ns at_ns, every_ns; /* KVT_NEVER: no roll-out; one step */
+    double share;
+    uint64_t by;      /* enum wl_rollout_by */
+    uint64_t warm_up; /* enum wl_warm_up */
+    uint64_t blocks;  /* 0: auto; UINT64_MAX: all */
+    kvt_ns lead_ns, watch_ns;
+    bool drop;
+};
+
 /* Latency that must be met; KVT_NEVER: not asked for. */
 struct scenario_slo {
     kvt_ns ttft_p95_ns, tpot_p95_ns;
@@ -200,6 +211,7 @@ struct scenario {
     struct scenario_cluster cluster;
     struct scenario_real real;
     struct scenario_cache cache;
+    struct scenario_rollout rollout;
     struct scenario_slo slo;
     struct scenario_prices prices;
     struct scenario_claim claim;

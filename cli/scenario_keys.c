@@ -39,6 +39,9 @@ static const char *const routers[] = {"round-robin", "least-loaded", "hash-affin
 static const char *const load_choices[] = {"adaptive", "always", "never", NULL};
 static const char *evictions[32]; /* names of kvt_evict_all */
 static const char *const closings[] = {"auto", "false", "true", NULL};
+static const char *const movers[] = {"session", "tenant", NULL}; /* as in enum wl_rollout_by */
+static const char *const warmers[] = {"none", "hot", "recent", "shadow",
+                                      NULL}; /* enum wl_warm_up */
 static const char *const warm_ups[] = {"small", "main", NULL};
 static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
 static const char *const writes[] = {"through", "back", "selective", "none", NULL};
@@ -205,6 +208,30 @@ static const struct scenario_key plain_keys[] = {
      .help = "share of each tier that tenant 0, 1, ... keeps under pressure, such as 60%,40%"},
     {.path = "faults", .type = KEY_FAULTS, .fallback = "none",
      .help = "what breaks, and when, such as [{at: 30s, kill: redis/0, for: 20s}]"},
+    {.path = "rollout.at", .type = KEY_DURATION, .fallback = "never", .offset = AT(rollout.at_ns),
+     .least = 1, .word = "never", .word_value = KVT_NEVER,
+     .help = "when a new epoch of the model comes, which finds nothing of what is cached"},
+    {.path = "rollout.share", .type = KEY_RATIO, .fallback = "100%", .offset = AT(rollout.share),
+     .least = 0.001, .most = 1, .help = "of sessions that move to it with each step"},
+    {.path = "rollout.every", .type = KEY_DURATION, .fallback = "once",
+     .offset = AT(rollout.every_ns), .least = 1, .word = "once", .word_value = KVT_NEVER,
+     .help = "from step to step, until all have moved; once: there is one step"},
+    {.path = "rollout.by", .type = KEY_CHOICE, .fallback = "session", .offset = AT(rollout.by),
+     .names = movers, .help = "what moves as a whole; a request without session moves alone"},
+    {.path = "rollout.warm_up", .type = KEY_CHOICE, .fallback = "none",
+     .offset = AT(rollout.warm_up), .names = warmers,
+     .help = "computed for the new epoch before the first step: the most used prefixes, the last used, "
+             "all requests once more"},
+    {.path = "rollout.blocks", .type = KEY_COUNT, .fallback = "auto", .offset = AT(rollout.blocks),
+     .least = 1, .most = u53, .word = "auto",
+     .help = "of these prefixes so many, one for each block; auto: half of what the GPUs hold"},
+    {.path = "rollout.lead", .type = KEY_DURATION, .fallback = "120s", .offset = AT(rollout.lead_ns),
+     .least = 1, .help = "how long before the first step the warm-up begins"},
+    {.path = "rollout.drop", .type = KEY_BOOL, .fallback = "false", .offset = AT(rollout.drop),
+     .help = "what is cached for the old epoch is dropped when all have moved, not left to be evicted"},
+    {.path = "rollout.watch", .type = KEY_DURATION, .fallback = "600s",
+     .offset = AT(rollout.watch_ns), .least = 1,
+     .help = "figures of a roll-out are of requests from its first step until so long after its last"},
     {.path = "slo.ttft_p95", .type = KEY_DURATION, .fallback = "none",
      .offset = AT(slo.ttft_p95_ns), .least = 1, .word = "none", .word_value = KVT_NEVER,
      .help = "time to first token that 95 % of requests must meet"},

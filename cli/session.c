@@ -206,6 +206,19 @@ static int check_faults(struct session *session)
     return faults_check_end(&session->resolved.faults, &session->scenario, last_ns, session->error);
 }
 
+static int renew_rollout(struct session *session)
+{
+    wl_rollout_free(session->rollout);
+    session->rollout = NULL;
+    if (session->resolved.rollout.at_ns == KVT_NEVER)
+        return 0;
+    session->rollout = wl_rollout_new(&session->resolved.rollout);
+    if (session->rollout)
+        return 0;
+    snprintf(session->error, sizeof session->error, "out of memory");
+    return -ENOMEM;
+}
+
 int session_resolve(struct session *session)
 {
     uint32_t block = session->source ? session->info.block_tokens : WL_BLOCK_TOKENS;
@@ -216,6 +229,8 @@ int session_resolve(struct session *session)
         rc = read_future(session);
     if (rc == 0 && session->source && session->resolved.faults.n > 0)
         rc = check_faults(session);
+    if (rc == 0)
+        rc = renew_rollout(session);
     if (rc == 0 && session->scenario.world == WORLD_REAL)
         rc = real_plan_init(&session->plan, &session->resolved, &session->scenario,
                             session->catalog, session->error);
@@ -226,6 +241,7 @@ void session_close(struct session *s)
 {
     real_plan_release(&s->plan);
     wl_future_free(s->future);
+    wl_rollout_free(s->rollout);
     wl_prompts_free(s->prompts);
     wl_close(s->source);
     catalog_free(s->catalog);
@@ -303,12 +319,24 @@ static int next_request(void *self, struct kvt_request *request, char *error, si
     return got;
 }
 
-struct drive_source session_source(struct session *s)
+struct drive_source session_source_part(struct session *s, enum wl_rollout_part part)
 {
     wl_rewind(s->source);
     if (s->future)
         wl_future_rewind(s->future);
     if (s->prompts)
         wl_prompts_rewind(s->prompts);
-    return (struct drive_source){.next = next_request, .self = s, .expected = s->info.requests};
+    struct drive_source source = {.next = next_request, .self = s, .expected = s->info.requests};
+    if (s->rollout && part != WL_ROLLOUT_NOTHING) {
+        wl_rollout_begin(s->rollout, &(struct wl_rollout_feed){next_request, s}, part);
+        source.next = wl_rollout_next;
+        source.gone = wl_rollout_gone;
+        source.self = s->rollout;
+    }
+    return source;
+}
+
+struct drive_source session_source(struct session *s)
+{
+    return session_source_part(s, WL_ROLLOUT_ALL);
 }

@@ -38,6 +38,7 @@ struct session {
     struct catalog *catalog;
     struct wl_source *source;
     struct wl_future *future;   /* NULL: no policy asks for it */
+    struct wl_rollout *rollout; /* NULL: the model stays as it is */
     struct wl_prompts *prompts; /* NULL: matching goes by keys alone */
     struct wl_info info;
     struct resolved resolved;
@@ -66,7 +67,9 @@ char *session_name(const struct session *s, char *name, size_t size);
 /* What results are told of a resolved session: no folder, no timeline, no command line; the caller
  * adds these. Borrows the session and name. */
 struct results_options session_results(const struct session *s, const char *name);
-/* Requests of the workload from its beginning. */
+/* Requests of the workload from its beginning, with a roll-out where the scenario has one. */
 struct drive_source session_source(struct session *s);
+/* The same with only a part of it: NOTHING for runs without cache. */
+struct drive_source session_source_part(struct session *s, enum wl_rollout_part part);
 
 #endif

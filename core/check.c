@@ -177,6 +177,10 @@ static const char *check_requests(const struct kvt_core *core)
                     return "(C1) a request is in a list that is not its own";
                 if (l == REQ_WAITING && (q->n_held || q->tail.n || q->fixed.n))
                     return "(C4) a waiting request holds memory";
+                if (!q->background && q->prev != KVT_NONE && req_at(core, q->prev)->background)
+                    return "(C10) a background request stands before another one";
+                if (q->background && q->output_tokens)
+                    return "(C10) a background request has output";
                 load += q->prompt_tokens;
                 pending += q->pending;
                 n++;
@@ -188,7 +192,9 @@ static const char *check_requests(const struct kvt_core *core)
             return "an engine's load is miscounted";
     }
     const struct kvt_core_stats *s = &core->stats;
-    if (n != core->requests.in_use || s->requests != n + s->finished + s->rejected + s->failed)
+    if (n != core->requests.in_use ||
+        s->requests + s->background.requests !=
+            n + s->finished + s->rejected + s->failed + s->background.ended)
         return "(C1) requests do not add up";
     uint64_t ledger = 0;
     for (int c = 0; c < KVT_LEDGER; c++)

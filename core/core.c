@@ -20,13 +20,28 @@ static struct list *list_of(struct kvt_core *core, const struct req *q)
     return &core->engines[q->engine].lists[q->state];
 }
 
+/* The last one that is not in the background; KVT_NONE: all are, or nobody is there. */
+static uint32_t last_in_front(const struct kvt_core *core, const struct list *l)
+{
+    uint32_t r = l->last;
+    while (r != KVT_NONE && req_at(core, r)->background)
+        r = req_at(core, r)->prev;
+    return r;
+}
+
 void kvt_list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front)
 {
     struct req *q = req_at(core, r);
     q->state = state;
     struct list *l = list_of(core, q);
-    q->prev = front ? KVT_NONE : l->last;
-    q->next = front ? l->first : KVT_NONE;
+    if (q->background == front) /* where the two kinds meet */
+        q->prev = last_in_front(core, l);
+    else
+        q->prev = front ? KVT_NONE : l->last;
+    q->next = q->prev == KVT_NONE ? l->first : req_at(core, q->prev)->next;
+    if (state == REQ_WAITING && !q->background && q->prev == KVT_NONE && q->next != KVT_NONE &&
+        req_at(core, q->next)->background)
+        core->engines[q->engine].blocked = false; /* that was who is overtaken */
     if (q->prev != KVT_NONE)
         req_at(core, q->prev)->next = r;
     else
@@ -260,12 +275,12 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
     uint64_t before;
     do {
         const struct kvt_core_stats *s = &core->stats;
-        before = s->finished + s->replans + s->preemptions;
+        before = s->finished + s->background.ended + s->replans + s->preemptions;
         kvt_admit(core, engine);
         kvt_gather(core, engine);
         if (e->step_op == KVT_NONE)
             kvt_step_start(core, engine);
-        before = s->finished + s->replans + s->preemptions - before;
+        before = s->finished + s->background.ended + s->replans + s->preemptions - before;
     } while (before && e->step_op == KVT_NONE);
     if (e->step_op != KVT_NONE && e->step_repeat > 1 && !e->interrupted && joined(core, e)) {
         e->interrupted = true;
@@ -337,6 +352,7 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
     q->tenant = in->tenant;
     q->session = in->session;
     q->output_tokens = in->output_tokens;
+    q->background = in->background;
     q->arrive_ns = in->arrive_ns;
     q->deliver_ns = core->now;
     q->start_ns = q->first_token_ns = KVT_NEVER;
@@ -386,8 +402,8 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     enter(core, now);
     const uint64_t tokens = (uint64_t)in->prompt_tokens + in->output_tokens;
     const uint32_t b = core->config.block_tokens;
-    if (!in->prompt_tokens || tokens >= UINT32_MAX / 2 || in->arrive_ns > now ||
-        in->n_keys > (tokens + b - 1) / b)
+    if (!in->prompt_tokens || (in->background && in->output_tokens) || tokens >= UINT32_MAX / 2 ||
+        in->arrive_ns > now || in->n_keys > (tokens + b - 1) / b)
         return -EINVAL;
     const bool partial = core->config.partial_blocks;
     const uint32_t in_prompt = partial ? (in->prompt_tokens + b - 1) / b : in->prompt_tokens / b;
@@ -402,7 +418,8 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
         return -ENOMEM;
     struct req *q = req_at(core, r);
     q->n_match = n_keys < in_prompt ? n_keys : in_prompt;
-    core->stats.requests++;
+    core->stats.requests += !in->background;
+    core->stats.background.requests += in->background;
     if (!fits_alone(core, q))
         kvt_finish(core, r, KVT_REJECTED);
     else if (!enqueue(core, r))
@@ -520,6 +537,33 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
         return;
     kvt_sharded_gpu_lost(core, engine.v, gpu);
     kvt_pump(core, engine.v);
+}
+
+/* Those of one place one after the other, so that a drop names many. */
+static void discard_from(struct kvt_core *core, uint32_t place, const kvt_key *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t block = kvt_index_find(&core->blocks.index, keys[i]);
+        const uint32_t copy =
+            block == KVT_NONE ? KVT_NONE : kvt_copy_peek(&core->room, block, place);
+        if (copy == KVT_NONE)
+            continue;
+        const struct kvt_copy *c = copy_at(core, copy);
+        if (c->state == KVT_COPY_READY && !c->users)
+            kvt_copy_drop(&core->room, copy, KVT_FATE_NONE);
+    }
+    kvt_flush_gone(core);
+}
+
+void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, size_t n)
+{
+    enter(core, now);
+    if (core->tap && core->tap->discard)
+        core->tap->discard(core->tap->self, now, keys, n);
+    for (uint32_t p = 0; p < core->room.n_places; p++)
+        discard_from(core, p, keys, n);
+    for (uint32_t e = 0; e < core->config.engines; e++)
+        kvt_pump(core, e);
 }
 
 static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id engine, bool up)

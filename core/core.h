@@ -22,6 +22,7 @@
  *        went down.
  *   (C9) What a step copies the beginning of a block from is a copy on the same engine's GPU, in use, and READY
  *        unless the engine went down; nothing is copied for a request that no step computes.
+ *   (C10) In an engine's queue and batches background requests stand behind all others.
  */
 #ifndef KVT_CORE_H
 #define KVT_CORE_H
@@ -188,7 +189,7 @@ void kvt_core_free(struct kvt_core *core);
  * ------------------------------------- */
 
 /* A prompt arrives. Returns 0 (a report will follow), -EINVAL (nonsense: no tokens, more keys than
- * blocks), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
+ * blocks, output in the background), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
  * KVT_REJECTED. */
 KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
 void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
@@ -210,6 +211,10 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
  * engine loses all it holds when it goes down. */
 void kvt_core_lost(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
                    uint32_t part, uint32_t parts);
+
+/* These blocks will not be asked for again: what is held of them and in use by nobody leaves every tier at once.
+ * Copies in use stay, until they are evicted. A Redis that evicts by itself is forgotten and not told. */
+void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, size_t n);
 
 /* ---- Looking, without touching.
  * ---------------------------------------------------------------- */
@@ -247,6 +252,12 @@ struct kvt_core_stats {
     uint64_t radix_possible_tokens, radix_reused_tokens;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
+
+    /* Background requests, which are in none of the counters of requests and their tokens above: only in those of
+     * the machine (evictions, bytes, steps). computed: prompt tokens that were not found. */
+    struct {
+        uint64_t requests, ended, prompt_tokens, computed_tokens;
+    } background;
 };
 
 /* The state of this moment. engine KVT_NONE: summed over the cluster. */

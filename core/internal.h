@@ -55,6 +55,7 @@ struct req {
     struct kvt_page_run tail; /* pages behind the last held block: tail of the prompt and output */
     uint32_t stepped;         /* tokens computed by prefill steps of the first pass, for (C7) */
     bool decoding_in_step, abandoned, replan, first_done;
+    bool background;   /* nobody waits for it */
     bool collecting;   /* sharded: its context is on its way to where it is computed with, */
     bool spread;       /* and is there */
     uint8_t copy;      /* sharded: which copy of each shard it reads */
@@ -122,7 +123,7 @@ struct engine {
     uint32_t step_op;     /* KVT_NONE: idle */
     kvt_ns step_begin_ns;
     uint32_t step_decode;
-    uint64_t step_prefill_tokens;
+    uint64_t step_prefill_tokens, step_background_tokens;
     uint32_t step_repeat;
     bool interrupted, up;
     bool retry_armed;                       /* a step was refused: a timer will try again */
@@ -272,7 +273,7 @@ static inline kvt_ns whole_ns(double ns)
     return ns < 0x1p63 ? (kvt_ns)ns : KVT_NEVER;
 }
 
-/* request lists */
+/* request lists: at the end, or front, of the requests of its kind, of which background ones are the last (C10) */
 void kvt_list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front);
 void kvt_list_pull(struct kvt_core *core, uint32_t r);
 

@@ -120,6 +120,12 @@ kvt_key kvt_key_of_id(const struct kvt_namespace *ns, uint64_t id)
     return (kvt_key){.hi = get_be64(ns->digest), .lo = kvt_mix64(id + get_be64(ns->digest + 8))};
 }
 
+kvt_key kvt_key_in_epoch(kvt_key key, const struct kvt_namespace *epoch)
+{
+    return (kvt_key){.hi = key.hi ^ get_be64(epoch->digest),
+                     .lo = key.lo ^ get_be64(epoch->digest + 8)};
+}
+
 void kvt_key_hex(kvt_key key, char hex[33])
 {
     static const char digits[] = "0123456789abcdef";

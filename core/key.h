@@ -45,6 +45,11 @@ KVT_MUST_CHECK int64_t kvt_key_chain(const struct kvt_namespace *ns, const uint3
 /* The key of a trace's prefix id. Injective in id for a given namespace. Cannot fail. */
 kvt_key kvt_key_of_id(const struct kvt_namespace *ns, uint64_t id);
 
+/* The key of the same tokens under another epoch of the model, whose namespace is given. For each epoch a
+ * bijection, so blocks that are one under the old weights are one under the new ones; between epochs as strong
+ * as 128 bits of SHA-256. It stands for hashing the chain anew, of which nothing is kept but the keys. */
+kvt_key kvt_key_in_epoch(kvt_key key, const struct kvt_namespace *epoch);
+
 /* Which of n servers a key belongs to, 0 .. n - 1: the same in every world. */
 static inline uint32_t kvt_key_server(kvt_key key, uint32_t n)
 {

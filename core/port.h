@@ -59,6 +59,9 @@ struct kvt_request {
     /* (optional) What stands for everything before the first block (kvt_namespace_key): first blocks are matched
      * by tokens only where that is the same. Zero: not known, so they are not. */
     kvt_key root;
+    /* Nobody waits for it: it fills the cache. No output then; it stands behind all others in its engine's queue
+     * and batches, is preempted before them, and is counted apart (kvt_core_stats.background). */
+    bool background;
 };
 
 /* One block as an operation sees it. */
@@ -159,6 +162,7 @@ enum kvt_outcome {
 struct kvt_report {
     uint64_t id;
     uint32_t tenant, session;
+    bool background;
     kvt_engine_id engine;
     enum kvt_outcome outcome;
     uint32_t prompt_tokens, output_tokens; /* output: tokens really produced */
@@ -188,6 +192,7 @@ struct kvt_note {
     kvt_ns begin_ns;                 /* when the step was issued; it ended now */
     uint32_t iterations, n_decode;
     uint64_t prefill_tokens;
+    uint64_t background_tokens; /* of them, for background requests */
 };
 
 /* What a world provides. Operations return 0 (accepted, will complete exactly once) or a

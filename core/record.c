@@ -104,18 +104,30 @@ static void record_wording(struct kvt_record *r, kvt_ns now, const struct kvt_re
         put_words(r, q->letters, q->n_letters);
 }
 
+static void put_keys(struct kvt_record *r, const kvt_key *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put_key(r, keys[i]);
+}
+
 static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
 {
     struct kvt_record *r = self;
     if (q->tokens)
         record_wording(r, now, q);
-    put_kind(r, KVT_RECORD_REQUEST, now);
+    put_kind(r, q->background ? KVT_RECORD_BACKGROUND : KVT_RECORD_REQUEST, now);
     const uint64_t fields[] = {q->id - r->id,    now - q->arrive_ns, q->tenant, or_none(q->session),
                                q->prompt_tokens, q->output_tokens,   q->n_keys};
     put_leb(r, fields, sizeof fields / sizeof *fields);
     r->id = q->id;
-    for (uint32_t i = 0; i < q->n_keys; i++)
-        put_key(r, q->keys[i]);
+    put_keys(r, q->keys, q->n_keys);
+}
+
+static void record_discard(void *self, kvt_ns now, const kvt_key *keys, size_t n)
+{
+    put_kind(self, KVT_RECORD_DISCARD, now);
+    put_leb(self, &(uint64_t){n}, 1);
+    put_keys(self, keys, n);
 }
 
 static void record_done(void *self, kvt_ns now, const struct kvt_done *d)
@@ -178,6 +190,7 @@ int kvt_record_init(struct kvt_record *record, const struct kvt_alloc *alloc,
                 .updown = record_updown,
                 .gpu_lost = record_gpu_lost,
                 .lost = record_lost,
+                .discard = record_discard,
                 .refused = record_refused,
                 .self = record},
         .alloc = alloc,

@@ -310,9 +310,10 @@ static int get_wording(struct kvt_replay *r)
     return n ? get_words(r, &r->letters, n - 1) : 0;
 }
 
-static int feed_request(struct kvt_replay *r, struct kvt_core *core)
+static int feed_request(struct kvt_replay *r, struct kvt_core *core, bool background)
 {
-    struct kvt_request q = {.tokens = r->tokens.there ? r->tokens.words : NULL,
+    struct kvt_request q = {.background = background,
+                            .tokens = r->tokens.there ? r->tokens.words : NULL,
                             .letters = r->letters.there ? r->letters.words : NULL,
                             .n_letters = r->letters.there ? r->letters.n : 0,
                             .root = r->root};
@@ -411,13 +412,28 @@ static int feed_lost(struct kvt_replay *r, struct kvt_core *core)
     return 0;
 }
 
+static int feed_discard(struct kvt_replay *r, struct kvt_core *core)
+{
+    uint32_t n;
+    if (!get_u32(r, &n))
+        return -EBADMSG;
+    const int error = get_keys(r, n);
+    if (error)
+        return error;
+    if (!get_refusal(r))
+        return -EBADMSG;
+    kvt_core_discard(core, r->now, r->keys, n);
+    return 0;
+}
+
 static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
 {
     if (!get_time(r))
         return -EBADMSG;
     switch (kind) {
     case KVT_RECORD_REQUEST:
-        return feed_request(r, core);
+    case KVT_RECORD_BACKGROUND:
+        return feed_request(r, core, kind == KVT_RECORD_BACKGROUND);
     case KVT_RECORD_DONE:
         return feed_done(r, core);
     case KVT_RECORD_TIMER:
@@ -429,6 +445,8 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
         return feed_gpu_lost(r, core);
     case KVT_RECORD_LOST:
         return feed_lost(r, core);
+    case KVT_RECORD_DISCARD:
+        return feed_discard(r, core);
     default: /* a refusal, too, that no operation asked for */
         return -EBADMSG;
     }
@@ -456,7 +474,9 @@ static int read_ahead(struct kvt_replay *r, unsigned char *kind)
     const int error = get_time(r) ? get_wording(r) : -EBADMSG;
     if (error)
         return error;
-    return next_is(r, kind, KVT_RECORD_REQUEST) ? 0 : -EBADMSG;
+    return next_is(r, kind, KVT_RECORD_REQUEST) || next_is(r, kind, KVT_RECORD_BACKGROUND)
+               ? 0
+               : -EBADMSG;
 }
 
 int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)

@@ -57,6 +57,13 @@ void kvt_book_ledger(struct kvt_core *core, struct req *q)
     assert(hits + q->stepped == q->prompt_tokens); /* (C7) */
 }
 
+static void count_background(struct kvt_core *core, const struct req *q)
+{
+    core->stats.background.prompt_tokens += q->prompt_tokens;
+    for (int c = KVT_HIT_DISK + 1; c < KVT_LEDGER; c++)
+        core->stats.background.computed_tokens += q->ledger[c];
+}
+
 static void count_finished(struct kvt_core *core, const struct req *q)
 {
     struct kvt_core_stats *s = &core->stats;
@@ -70,6 +77,25 @@ static void count_finished(struct kvt_core *core, const struct req *q)
     s->requests_fully_hit += q->n_match && q->hit_blocks == q->n_match;
     s->contiguous_allocated_tokens += q->contig_tokens;
     s->contiguous_used_tokens += q->contig_tokens ? q->computed : 0;
+}
+
+static void count_end(struct kvt_core *core, const struct req *q, enum kvt_outcome outcome,
+                      uint64_t pages_allocated_tokens)
+{
+    struct kvt_core_stats *s = &core->stats;
+    if (q->background) {
+        s->background.ended++;
+        if (outcome == KVT_FINISHED)
+            count_background(core, q);
+        return;
+    }
+    if (outcome == KVT_FINISHED) {
+        s->paged_allocated_tokens += pages_allocated_tokens;
+        s->paged_used_tokens += q->computed;
+        count_finished(core, q);
+    }
+    s->rejected += outcome == KVT_REJECTED;
+    s->failed += outcome == KVT_FAILED;
 }
 
 static void settle_wait(struct req *q)
@@ -90,6 +116,7 @@ void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
     struct kvt_report report = {.id = q->id,
                                 .tenant = q->tenant,
                                 .session = q->session,
+                                .background = q->background,
                                 .engine = {q->engine},
                                 .outcome = outcome,
                                 .prompt_tokens = q->prompt_tokens,
@@ -112,14 +139,8 @@ void kvt_finish(struct kvt_core *core, uint32_t r, enum kvt_outcome outcome)
         report.source = q->source;
         memcpy(report.ledger_tokens, q->ledger, sizeof report.ledger_tokens);
         memcpy(report.span_ns, q->span_ns, sizeof report.span_ns);
-        core->stats.paged_allocated_tokens += report.pages_allocated_tokens;
-        core->stats.paged_used_tokens += q->computed;
-        count_finished(core, q);
-    } else if (outcome == KVT_REJECTED) {
-        core->stats.rejected++;
-    } else {
-        core->stats.failed++;
     }
+    count_end(core, q, outcome, report.pages_allocated_tokens);
     if (e) {
         if (q->start_ns != KVT_NEVER)
             kvt_release_memory(core, q);

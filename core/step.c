@@ -3,7 +3,8 @@
  * step.c - continuous batching with chunked prefill (Orca, OSDI 2022; Sarathi-Serve, OSDI 2024).
  *
  * An engine runs one step at a time. A step holds one token of every decoding request, and fills
- * the rest of the token budget with chunks of prompts, first come first served. While no prompt is
+ * the rest of the token budget with chunks of prompts, first come first served, those of background
+ * requests last. While no prompt is
  * being prefilled nothing in the batch changes until a request finishes, so the step is issued once
  * with a repeat count; a request that becomes ready meanwhile interrupts it at the next iteration.
  *
@@ -181,6 +182,7 @@ static uint32_t fill_chunks(struct kvt_core *core, uint32_t engine, uint64_t bud
         core->chunks[n++] = (struct kvt_chunk){.past_tokens = past, .new_tokens = q->chunk};
         budget -= q->chunk;
         *prefill_tokens += q->chunk;
+        core->engines[engine].step_background_tokens += q->background ? q->chunk : 0;
     }
     return n;
 }
@@ -225,7 +227,7 @@ void kvt_step_start(struct kvt_core *core, uint32_t engine)
     uint32_t n_chunks;
     do {
         give_pages(core, engine, &b);
-        prefill_tokens = 0;
+        prefill_tokens = e->step_background_tokens = 0;
         n_chunks = b.prefill ? fill_chunks(core, engine, core->config.max_batch_tokens - b.n_decode,
                                            &prefill_tokens)
                              : 0;
@@ -368,7 +370,8 @@ void kvt_step_done(struct kvt_core *core, uint32_t o, const struct kvt_done *don
                                   .begin_ns = e->step_begin_ns,
                                   .iterations = iterations,
                                   .n_decode = e->step_decode,
-                                  .prefill_tokens = e->step_prefill_tokens};
+                                  .prefill_tokens = e->step_prefill_tokens,
+                                  .background_tokens = e->step_background_tokens};
     e->step_op = KVT_NONE;
     uint32_t next;
     for (uint32_t r = e->lists[REQ_RUNNING].first; r != KVT_NONE; r = next) {

@@ -6,7 +6,7 @@
  * order, before core acts on it; so whoever writes down what a tap sees can replay the run
  * (record.h, replay.h).
  *
- * Inputs are the five entries of core.h and one more that is easily forgotten: the answer of an
+ * Inputs are the entries of core.h and one more that is easily forgotten: the answer of an
  * operation. A world may refuse one (P1 of port.h: "nothing was kept"), core then goes another way,
  * and that is something core has learnt from outside. An accepted operation tells core nothing, so
  * only refusals are reported; `refused` comes between the input whose handling issued the operation
@@ -28,8 +28,9 @@ struct kvt_tap {
     void (*updown)(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier, kvt_engine_id engine);
     void (*gpu_lost)(void *self, kvt_ns now, kvt_engine_id engine, uint32_t gpu); /* (optional) */
     void (*lost)(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
-                 uint32_t part, uint32_t parts);                      /* (optional) */
-    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error); /* (optional) */
+                 uint32_t part, uint32_t parts);                            /* (optional) */
+    void (*discard)(void *self, kvt_ns now, const kvt_key *keys, size_t n); /* (optional) */
+    void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error);       /* (optional) */
     void *self;
 };
 

@@ -192,6 +192,9 @@ static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64
     r->tenant = (uint32_t)chaos_draw(w, 4);
     r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, most);
     r->output_tokens = chaos_draw(w, 5) ? (uint32_t)chaos_draw(w, 30) : 0;
+    r->background = id % 5 == 3;
+    if (r->background)
+        r->output_tokens = 0;
     const uint32_t tokens = r->prompt_tokens + r->output_tokens;
     const uint32_t all = (tokens + c->block_tokens - 1) / c->block_tokens;
     r->n_keys = chaos_draw(w, 3) ? all : (uint32_t)chaos_draw(w, all + 1);
@@ -235,7 +238,14 @@ static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core
     const enum kvt_tier_kind tier = tiers[chaos_draw(w, 4)];
     const kvt_engine_id engine = {(uint32_t)chaos_draw(w, c->engines)};
     w->inside = true;
-    if (c->shard.policy && chaos_draw(w, 3) == 0) {
+    if (chaos_draw(w, 3) ==
+        0) { /* one of the beginnings that all share, and a key that nobody has */
+        kvt_key keys[15] = {{1, 2}};
+        const uint64_t whose = chaos_draw(w, PREFIXES);
+        for (uint32_t i = 1; i < 15; i++)
+            keys[i] = (kvt_key){.hi = kvt_mix64(whose + 77), .lo = kvt_mix64(whose << 16 | i)};
+        kvt_core_discard(core, w->now, keys, 15);
+    } else if (c->shard.policy && chaos_draw(w, 3) == 0) {
         kvt_core_gpu_lost(core, w->now, engine, (uint32_t)chaos_draw(w, c->shard.gpus));
     } else if (chaos_draw(w, 2)) {
         if (tier == KVT_GPU) /* its step dies with it */

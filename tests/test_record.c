@@ -19,7 +19,7 @@
 
 enum { INPUTS = 5000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
 
-enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST, EMPTY };
+enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST, EMPTY, DISCARD };
 
 struct scripted_op {
     uint32_t op, most;
@@ -95,6 +95,7 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     MUST(r->id == e->id && r->arrive_ns == e->arrive_ns && r->tenant == e->tenant);
     MUST(r->session == e->session && r->prompt_tokens == e->prompt_tokens);
     MUST(r->output_tokens == e->output_tokens && r->n_keys == e->n_keys);
+    MUST(r->background == e->background);
     for (uint32_t i = 0; i < r->n_keys; i++)
         MUST(kvt_key_equal(r->keys[i], key_of(e->id, i)));
     MUST(!r->tokens == !e->tokens && !r->letters == !e->letters && r->n_letters == e->n_letters);
@@ -158,6 +159,16 @@ void kvt_core_lost(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, k
     ask(in);
 }
 
+void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *gone, size_t n)
+{
+    (void)core;
+    const struct input *in = enter(DISCARD, now);
+    MUST(n == in->request.n_keys);
+    for (uint32_t i = 0; i < n; i++)
+        MUST(kvt_key_equal(gone[i], key_of(in->request.id, i)));
+    ask(in);
+}
+
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine)
 {
     (void)core;
@@ -192,6 +203,7 @@ static void any_request(struct input *in, uint32_t most_keys)
         .prompt_tokens = (uint32_t)any_number(UINT32_MAX),
         .output_tokens = (uint32_t)any_number(UINT32_MAX),
         .n_keys = (uint32_t)dice_below(dice_one_in(40) ? most_keys + 1 : 30),
+        .background = dice_one_in(3),
     };
     struct kvt_request *r = &in->request;
     if (!r->prompt_tokens || r->prompt_tokens > WORDS / 2 || dice_one_in(3))
@@ -257,10 +269,10 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
         now += dice_one_in(2) ? 0 : any_number(UINT64_C(1) << 40);
         in->now = now;
         /* completions only, while too many are under way */
-        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(7);
+        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(8);
         if (in->kind == DONE && !any_done(in))
             in->kind = TIMER;
-        if (in->kind == REQUEST)
+        if (in->kind == REQUEST || in->kind == DISCARD)
             any_request(in, most_keys);
         in->timer = any_number(UINT64_MAX);
         in->tier = (enum kvt_tier_kind)dice_below(KVT_TIERS);
@@ -296,6 +308,9 @@ static void speak(const struct kvt_tap *tap, const struct input *in)
         break;
     case EMPTY:
         tap->lost(tap->self, in->now, in->tier, in->engine, in->gpu, in->parts);
+        break;
+    case DISCARD:
+        tap->discard(tap->self, in->now, keys, request.n_keys);
         break;
     default:
         tap->updown(tap->self, in->now, in->kind == UP, in->tier, in->engine);
@@ -401,6 +416,9 @@ START_TEST(format_is_as_described)
         9, 0, 8, 7, 6, 5, 4, 3, 2, 1, 24, 23, 22, 21, 20, 19, 18, 17,
         7, 0, 2, 7, 0xac, 0x02, 0,
         1, 0, 1, 0, 0, 1, 2, 0, 0,
+        /* request 9, in the background; a block that is gone */
+        11, 0, 1, 0, 0, 1, 2, 0, 0,
+        12, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1, 24, 23, 22, 21, 20, 19, 18, 17,
     };
     /* clang-format on */
     struct tape tape = {0};
@@ -440,6 +458,11 @@ START_TEST(format_is_as_described)
     worded.id = 8;
     worded.root = key;
     tap->request(tap->self, 1001, &worded);
+    worded.id = 9;
+    worded.tokens = NULL;
+    worded.background = true;
+    tap->request(tap->self, 1001, &worded);
+    tap->discard(tap->self, 1001, &key, 1);
     ck_assert_int_eq(kvt_record_finish(&record), 0);
     kvt_record_release(&record);
     struct tape frame = {0};

@@ -227,7 +227,7 @@ START_TEST(summary_has_the_keys_and_adds_up)
         ck_assert_msg(text != NULL && length > 0, "%s", *file);
         free(text);
     }
-    ck_assert_uint_eq(entries_in(dir), 20);
+    ck_assert_uint_eq(entries_in(dir), 21);
 }
 END_TEST
 
@@ -488,7 +488,7 @@ START_TEST(rerun_replaces_and_keeps_notes)
     ck_assert_str_eq(notes, "mine");
     free(notes);
     ck_assert_int_ne(access(in_scratch("again/ttft.svg"), F_OK), 0);
-    ck_assert_uint_eq(entries_in(dir), 21);
+    ck_assert_uint_eq(entries_in(dir), 22);
     ck_assert_int_ne(access(in_scratch(".again.partial"), F_OK), 0);
 }
 END_TEST
@@ -526,7 +526,7 @@ START_TEST(full_disk_keeps_earlier_results)
         results_free(r);
         ck_assert_int_eq(status, -EFBIG);
         ck_assert_ptr_nonnull(strstr(why, dir));
-        ck_assert_uint_eq(entries_in(dir), 20);
+        ck_assert_uint_eq(entries_in(dir), 21);
         ck_assert_int_ne(access(in_scratch(".full.partial"), F_OK), 0);
     }
     char *after = slurp(dir, "summary.json", &length[1]);
