@@ -23,30 +23,33 @@
 /* A picture, the file it reads, and the first column that this file must have. */
 struct picture {
     const char *name, *file, *column, *shows;
-    bool may_be_empty; /* a run may have nothing to show there: then it is left out */
+    const char *only; /* which runs have it; others leave it out. NULL: all */
 };
 
 static const struct picture pictures[] = {
-    {"ttft", "distributions.csv", "quantile", "time to first token, cache on and off", false},
-    {"tpot", "distributions.csv", "quantile", "time per output token, cache on and off", false},
+    {"ttft", "distributions.csv", "quantile", "time to first token, cache on and off", NULL},
+    {"tpot", "distributions.csv", "quantile", "time per output token, cache on and off", NULL},
     {"waterfall", "stages.csv", "source", "where the time goes, by where the prefix was found",
-     false},
-    {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time", false},
+     NULL},
+    {"hitrate", "timeline.csv", "time_s", "hit rate per tier over time", NULL},
     {"occupancy", "timeline.csv", "time_s", "how full each tier is, and the queue, over time",
-     false},
-    {"ledger", "ledger.csv", "class", "what became of every prompt token", false},
+     NULL},
+    {"ledger", "ledger.csv", "class", "what became of every prompt token", NULL},
     {"lengths", "shard_costs.csv", "policy",
-     "sharded: time to first token and per token by length of the context", true},
+     "sharded: time to first token and per token by length of the context",
+     "a run of sharded engines"},
     {"placement", "placement.csv", "block", "sharded: which GPU holds which layer of a context",
-     true},
-    {"shards", "shards.csv", "engine", "sharded: how evenly GPUs hold and serve KV", true},
+     "a run of sharded engines"},
+    {"shards", "shards.csv", "engine", "sharded: how evenly GPUs hold and serve KV",
+     "a run of sharded engines"},
     {"faults", "fault_timeline.csv", "time_s",
-     "hit rate and time to first token over time, with what broke", true},
-    {"links", "links_over_time.csv", "link_index", "how busy each link was, over time", true},
+     "hit rate and time to first token over time, with what broke", "a run with faults"},
+    {"links", "links_over_time.csv", "link_index", "how busy each link was, over time",
+     "a run in the simulated world"},
     {"rollout", "rollout.csv", "time_s", "hit rate and time to first token around a roll-out",
-     true},
-    {"cost", "cost.csv", "part", "where the money goes, and what hits saved", false},
-    {"crossover", "crossover.csv", "tier", "from which length on loading beats computing", false},
+     "a run with a roll-out"},
+    {"cost", "cost.csv", "part", "where the money goes, and what hits saved", NULL},
+    {"crossover", "crossover.csv", "tier", "from which length on loading beats computing", NULL},
 };
 
 enum { PICTURES = sizeof pictures / sizeof pictures[0], SUBTITLE = 512 };
@@ -181,16 +184,17 @@ static int check_results(const char *dir, const bool wanted[PICTURES], bool some
                          char subtitle[SUBTITLE])
 {
     int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char expected[64];
 
     if (dirfd < 0)
         return bad_errno(dir, "");
     int status = check_summary(dirfd, dir, subtitle);
     for (size_t i = 0; i < PICTURES && status == EXIT_DONE; i++) {
         const struct picture *p = &pictures[i];
-        if (wanted[i] && p->may_be_empty && !has_lines(dirfd, p->file))
-            status = some ? bad(dir, p->file, "expected lines: this run has nothing to show there")
-                          : EXIT_DONE;
-        else if (wanted[i])
+        if (wanted[i] && p->only && !has_lines(dirfd, p->file)) {
+            snprintf(expected, sizeof expected, "expected %s", p->only);
+            status = some ? bad(dir, p->file, expected) : EXIT_DONE;
+        } else if (wanted[i])
             status = check_csv(dirfd, dir, p);
     }
     if (status == EXIT_DONE && faccessat(dirfd, ".", W_OK | X_OK, 0) != 0)
@@ -207,7 +211,7 @@ static int draw(const char *dir, const char *scripts, const struct picture *pict
     const char *name = picture->name;
     char why[PATH_MAX];
 
-    if (picture->may_be_empty) {
+    if (picture->only) {
         int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         bool empty = !has_lines(dirfd, picture->file);
         if (dirfd >= 0)
