@@ -307,6 +307,10 @@ static int show(struct run *run)
         snprintf(run->error, sizeof run->error, "%.200s: %s", run->dir, strerror(-rc));
         return rc;
     }
+    if (run->ranks.size > 0) {
+        sweep_mpi_spread();
+        run->arguments.jobs = 0;
+    }
     if (!stop_wanted && sweep_draw(s, run->dir, why, sizeof why) != 0)
         fprintf(stderr, "kvtwin sweep: no pictures: %s\n", why);
     if (run->arguments.json) {

@@ -68,6 +68,9 @@ bool sweep_has_mpi(void); /* built in? */
  * does; on other ranks 0 when there is nothing more to do. */
 KVT_MUST_CHECK int sweep_mpi_run(const struct points *p, char *error);
 /* When all is written. */
+/* On rank 0, when nothing is left to run: from now on this process may use the processors of all ranks on its machine,
+ * which have nothing to do. Elsewhere and without MPI nothing. */
+void sweep_mpi_spread(void);
 void sweep_mpi_end(void);
 
 #endif

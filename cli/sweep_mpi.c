@@ -13,7 +13,8 @@
  *
  * Every rank runs its points in children of its own (points.h), which never speak MPI; the rank itself only passes
  * messages, and looks for them every few milliseconds instead of spinning, so that it takes no processor from the
- * runs. A rank is one processor's worth, as mpirun counts, unless --jobs says more.
+ * runs. A rank is one processor's worth, as mpirun counts, unless --jobs says more. Pictures are drawn by rank 0, on
+ * the processors of all ranks of its machine.
  *
  * A rank that has not been heard of for LOST_S is lost: what it was given is handed out again, and what it may yet
  * send is ignored. Open MPI ends the whole job when a rank dies, unless mpirun was told otherwise
@@ -24,6 +25,7 @@
 #include "sweep.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,10 @@ int sweep_mpi_run(const struct points *p, char *error)
     return -ENOSYS;
 }
 
+void sweep_mpi_spread(void)
+{
+}
+
 void sweep_mpi_end(void)
 {
 }
@@ -71,6 +77,7 @@ enum { TAG_ASK = 1, TAG_RUN, TAG_ALIVE, TAG_DONE };
 static const uint64_t none = UINT64_MAX;
 static const uint64_t second_ns = 1000000000, lost_ns = 15 * UINT64_C(1000000000);
 static bool initialised, some_lost;
+static cpu_set_t neighbours; /* rank 0: processors of the ranks on its machine */
 
 bool sweep_has_mpi(void)
 {
@@ -349,6 +356,21 @@ static int follow(struct party *party, char *error)
     return points_run(&mine, error);
 }
 
+/* Which processors this machine's ranks are bound to, one by one mostly. */
+static void ask_neighbours(int rank)
+{
+    MPI_Comm here;
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0)
+        CPU_ZERO(&mine);
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here) !=
+        MPI_SUCCESS)
+        return;
+    if (MPI_Allreduce(&mine, &neighbours, sizeof mine, MPI_BYTE, MPI_BOR, here) != MPI_SUCCESS)
+        CPU_ZERO(&neighbours);
+    MPI_Comm_free(&here);
+}
+
 int sweep_mpi_run(const struct points *p, char *error)
 {
     struct party party = {.p = p};
@@ -361,7 +383,14 @@ int sweep_mpi_run(const struct points *p, char *error)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &party.size);
+    ask_neighbours(rank);
     return rank == 0 ? lead(&party, error) : follow(&party, error);
+}
+
+void sweep_mpi_spread(void)
+{
+    if (CPU_COUNT(&neighbours) > 0)
+        sched_setaffinity(0, sizeof neighbours, &neighbours); /* refused: then as it was */
 }
 
 void sweep_mpi_end(void)
