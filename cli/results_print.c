@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { CELL = 24, BUSY_ROWS = 8 };
+enum { CELL = 24, BUSY_ROWS = 8, FILES_NAMED = 5 };
 
 /* Colour is for section names only. */
 struct table {
@@ -434,9 +434,12 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     cost_print(out, r, colour);
     if (r->options.dir != NULL) {
         section(&t, "files", "");
+        size_t n = 0;
         fprintf(out, "  %s/:", r->options.dir);
-        for (const char *const *file = results_files; *file != NULL; file++)
-            fprintf(out, " %s", *file);
-        fprintf(out, "\n  pictures: kvtwin plot %s\n", r->options.dir);
+        for (; results_files[n] != NULL; n++)
+            if (n < FILES_NAMED)
+                fprintf(out, " %s", results_files[n]);
+        fprintf(out, " and %zu more\n  pictures: kvtwin plot %s\n", n - FILES_NAMED,
+                r->options.dir);
     }
 }
