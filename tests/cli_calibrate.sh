@@ -3,16 +3,7 @@
 #
 # cli_calibrate.sh - kvtwin calibrate: bad input ends in one line, a quick run leaves a profile that the catalogue takes,
 # measurements and pictures, and nothing else.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
+. tests/tap.sh
 
 # Leaves the exit code in $status, output in $SCRATCH/out and messages in $SCRATCH/err.
 calibrate() {
@@ -89,4 +80,4 @@ if command -v gnuplot >/dev/null; then
 else
     echo "ok $((n += 1)) - a picture # SKIP no gnuplot"
 fi
-echo "1..$n"
+tap_end

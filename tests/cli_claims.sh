@@ -3,25 +3,7 @@
 #
 # cli_claims.sh - kvtwin claims as a user runs it: every claim answered, the tables in README.md and BENCHMARKS.md are
 # what the command prints, and answers follow the catalogue, not a table of answers.
-#
-# Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-
-report() { # STATUS TEXT: 0 is ok
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
+. tests/tap.sh
 
 # The lines of a file between two marks.
 between() { # FILE NAME
@@ -79,5 +61,4 @@ for name in fetch redis-price failover total-hit-raw; do
     report $? "$name follows the catalogue ($here, $there)"
 done
 
-echo "1..$n"
-exit $failed
+tap_end

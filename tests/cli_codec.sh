@@ -2,16 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_codec.sh - kvtwin codec: figures that are known beforehand, files and stored values, and one line for what is wrong.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
+. tests/tap.sh
 
 # Leaves the exit code in $status, output in $SCRATCH/out and messages in $SCRATCH/err. Little data, little time.
 codec() {
@@ -125,4 +116,4 @@ if [ -n "$(nm "$KVTWIN" 2>/dev/null | grep -m 1 -e __asan_ -e __tsan_)" ]; then
 else
     check "memory that is short" refused 1 'memory'
 fi
-echo "1..$n"
+tap_end

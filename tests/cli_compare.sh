@@ -3,9 +3,7 @@
 #
 # cli_compare.sh - kvtwin compare as a user runs it: the table agrees with single runs, verdicts, files, pictures, Ctrl-C,
 # one line for each mistake and nothing left behind.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
+. tests/tap.sh
 scenario=$SCRATCH/small.yaml
 cat >"$scenario" <<'YAML'
 question: Does the router matter?
@@ -18,13 +16,6 @@ cache:
     - {kind: gpu, capacity: 2000blocks}
     - {kind: host, capacity: 4GiB}
 YAML
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 # Runs kvtwin compare; exit code in $status, output in $SCRATCH/out, messages in $SCRATCH/err.
 compare() {
@@ -142,4 +133,4 @@ check "interrupted: exit 1, and how many are missing" sh -c \
 check "finished rows are there, the others named" sh -c \
     "grep -q ',done,' '$SCRATCH/cut/compare.csv' && grep -q ',missing,' '$SCRATCH/cut/compare.csv' && grep -q 'not run' '$SCRATCH/out'"
 check "no process is left" sh -c "! kill -0 -- -$pid 2>/dev/null"
-echo "1..$n"
+tap_end

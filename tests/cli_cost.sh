@@ -3,29 +3,7 @@
 #
 # cli_cost.sh - what a run costs, as a user asks: the bill adds up, every price in it is a line of the catalogue
 # with source and date, and equal latency without cache is what running it gives.
-#
-# Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-
-report() { # STATUS TEXT: 0 is ok
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
-
-value() { # KEY FILE
-    sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2"
-}
+. tests/tap.sh
 
 cat >"$scratch/cost.yaml" <<'YAML'
 question: what does it cost
@@ -140,5 +118,4 @@ cmp -s "$scratch/a/summary.json" "$scratch/a2/summary.json" && cmp -s "$scratch/
     cmp -s "$scratch/a/cost.csv" "$scratch/a2/cost.csv" && cmp -s "$scratch/a/crossover.csv" "$scratch/a2/crossover.csv"
 report $? 'the same bytes twice'
 
-echo "1..$n"
-exit $failed
+tap_end

@@ -2,18 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_faults.sh - `faults:` on the command line: what is refused and how, what a run with faults leaves, twice the same.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-ok() {
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; failed=1; fi
-}
-
+. tests/tap.sh
 peak=scenarios/faults/redis-node-at-peak.yaml
 small="--no-baseline --set workload.generate.requests=900"
 refused() { # what, expected part of the one line, faults, --set...
@@ -23,7 +12,7 @@ refused() { # what, expected part of the one line, faults, --set...
     rc=$?
     [ $rc = 2 ] && [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] && [[ $out == *"$expected"* ]] && [ ! -e "$scratch/none" ] ||
         { echo "# $rc $out"; false; }
-    ok $? "refused: $what"
+    report $? "refused: $what"
 }
 
 refused "an unknown target" "faults[0].kill: expected a target: redis, redis/N, host/E" '[{at: 1s, kill: moon/0}]'
@@ -61,7 +50,7 @@ column() { # file, column, line
 
 kills='[{at: 600s, kill: redis/0, for: 2min}, {at: 900s, slow: network, factor: 10, latency: 5ms, for: 60s}]'
 run one "$kills" && run two "$kills"
-ok $? "a run with two faults"
+report $? "a run with two faults"
 same=0
 for f in summary.json requests.csv timeline.csv faults.csv fault_timeline.csv; do
     cmp -s "$scratch/one/$f" "$scratch/two/$f" || same=1
@@ -69,46 +58,46 @@ done
 ok $same "the same bytes twice"
 [ "$(column "$scratch/one/faults.csv" target 1)" = redis/0 ] && [ "$(column "$scratch/one/faults.csv" until_s 1)" = 720.000 ] &&
     [ "$(column "$scratch/one/faults.csv" blocks_lost 1)" -gt 0 ] && [ "$(column "$scratch/one/faults.csv" target 2)" = network ]
-ok $? "one line for each, with what was lost"
+report $? "one line for each, with what was lost"
 grep -q '"faults": 2' "$scratch/one/summary.json" && grep -q 'kill redis/0 at 600.0 s for 120 s: ' "$scratch/one.txt"
-ok $? "in the summary, for machines and for people"
+report $? "in the summary, for machines and for people"
 awk -F, '/^#/ || /^time_s/ { next } { n++; r += $3; if ($1 <= last) bad = 1; last = $1 } END { exit !(n >= 100 && r == 900 && !bad) }' \
     "$scratch/one/fault_timeline.csv"
-ok $? "the time line has every request once"
+report $? "the time line has every request once"
 
 run none none
 [ "$(grep -vc '^#' "$scratch/none/faults.csv")" = 1 ] && ! grep -q '"faults"' "$scratch/none/summary.json"
-ok $? "nothing broke: no lines"
+report $? "nothing broke: no lines"
 rm -rf "$scratch/none"
 digest() { grep -o '"decisions_digest": "[0-9a-f]*"' "$scratch/$1/summary.json"; }
 run late '[{at: 1s, slow: redis0/nic_rx, factor: 1.000001, for: 1ns}]'
 run plain none
 [ -n "$(digest late)" ] && [ "$(digest late)" = "$(digest plain)" ]
-ok $? "what is over in an instant changes no decision"
+report $? "what is over in an instant changes no decision"
 
 replicated="--set cache.tiers.redis.replicas=1 --set cache.tiers.redis.nodes=8"
 run failover '[{at: 600s, kill: redis/1, for: 10min}]' $replicated --set cache.tiers.redis.failover=cluster-2s
 [ "$(column "$scratch/failover/faults.csv" failed_over 1)" = 1 ] && [ "$(column "$scratch/failover/faults.csv" blocks_lost 1)" = 0 ] &&
     awk -v t="$(column "$scratch/failover/faults.csv" until_s 1)" 'BEGIN { exit !(t >= 602.85 && t <= 604.85) }'
-ok $? "a replica takes over, by the catalogue's timers"
+report $? "a replica takes over, by the catalogue's timers"
 run quick '[{at: 600s, kill: redis/1, for: 2s}]' $replicated
 [ "$(column "$scratch/quick/faults.csv" failed_over 1)" = 0 ] && [ "$(column "$scratch/quick/faults.csv" blocks_lost 1)" -gt 0 ]
-ok $? "a primary that is back before anybody noticed takes its replica's content along"
+report $? "a primary that is back before anybody noticed takes its replica's content along"
 
 "$kvtwin" run $peak $small --world null --out "$scratch/null" --set 'faults=[{at: 600s, kill: redis, for: 2min}, {at: 800s, kill: engine/1, for: 60s}]' >/dev/null 2>&1
 [ $? = 0 ] && [ "$(column "$scratch/null/faults.csv" blocks_lost 1)" -gt 0 ]
-ok $? "the null world loses a tier, and an engine"
+report $? "the null world loses a tier, and an engine"
 
 "$kvtwin" run $peak --explain --set "faults=$kills" 2>/dev/null >"$scratch/explained.yaml" &&
     "$kvtwin" run "$scratch/explained.yaml" $small --out "$scratch/again" >/dev/null 2>&1 &&
     cmp -s "$scratch/again/faults.csv" "$scratch/one/faults.csv"
-ok $? "explained, and run from that"
+report $? "explained, and run from that"
 
 if command -v gnuplot >/dev/null; then
     "$kvtwin" plot --only faults "$scratch/one" >/dev/null && [ -s "$scratch/one/faults.png" ] && [ -s "$scratch/one/faults.svg" ]
-    ok $? "a picture"
+    report $? "a picture"
     ! "$kvtwin" plot --only faults "$scratch/plain" >/dev/null 2>"$scratch/plot.txt" && grep -q 'expected a run with faults' "$scratch/plot.txt"
-    ok $? "no picture where nothing broke"
+    report $? "no picture where nothing broke"
 fi
 
 if command -v redis-server >/dev/null; then
@@ -118,9 +107,8 @@ if command -v redis-server >/dev/null; then
         --set 'faults=[{at: 2s, kill: redis/0, for: 1s}, {at: 4s, partition: redis/0, for: 500ms}]' >"$scratch/real.txt" 2>&1
     [ $? = 0 ] && [ "$(column "$scratch/real/faults.csv" blocks_lost 1)" -gt 0 ] && [ "$(column "$scratch/real/faults.csv" kind 2)" = partition ] &&
         [ -z "$(ls -A "$TMPDIR")" ]
-    ok $? "the real world kills and stops a server of its own, and leaves nothing"
+    report $? "the real world kills and stops a server of its own, and leaves nothing"
     rm -rf "$TMPDIR"
 fi
 
-echo "1..$n"
-[ $failed = 0 ]
+tap_end

@@ -5,9 +5,7 @@
 # Open MPI ends the job with it (the next call goes on with what is stored) or was told not to (its runs are done again).
 #
 # Runs build/mpi/kvtwin, as `make mpi` leaves it, or KVTWIN_MPI; skipped where that or mpirun is absent, or of another revision.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
+. tests/tap.sh
 mpi=${KVTWIN_MPI:-build/mpi/kvtwin}
 skip() {
     echo "skipped: $1"
@@ -18,13 +16,6 @@ command -v mpirun >/dev/null || skip "no mpirun here (Debian: openmpi-bin)"
 [ -x "$mpi" ] || skip "$mpi is not built (make mpi)"
 [ "$("$mpi" --version)" = "$("$KVTWIN" --version)" ] || skip "$mpi is of another revision (make mpi)"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 same() { # A B: every file but what says when and how, and pictures
     diff -rq -x run.json -x '*.png' -x '*.svg' "$1" "$2" >"$SCRATCH/diff"
@@ -84,4 +75,4 @@ check "and leaves the same bytes" same "$SCRATCH/alone" "$SCRATCH/ended"
 killed "$SCRATCH/lived" --enable-recovery
 check "with --enable-recovery the others do the runs of the killed rank: exit 0" sh -c "[ $status = 0 ] && grep -q 'rank 1 is lost' '$SCRATCH/err'"
 check "and leave the same bytes" same "$SCRATCH/alone" "$SCRATCH/lived"
-echo "1..$n"
+tap_end

@@ -3,20 +3,8 @@
 #
 # cli_mrc.sh - kvtwin mrc: the curve beside `kvtwin run` at single sizes, files and picture, samples, policies, and one
 # line for what is wrong. All sizes: test_mrc_reference.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
+. tests/tap.sh
 trace=scenarios/traces/agent-300.jsonl
-n=0
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 # Runs kvtwin mrc; leaves its exit code in $status, output in out and messages in err.
 mrc() {
@@ -195,4 +183,4 @@ if command -v gnuplot >/dev/null; then
 else
     echo "skipped: no gnuplot"
 fi
-echo "1..$n"
+tap_end

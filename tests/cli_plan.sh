@@ -3,9 +3,7 @@
 #
 # cli_plan.sh - kvtwin plan as a user runs it: the same answer as running every configuration, few runs, exit 3 when nothing
 # meets the objectives, one line for each mistake.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
+. tests/tap.sh
 scenario=$SCRATCH/small.yaml
 cat >"$scenario" <<'YAML'
 question: How few engines will do?
@@ -19,13 +17,6 @@ cache:
     - {kind: redis, node: cache.r7g.16xlarge, nodes: 1}
 YAML
 over=(--over cluster.engines=1..6 --over cache.tiers.redis.nodes=1..3)
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 plan() {
     "$KVTWIN" plan --out "$SCRATCH/plan" "$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
@@ -98,4 +89,4 @@ check "nothing meets it: exit 3, the nearest, what binds" sh -c \
     "[ $status = 3 ] && grep -q '^nearest' '$SCRATCH/out' && grep -q '^binding     ttft_p99.9<1us' '$SCRATCH/out'"
 plan "$scenario" --slo 'ttft_p95<150ms' "${over[@]}" --budget 2
 check "a budget is kept, and said" sh -c "grep -qE '^runs +[12] of 18 points' '$SCRATCH/out'"
-echo "1..$n"
+tap_end

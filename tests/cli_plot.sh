@@ -2,17 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_plot.sh - kvtwin plot: every picture of ordinary and odd results, and one line for what cannot be drawn.
-set -u
+. tests/tap.sh
 : "${KVTWIN:?}" "${SCRATCH:?}" "${BUILD:?}"
 writer=$BUILD/tests/test_results_files
-n=0
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 # Runs kvtwin plot; leaves its exit code in $status, output in $SCRATCH/out and messages in $SCRATCH/err.
 plot() {
@@ -88,4 +80,4 @@ check "files without a row" draws "$SCRATCH/bare"
 odd="$SCRATCH/< echo \"x\" 'y' \$(z) \`w\`"
 cp -r "$SCRATCH/run" "$odd"
 check "a folder whose name is no command" draws "$odd"
-echo "1..$n"
+tap_end

@@ -2,15 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_readme.sh - what README shows of runs is what the program prints: line by line.
-#
-# Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
+. tests/tap.sh
 
 # Lines of the N-th block of code between two headings of README, but "..." and empty ones.
 block() { # HEADING N
@@ -43,5 +35,4 @@ holds 'the quickstart: bill and verdict' "$scratch/run.txt" < <(block 'Sixty sec
     --out "$scratch/compare" >"$scratch/compare.txt" || exit 1
 holds 'four routers side by side' "$scratch/compare.txt" < <(block 'Side by side' 2)
 
-echo "1..$n"
-exit $failed
+tap_end

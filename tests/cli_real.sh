@@ -6,17 +6,11 @@
 #
 # Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root. TMPDIR is a folder of our own, so
 # whatever a run leaves there shows. Processes are found by their parent and ended by their number.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
+. tests/tap.sh
 # Short: a unix socket's path has 107 bytes.
 TMPDIR=$(mktemp -d /tmp/kvt.XXXXXX)
 export TMPDIR
 trap 'rm -rf "$TMPDIR" "$TMPDIR-own"' EXIT
-n=0
-failed=0
 
 report() { # STATUS TEXT: 0 is ok
     n=$((n + 1))
@@ -27,10 +21,6 @@ report() { # STATUS TEXT: 0 is ok
         failed=1
         sed 's/^/# /' "$scratch/stderr" 2>/dev/null | head -n 5
     fi
-}
-
-value() { # KEY FILE
-    sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2"
 }
 
 if ! command -v redis-server >/dev/null; then
@@ -285,5 +275,4 @@ report $? '--explain opens nothing'
 "$kvtwin" doctor | grep -q 'Worlds that run here: null, sim, real'
 report $? 'doctor knows the real world'
 
-echo "1..$n"
-exit $failed
+tap_end

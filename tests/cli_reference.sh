@@ -6,13 +6,7 @@
 #
 # The traces and the model's counts lie beside the repository, in ../shared; without them this is skipped. Runs
 # the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
+. tests/tap.sh
 
 value() {
     sed -n "s/^ *\"$1\": *\([0-9]*\),\{0,1\}$/\1/p" "$scratch/summary.json"

@@ -3,30 +3,7 @@
 #
 # cli_report.sh - kvtwin report as a user runs it: one file, complete, self-contained; in a browser, where there is one,
 # it opens without a word on the console and shows every picture. A grid of 200 points is no larger a matter.
-#
-# Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-
-report() { # STATUS TEXT: 0 is ok
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
-
-skip() {
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
+. tests/tap.sh
 
 cat >"$scratch/r.yaml" <<'YAML'
 question: does <b>"it"</b> & that pay?
@@ -153,5 +130,4 @@ else
     skip 'a browser opens it and shows all pictures' 'no Chromium here'
 fi
 
-echo "1..$n"
-exit $failed
+tap_end

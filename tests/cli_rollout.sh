@@ -3,18 +3,7 @@
 #
 # cli_rollout.sh - rollout on the command line: what is refused and how, what a run leaves, and that the passes it is
 # compared with are what they say.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-ok() {
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; failed=1; fi
-}
-
+. tests/tap.sh
 chat=scenarios/rollout/chat.yaml
 refused() { # what, expected part of the one line, --set...
     local what=$1 expected=$2 out
@@ -22,7 +11,7 @@ refused() { # what, expected part of the one line, --set...
     out=$("$kvtwin" run "$chat" --out "$scratch/none" "$@" 2>&1 >/dev/null)
     local rc=$?
     [ $rc = 2 ] && [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] && [[ $out == *"$expected"* ]] && [ ! -e "$scratch/none" ]
-    ok $? "refused: $what"
+    report $? "refused: $what"
 }
 refused "a time without unit" "rollout.at: expected a duration with unit" --set rollout.at=1800
 refused "a share of nothing" "rollout.share: expected" --set rollout.share=0%
@@ -42,47 +31,46 @@ run() { # name, --set...
     "$kvtwin" run "$chat" $small "$@" --out "$scratch/$name" >"$scratch/$name.txt" 2>&1
 }
 run plain --set rollout.at=never
-ok $? "runs without a roll-out"
+report $? "runs without a roll-out"
 [ "$(grep -vc '^#' "$scratch/plain/rollout.csv")" = 1 ] && ! grep -q rollout_ "$scratch/plain/summary.json" && ! grep -q roll-out "$scratch/plain.txt"
-ok $? "which leaves no word of one"
+report $? "which leaves no word of one"
 run cold
-ok $? "runs cold"
+report $? "runs cold"
 for warm in hot recent shadow; do
     run $warm --set rollout.warm_up=$warm && grep -q "warm-up $warm" "$scratch/$warm.txt"
-    ok $? "runs with a warm-up: $warm"
+    report $? "runs with a warm-up: $warm"
 done
 computed=$(awk -F': ' '/"computed_tokens_[a-z_]*":/ { gsub(",", "", $2); s += $2 } END { print s }' "$scratch/plain/summary.json")
 [ "$(figure cold rollout_steady_computed_tokens)" = "$computed" ] && [ "$computed" -gt 0 ]
-ok $? "the steady pass is the run without a roll-out"
+report $? "the steady pass is the run without a roll-out"
 [ "$(figure cold rollout_cold_computed_tokens)" = "$(figure hot rollout_cold_computed_tokens)" ]
-ok $? "the cold pass is the run without a warm-up"
+report $? "the cold pass is the run without a warm-up"
 [ "$(figure hot rollout_steady_window_requests)" = "$(figure hot rollout_warm_window_requests)" ]
-ok $? "the same requests in every pass"
+report $? "the same requests in every pass"
 [ "$(figure hot requests)" = 900 ] && [ "$(figure hot rollout_warm_up_requests)" -gt 0 ] &&
     [ "$(grep -vc '^#' "$scratch/hot/requests.csv")" = 901 ]
-ok $? "what works in the background is not among the requests"
+report $? "what works in the background is not among the requests"
 awk -v s="$(figure hot rollout_steady_window_hit_rate)" -v c="$(figure hot rollout_cold_window_hit_rate)" \
     -v w="$(figure hot rollout_warm_window_hit_rate)" 'BEGIN { exit !(c < s && c < w) }'
-ok $? "a cold start loses hits, a warm-up some of them back"
+report $? "a cold start loses hits, a warm-up some of them back"
 awk -F, '!/^#/ && $1 != "time_s" { seen += $5; if ($5 != $9 || $5 != $13) bad = 1 } END { exit !(seen == 900 && !bad) }' "$scratch/hot/rollout.csv"
-ok $? "every request is in rollout.csv once, in every pass"
+report $? "every request is in rollout.csv once, in every pass"
 run again --set rollout.warm_up=hot
 cmp -s "$scratch/again/summary.json" "$scratch/hot/summary.json" && cmp -s "$scratch/again/rollout.csv" "$scratch/hot/rollout.csv"
-ok $? "the same bytes twice"
+report $? "the same bytes twice"
 run steps --set rollout.share=25% --set rollout.every=50s && [ "$(figure steps rollout_end_s)" = 650.0 ]
-ok $? "by steps"
+report $? "by steps"
 run drop --set rollout.drop=true && awk -v l="$(figure cold held_bytes_host)" -v d="$(figure drop held_bytes_host)" 'BEGIN { exit !(d > 0 && d < l) }'
-ok $? "what is dropped is no longer held"
+report $? "what is dropped is no longer held"
 run null --world null --set cache.tiers.gpu.capacity=2000blocks --set rollout.warm_up=recent && [ "$(figure null rollout_cold_extra_computed_tokens)" -gt 0 ]
-ok $? "in the null world"
+report $? "in the null world"
 "$kvtwin" compare "$chat" $(echo "$small" | sed 's/--no-baseline//') --vary rollout.warm_up=none,recent --out "$scratch/compare" >"$scratch/compare.txt" 2>&1
-ok $? "side by side"
+report $? "side by side"
 "$kvtwin" plot --only rollout "$scratch/plain" >/dev/null 2>"$scratch/plot.txt"
-[ $? = 2 ] && grep -q "this run has nothing to show there" "$scratch/plot.txt"
-ok $? "no picture of what did not happen"
+[ $? = 2 ] && grep -q "expected a run with a roll-out" "$scratch/plot.txt"
+report $? "no picture of what did not happen"
 if command -v gnuplot >/dev/null; then
     "$kvtwin" plot --only rollout "$scratch/hot" >/dev/null 2>"$scratch/plot.txt" && [ ! -s "$scratch/plot.txt" ] && [ -s "$scratch/hot/rollout.png" ]
-    ok $? "the picture"
+    report $? "the picture"
 fi
-echo "1..$n"
-exit $failed
+tap_end

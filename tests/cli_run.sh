@@ -2,34 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_run.sh - kvtwin run as a user runs it: files, table, JSON, repeatability, Ctrl-C, full disk.
-#
-# Runs the program in $KVTWIN (default build/release/kvtwin) from the repository's root.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-
-report() { # STATUS TEXT: 0 is ok
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
-
-skip() {
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
-
-value() { # KEY FILE
-    sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2"
-}
+. tests/tap.sh
 
 cat >"$scratch/small.yaml" <<'YAML'
 question: small
@@ -199,5 +172,4 @@ report $? 'kvtwin --version'
 "$kvtwin" doctor | grep -q 'Worlds that run here: null, sim'
 report $? 'kvtwin doctor'
 
-echo "1..$n"
-exit $failed
+tap_end

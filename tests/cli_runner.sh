@@ -3,9 +3,7 @@
 #
 # cli_runner.sh - the runner that says "100%" would say otherwise: each way in which a program can go wrong is
 # played by a small script, and the closing line must count it.
-set -u
-n=0
-failed=0
+. tests/tap.sh
 fakes=$SCRATCH/fakes
 mkdir -p "$fakes"
 
@@ -53,5 +51,4 @@ closes 1 0 "50%: Checks: 2, Failures: 1, Errors: 0" "not ok is a failure" notok
 closes 1 0 "50%: Checks: 2, Failures: 0, Errors: 1" "a plan not kept is an error" short
 closes 1 0 "0%: Checks: 1, Failures: 0, Errors: 1" "a program that is not there is an error" absent
 closes 1 0 "0%: Checks: 1, Failures: 0, Errors: 1" "nothing to run is an error"
-echo "1..$n"
-exit $failed
+tap_end

@@ -2,18 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # cli_sharding.sh - cache.shard on the command line: what is refused and how, what a run leaves, twice the same.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
-mkdir -p "$scratch"
-export KVTWIN_DATA=$PWD
-n=0
-failed=0
-ok() {
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; failed=1; fi
-}
-
+. tests/tap.sh
 doc=scenarios/sharding/document.yaml
 refused() { # what, expected part of the one line, --set...
     local what=$1 expected=$2 out
@@ -21,7 +10,7 @@ refused() { # what, expected part of the one line, --set...
     out=$("$kvtwin" run "$doc" --out "$scratch/none" "$@" 2>&1 >/dev/null)
     local rc=$?
     [ $rc = 2 ] && [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] && [[ $out == *"$expected"* ]] && [ ! -e "$scratch/none" ]
-    ok $? "refused: $what"
+    report $? "refused: $what"
 }
 
 refused "more GPUs than layers by layer" "expected vertical with at most 61 GPUs per engine, one for each layer of deepseek-v3" \
@@ -42,21 +31,21 @@ for policy in horizontal vertical hybrid head single; do
         "$kvtwin" run "$doc" $small --set cache.shard.policy=$policy --set cache.shard.access=$access \
             --out "$scratch/$policy-$access" >/dev/null 2>&1
         [ $? = 0 ] && grep -q "\"shard_policy\": \"$policy\"" "$scratch/$policy-$access/summary.json"
-        ok $? "runs: $policy, $access"
+        report $? "runs: $policy, $access"
     done
 done
 awk -F, '!/^#/ && $1 != "engine" { sum += $4; n++; if ($4 > $3) bad = 1 } END { exit !(n == 8 && sum > 0 && !bad) }' \
     "$scratch/horizontal-gather/shards.csv"
-ok $? "eight GPUs, none above its capacity"
+report $? "eight GPUs, none above its capacity"
 awk -F, 'FNR == 1 { file++ } /^#/ || /^engine,/ || /^link_index,/ { next }
     file == 1 { want["engine" $1 "/gpu" $2 "/out"] = $10; next }
     { sum[$2] += $5; lines[$2]++; if ($6 < 0 || $6 > 1) bad = 1 }
     END { for (link in want) if (want[link] > 0) { d = sum[link] - want[link]; if (d < 0) d = -d; if (d > lines[link] + 1 + want[link] / 1e6) bad = 1; n++ }; exit !(n == 8 && !bad) }' \
     "$scratch/horizontal-gather/shards.csv" "$scratch/horizontal-gather/links_over_time.csv"
-ok $? "what links carried over time is what they carried"
+report $? "what links carried over time is what they carried"
 sums=$(for f in horizontal vertical hybrid; do awk -F, '!/^#/ && $1 != "engine" { s += $6 } END { printf "%.0f\n", s }' "$scratch/$f-gather/shards.csv"; done | sort -u | wc -l)
 [ "$sums" = 1 ]
-ok $? "every policy stored the same bytes"
+report $? "every policy stored the same bytes"
 "$kvtwin" run "$doc" $small --out "$scratch/again" --set cache.shard.policy=hybrid --set cache.shard.access=in_place >/dev/null 2>&1
 same=0
 for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv links_over_time.csv; do
@@ -66,10 +55,9 @@ ok $same "the same bytes twice"
 "$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --out "$scratch/lost" >/dev/null 2>&1 &&
     grep -q '"shard_lost_blocks": [1-9]' "$scratch/lost/summary.json" &&
     grep -q '"computed_tokens_shard_missing": [1-9]' "$scratch/lost/summary.json"
-ok $? "a GPU that fails takes blocks with it, and the ledger says so"
+report $? "a GPU that fails takes blocks with it, and the ledger says so"
 "$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --set cache.shard.replicas=2 --out "$scratch/kept" >/dev/null 2>&1 &&
     grep -q '"shard_lost_blocks": 0,' "$scratch/kept/summary.json" &&
     grep -q '"computed_tokens_shard_missing": 0,' "$scratch/kept/summary.json"
-ok $? "another copy saves them"
-echo "1..$n"
-exit $failed
+report $? "another copy saves them"
+tap_end

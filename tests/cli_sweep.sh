@@ -3,9 +3,7 @@
 #
 # cli_sweep.sh - kvtwin sweep as a user runs it: killed half way and called again it leaves the same bytes; stored runs that are
 # damaged, or of another question, are run again; replications, failures, mpirun, one line for each mistake.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
-n=0
+. tests/tap.sh
 scenario=$SCRATCH/small.yaml
 cat >"$scenario" <<'YAML'
 question: How much host memory is enough?
@@ -19,13 +17,6 @@ cache:
     - {kind: host, capacity: 4GiB}
 YAML
 grid=(--vary cache.tiers.host.capacity=1GiB..16GiB log 9 --vary workload.rate_scale=0.5,1,2)
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
 
 sweep() { # exit code in $status
     "$KVTWIN" sweep "$@" >"$SCRATCH/out" 2>"$SCRATCH/err"
@@ -153,4 +144,4 @@ status=$?
 if grep -q 'built without MPI' "$SCRATCH/err"; then
     check "mpirun without MPI built in: says how to build it, exit 2" sh -c "[ $status = 2 ] && grep -q 'make mpi' '$SCRATCH/err' && [ ! -e '$SCRATCH/bad' ]"
 fi
-echo "1..$n"
+tap_end

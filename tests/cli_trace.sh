@@ -3,22 +3,8 @@
 #
 # cli_trace.sh - kvtwin trace: figures of small traces counted by hand and of public ones, formats there and back,
 # generators, and one line for what is wrong, with nothing left behind.
-set -u
-: "${KVTWIN:?}" "${SCRATCH:?}"
+. tests/tap.sh
 traces=../shared/traces
-n=0
-
-check() { # TEXT COMMAND...
-    n=$((n + 1))
-    local text=$1
-    shift
-    if "$@"; then echo "ok $n - $text"; else echo "not ok $n - $text"; fi
-}
-
-skip() { # TEXT WHY
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
 
 # Runs kvtwin trace; leaves its exit code in $status, output in $SCRATCH/out and messages in $SCRATCH/err.
 trace() {
@@ -263,4 +249,4 @@ if [ -d "$traces" ]; then
 else
     echo "skipped: no $traces"
 fi
-echo "1..$n"
+tap_end

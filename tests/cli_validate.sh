@@ -3,28 +3,9 @@
 #
 # cli_validate.sh - kvtwin validate as a user runs it: both worlds, verdicts by exit code, files and pictures, Ctrl-C,
 # bad input; and nothing is left behind.
-set -u
-kvtwin=${KVTWIN:-$PWD/build/release/kvtwin}
-scratch=${SCRATCH:-$(mktemp -d)}
+. tests/tap.sh
 mkdir -p "$scratch/tmp"
 export KVTWIN_DATA=$PWD TMPDIR=$scratch/tmp
-n=0
-failed=0
-
-report() { # STATUS TEXT: 0 is ok
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $n - $2"
-    else
-        echo "not ok $n - $2"
-        failed=1
-    fi
-}
-
-skip() {
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
 
 # Runs kvtwin validate; leaves its exit code in $status, output in $scratch/out and messages in $scratch/err.
 validate() {
@@ -146,5 +127,4 @@ status=$?
 report "$(one_line 1 'interrupted'; echo $?)" 'Ctrl-C: exit 1, one line'
 report "$([ ! -e "$scratch/b" ] && [ -z "$(ls -A "$scratch" | grep partial)" ]; echo $?)" 'and no folder'
 clean; report $? 'and nothing is left behind'
-echo "1..$n"
-exit $failed
+tap_end
