@@ -85,15 +85,6 @@ static bool is_compared(const struct comparison *c, size_t i)
            !row->pairs.other_traffic;
 }
 
-static void out_number(struct out *o, double value)
-{
-    char text[48] = "";
-    if (isfinite(value))
-        snprintf(text, sizeof text, "%.9g", value);
-    out_char(o, ',');
-    out_text(o, text);
-}
-
 static void write_differences(struct out *o, const struct comparison *c)
 {
     const struct vary *v = &c->lab->arguments->vary;
@@ -111,9 +102,9 @@ static void write_differences(struct out *o, const struct comparison *c)
             out_char(o, ',');
             out_u64(o, c->rows[i].reference + 1);
             out_keys(o, v, i);
-            out_number(o, p->difference[k].value);
-            out_number(o, p->difference[k].low);
-            out_number(o, p->difference[k].high);
+            out_next(o, p->difference[k].value, 9);
+            out_next(o, p->difference[k].low, 9);
+            out_next(o, p->difference[k].high, 9);
             out_char(o, ',');
             out_text(o, compare_verdict_names[p->verdict[k]]);
             out_char(o, ',');
@@ -187,14 +178,7 @@ char *compare_json(const struct comparison *c)
         "variant - reference over the requests that both finished; 95 % intervals by batch means, "
         "of quantiles by resampling the batches",
         "variants", rows);
-    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(all);
-    char *line = text ? realloc(text, strlen(text) + 2) : NULL;
-    if (line)
-        strcat(line, "\n");
-    else
-        free(text);
-    return line;
+    return lab_json(all);
 }
 
 /* ---- All of it --------------------------------------------------------------------------------------- */

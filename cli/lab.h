@@ -19,6 +19,7 @@
 #ifndef CLI_LAB_H
 #define CLI_LAB_H
 
+#include <jansson.h>
 #include <signal.h>
 
 #include "session.h"
@@ -100,6 +101,9 @@ void lab_result_release(struct lab_result *r);
 /* When all runs are done: scenario.yaml and run.json into the folder open as dirfd; the session's values become those
  * of the first run. Returns 0 or a negative errno. */
 KVT_MUST_CHECK int lab_write_setting(struct lab *lab, int dirfd);
+
+/* The text of summary.json, to be freed; NULL without memory. Takes the object, which may be NULL. */
+char *lab_json(json_t *all);
 
 /* private: for lab_write.c. The scenario's values become those of a run. */
 KVT_MUST_CHECK int lab_take_values(struct lab *lab, size_t run, char *error);

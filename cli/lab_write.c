@@ -45,6 +45,18 @@ static char *setting_text(struct lab *lab)
     return NULL;
 }
 
+char *lab_json(json_t *all)
+{
+    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(all);
+    char *line = text ? realloc(text, strlen(text) + 2) : NULL;
+    if (line)
+        strcat(line, "\n");
+    else
+        free(text);
+    return line;
+}
+
 static char *run_text(const struct lab *lab)
 {
     char when[32] = "";

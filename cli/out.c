@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -201,6 +202,15 @@ void out_fixed(struct out *o, double value, unsigned decimals)
 {
     char *room = out_room(o);
     o->n += format_fixed(room, value, decimals);
+}
+
+void out_next(struct out *o, double value, int digits)
+{
+    char text[OUT_NUMBER] = "";
+    if (isfinite(value))
+        snprintf(text, sizeof text, "%.*g", digits, value);
+    out_char(o, ',');
+    out_text(o, text);
 }
 
 void out_ns_as_ms(struct out *o, kvt_ns value)

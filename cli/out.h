@@ -37,6 +37,8 @@ void out_field(struct out *o, const char *text);
 void out_u64(struct out *o, uint64_t value);
 /* With exactly `decimals` decimals; nothing at all for NAN and infinities (an empty CSV field). */
 void out_fixed(struct out *o, double value, unsigned decimals);
+/* A comma, then the value with at most so many significant digits; nothing behind the comma for NAN and infinities. */
+void out_next(struct out *o, double value, int digits);
 /* Nanoseconds as milliseconds, exact: up to six decimals, zeros at the end left out. */
 void out_ns_as_ms(struct out *o, kvt_ns value);
 

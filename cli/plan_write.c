@@ -84,14 +84,7 @@ char *plan_json(const struct plan *plan)
         size_t k = plan_binding(plan, &plan->looks[plan->nearest]);
         json_object_set_new(all, "binding", json_string(plan->slos[k].text));
     }
-    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(all);
-    char *line = text ? realloc(text, strlen(text) + 2) : NULL;
-    if (line)
-        strcat(line, "\n");
-    else
-        free(text);
-    return line;
+    return lab_json(all);
 }
 
 /* ---- The folder -------------------------------------------------------------------------------------- */
@@ -104,15 +97,6 @@ static const char *verdict_of(const struct plan *plan, const struct plan_look *a
            : at->point == plan_runner_up(s) ? "runner-up"
            : at->meets                      ? "meets"
                                             : "fails";
-}
-
-static void out_number(struct out *o, double value)
-{
-    char text[48] = "";
-    if (isfinite(value))
-        snprintf(text, sizeof text, "%.15g", value);
-    out_char(o, ',');
-    out_text(o, text);
 }
 
 static void write_looks(struct out *o, const struct plan *plan)
@@ -141,11 +125,11 @@ static void write_looks(struct out *o, const struct plan *plan)
             out_char(o, ',');
             out_field(o, v->keys[k].values[vary_digit(v, at->point, k)].text);
         }
-        out_number(o, plan->cost[at->point]);
-        out_number(o, at->usd_per_hour);
-        out_number(o, slo_strain(&plan->slos[binding], at->value[binding]));
+        out_next(o, plan->cost[at->point], 15);
+        out_next(o, at->usd_per_hour, 15);
+        out_next(o, slo_strain(&plan->slos[binding], at->value[binding]), 15);
         for (size_t k = 0; k < plan->n_slos; k++)
-            out_number(o, at->value[k]);
+            out_next(o, at->value[k], 15);
         out_char(o, '\n');
     }
 }

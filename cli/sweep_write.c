@@ -16,15 +16,6 @@
 #include "sweep.h"
 #include "version.h"
 
-static void out_number(struct out *o, double value)
-{
-    char text[48] = "";
-    if (isfinite(value))
-        snprintf(text, sizeof text, "%.15g", value);
-    out_char(o, ',');
-    out_text(o, text);
-}
-
 static const char *state_of(const struct sweep *s, const struct sweep_point *p)
 {
     return p->runs == s->lab->arguments->replications ? "done"
@@ -65,9 +56,9 @@ static void write_points(struct out *o, struct sweep *s)
         for (size_t c = 0; c < s->columns.n; c++) {
             double value[3];
             sweep_get(s, p, s->columns.name[c], value);
-            out_number(o, value[0]);
+            out_next(o, value[0], 15);
             if (intervals)
-                out_number(o, value[2] - value[0]);
+                out_next(o, value[2] - value[0], 15);
         }
         out_char(o, '\n');
     }
@@ -128,14 +119,7 @@ char *sweep_json(struct sweep *s)
                   "world", session_world(&lab->session), "revision", kvtwin_revision(), "seed",
                   (json_int_t)lab->seed, "replications", (json_int_t)lab->arguments->replications,
                   "varied", keys, "points", points);
-    char *text = all ? json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
-    json_decref(all);
-    char *line = text ? realloc(text, strlen(text) + 2) : NULL;
-    if (line)
-        strcat(line, "\n");
-    else
-        free(text);
-    return line;
+    return lab_json(all);
 }
 
 static void write_summary(struct out *o, struct sweep *s)
