@@ -83,6 +83,7 @@ void cost_without_cache(struct cost_plan *plan)
     for (unsigned part = COST_REDIS; part < COST_PARTS; part++)
         plan->parts[part] = (struct cost_rate){.present = false};
     plan->inter_zone_ratio = plan->inter_region_ratio = 0;
+    plan->regions = false;
 }
 
 /* Bytes to and from Redis that leave the zone or the region. */
@@ -92,7 +93,9 @@ static void compute_transfer(struct cost_figures *f, const struct cost_plan *pla
     const double share[COST_PARTS] = {
         [COST_ZONES] = plan->inter_zone_ratio, [COST_REGIONS] = plan->inter_region_ratio};
     for (unsigned part = COST_ZONES; part <= COST_REGIONS; part++) {
-        f->moved_gb[part] = run->moved_b / 1e9 * share[part];
+        f->moved_gb[part] = part == COST_REGIONS && plan->regions
+                                ? run->between_b / 1e9
+                                : run->moved_b / 1e9 * share[part];
         f->part_usd_per_hour[part] =
             run->moved_s > 0
                 ? f->moved_gb[part] * plan->parts[part].usd_per_unit / (run->moved_s / s_per_hour)

@@ -50,6 +50,7 @@ struct cost_plan {
     bool present; /* false: nobody asked (the null world has no hours to pay for) */
     struct cost_rate parts[COST_PARTS];
     double inter_zone_ratio, inter_region_ratio; /* of the bytes to and from Redis */
+    bool regions; /* the run itself knows which bytes change region */
     uint32_t engines, gpus_per_engine;
     double usd_per_gpu_hour;
     double room_usd_per_gib_hour[KVT_TIERS]; /* a GiB more of a tier; NAN: not for sale */
@@ -119,6 +120,7 @@ struct cost_run {
     uint64_t output_tokens, prompt_tokens, requests;
     uint64_t hit_tokens[KVT_TIERS];
     double moved_b, moved_s; /* to and from Redis, over the whole run; its length */
+    double between_b;        /* of these between regions, where the plan has some */
     kvt_ns begin_ns;
 };
 

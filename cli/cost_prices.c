@@ -278,6 +278,7 @@ int cost_plan_init(struct resolved *r, const struct scenario *s, const struct ca
         .present = s->world != WORLD_NULL,
         .inter_zone_ratio = prices->inter_zone_ratio,
         .inter_region_ratio = prices->inter_region_ratio,
+        .regions = r->core.regions.n > 1,
         .engines = r->core.engines,
         .gpus_per_engine = (uint32_t)s->cluster.gpus_per_engine,
         .prefill = r->core.prefill,
@@ -298,7 +299,10 @@ int cost_plan_init(struct resolved *r, const struct scenario *s, const struct ca
                             redis ? prices->inter_zone_ratio : 0);
     if (rc == 0)
         rc = price_transfer(&x, COST_REGIONS, "prices.regions", prices->regions,
-                            "transfer-cross-region", redis ? prices->inter_region_ratio : 0);
+                            "transfer-cross-region",
+                            plan->regions ? 1
+                            : redis       ? prices->inter_region_ratio
+                                          : 0);
     if (rc != 0)
         return rc;
     price_more_room(&x);

@@ -72,6 +72,7 @@ static int try_engines(const struct search *x, uint32_t engines, struct trial *t
     struct results *results = NULL;
     int rc = r ? 0 : -ENOMEM;
     s.cluster.engines = engines;
+    s.regions.engines = "even";
     s.cache.enabled = false;
     s.world = WORLD_SIM;
     if (rc == 0)
@@ -141,7 +142,8 @@ static void give_up(struct cost_equal *e, const struct trial *t, uint32_t engine
 static int search(const struct search *x, double cached_usd)
 {
     struct cost_equal *e = x->equal;
-    uint32_t low = 0, high = 1;
+    /* one for each region is the least */
+    uint32_t low = resolve_regions_count(&x->session->scenario) - 1, high = low + 1;
     uint64_t most = x->session->scenario.cluster.engines * TIMES_MOST;
     struct trial now = {0}, before = {.ttft_p95_ms = INFINITY, .tpot_p95_ms = INFINITY};
     if (most > ENGINES_MOST)

@@ -52,8 +52,10 @@ int figures_known(struct figures *f)
                                       .interval_ns = KVT_NEVER,
                                       .slo_ttft_ns = 1,
                                       .slo_tpot_ns = 1};
+    static const struct regions two = {.n = 2};
     static const struct cost_plan priced = {.present = true, .engines = 1, .gpus_per_engine = 1};
     options.cost = &priced;
+    options.regions = &two;
     const struct kvt_core_stats stats = {0};
     const struct kvt_core_gauges gauges = {0};
     const struct results_end end = {.stats = &stats, .gauges = &gauges};

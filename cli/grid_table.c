@@ -30,8 +30,9 @@ void grid_default_metrics(struct figures *f, const struct vary *vary, bool null_
                                       double value[3]),
                           void *self)
 {
-    static const char *const of_time[] = {"ttft_p50_ms", "ttft_p95_ms", "tpot_p50_ms",
-                                          "output_tokens_per_s", "cost_usd_per_hour"};
+    static const char *const of_time[] = {"ttft_p50_ms",       "ttft_p95_ms",
+                                          "tpot_p50_ms",       "output_tokens_per_s",
+                                          "cost_usd_per_hour", "inter_region_bytes"};
     static const char *const stems[] = {"hit_tokens_", "evicted_blocks_"};
     f->n = 0;
     snprintf(f->name[f->n++], FIGURE_NAME, "prefix_hit_rate");

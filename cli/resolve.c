@@ -314,6 +314,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
     if (rc == 0)
         rc = resolve_rollout(r, s, error);
     if (rc == 0)
+        rc = resolve_regions(r, s, catalog, error);
+    if (rc == 0)
         rc = cost_plan_init(r, s, catalog, error);
     if (rc == 0)
         rc = resolve_faults(r, s, catalog, error);

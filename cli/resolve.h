@@ -18,6 +18,7 @@
 #include "catalog.h"
 #include "cost.h"
 #include "faults.h"
+#include "regions.h"
 #include "scenario.h"
 
 enum { RESOLVED_NOTES_MOST = 64 };
@@ -42,6 +43,7 @@ struct resolved {
     uint32_t query_heads;
     struct fault_plan faults; /* what breaks, and when */
     struct wl_rollout_config rollout;
+    struct regions regions; /* whose requests are served where */
     /* Totals over the cluster, UINT64_MAX without bound: for reports. */
     uint64_t tier_blocks[KVT_TIERS], tier_b[KVT_TIERS];
     struct cost_plan cost; /* what all of it costs */
@@ -81,6 +83,12 @@ uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards 
 
 /* ---- resolve_rollout.c: last, since it goes by capacities and policies. */
 KVT_MUST_CHECK int resolve_rollout(struct resolved *r, const struct scenario *s, char *error);
+
+/* ---- resolve_regions.c: after tiers and policies. */
+KVT_MUST_CHECK int resolve_regions(struct resolved *r, const struct scenario *s,
+                                   const struct catalog *catalog, char *error);
+/* How many regions the scenario names; 1: none. */
+uint32_t resolve_regions_count(const struct scenario *s);
 
 /* The same engines as if nothing were sharded. */
 void resolve_unshard(struct resolved *r);

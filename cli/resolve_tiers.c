@@ -401,7 +401,8 @@ static int resolve_redis(struct resolved *r, const struct scenario *s,
     r->sim.machine.connection_ns = (kvt_ns)server->connection_ns.number;
     double per_node = fmin(fmin(node->nic_bps.number, server->process_bps.number),
                            network->connection_bps * network->connections);
-    double wire_bps = fmin(network->engine_nic_bps, per_node * (double)primaries);
+    double wire_bps =
+        fmin(network->engine_nic_bps, per_node * (double)primaries / resolve_regions_count(s));
     tier->load_fixed_ns = (double)network->rtt_ns + server->command_ns.number;
     tier->load_ns_per_token =
         slowest(tier->stored_b_per_token * 1e9 / wire_bps, ingest_ns_per_token(r, KVT_REDIS));

@@ -346,6 +346,7 @@ void results_sample_links(struct results *r, kvt_ns now, const struct sim_world 
 void results_last_links(struct results *r, const struct sim_world *world)
 {
     const kvt_ns interval_ns = r->timeline.interval_ns;
+    regions_close(r, world);
     if (interval_ns != KVT_NEVER && r->last_note_ns > 0)
         remember(r, links_sample(&r->links, r->last_note_ns, interval_ns, true, world));
 }

@@ -27,6 +27,7 @@
 #include "../core/core.h"
 #include "cost.h"
 #include "faults.h"
+#include "regions.h"
 #include "rollout.h"
 #include "shards.h"
 
@@ -56,8 +57,9 @@ struct results_options {
     uint64_t seed;
     uint32_t engines, gpus_per_engine, block_tokens, page_tokens;
     struct results_tier tiers[KVT_TIERS];
-    bool faults;             /* something breaks: requests are kept, to say what that did */
-    bool approximate, radix; /* matching by tokens was asked for: its counters are shown */
+    bool faults;                   /* something breaks: requests are kept, to say what that did */
+    const struct regions *regions; /* NULL: everything is in one */
+    bool approximate, radix;       /* matching by tokens was asked for: its counters are shown */
     kvt_ns warmup_ns;
     kvt_ns
         interval_ns; /* of the timeline; 0: automatic, 500 to 1000 rows whatever the run's length;

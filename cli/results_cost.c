@@ -40,6 +40,7 @@ void cost_close(struct results *r)
         .moved_b =
             (double)r->stats.bytes_read[KVT_REDIS] + (double)r->stats.bytes_written[KVT_REDIS],
         .moved_s = (double)r->last_note_ns / 1e9,
+        .between_b = regions_between_b(r),
         .begin_ns = results_begin_ns(r),
     };
     for (unsigned tier = 0; tier < KVT_TIERS; tier++)

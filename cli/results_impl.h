@@ -10,6 +10,7 @@
  *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
  *      results_faults.c    what broke, and what that did
  *      results_rollout.c   a roll-out, everywhere
+ *      results_regions.c   what goes between regions, everywhere
  *      results_metrics.c   metrics.prom
  *      results_print.c     the table for people
  *      results_dir.c       the folder
@@ -127,6 +128,7 @@ struct results {
     uint64_t decode_tokens, decode_ns; /* for the token-weighted TPOT */
     struct results_timeline timeline;
     struct results_links links;
+    uint64_t between_b[KVT_REGIONS_MOST][KVT_REGIONS_MOST]; /* from, to; simulated world */
     struct results_figures figures;
     struct cost_tally tally; /* the rest is set by close, equal by who looked */
     struct cost_figures cost;
@@ -212,6 +214,13 @@ void csv_shard_costs(struct out *o, const struct results *r);
 void csv_rollout(struct out *o, const struct results *r);
 KVT_MUST_CHECK int json_rollout(json_t *object, const struct results *r);
 void rollout_print(FILE *out, const struct results *r, bool colour);
+
+/* ---- results_regions.c */
+void regions_close(struct results *r, const struct sim_world *world);
+/* All of them together. */
+double regions_between_b(const struct results *r);
+KVT_MUST_CHECK int json_regions(json_t *object, const struct results *r);
+void regions_print(FILE *out, const struct results *r, bool colour);
 
 /* ---- results_lengths.c: latency by length of the prompt. ---- */
 struct lengths *lengths_new(void); /* freed with free(); NULL: out of memory */

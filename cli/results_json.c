@@ -391,6 +391,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     put_real_world(&o, r);
     o.failed |= json_cost(o.json, r, baseline) != 0;
     o.failed |= json_rollout(o.json, r) != 0;
+    o.failed |= json_regions(o.json, r) != 0;
     for (unsigned m = 0; m < RESULTS_METRICS; m++)
         put_text(&o, key_of(key, "definition_", results_metric_names[m], ""),
                  results_definitions[m]);

@@ -429,6 +429,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_shards(&t, r);
     print_faults(&t, r);
     rollout_print(out, r, colour);
+    regions_print(out, r, colour);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

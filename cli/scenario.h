@@ -143,6 +143,16 @@ struct scenario_rollout {
     bool drop;
 };
 
+/* Engines and traffic in several regions (core/region.h); texts are lists with commas. */
+struct scenario_regions {
+    const char *names, *share, *engines; /* "none"; "even" */
+    const char *link, *bandwidth,
+        *connection;      /* an entry of the catalogue; "auto": as that has it */
+    kvt_ns round_trip_ns; /* KVT_NEVER: likewise */
+    double roam;
+    uint64_t policy; /* enum regions_policy */
+};
+
 /* Latency that must be met; KVT_NEVER: not asked for. */
 struct scenario_slo {
     kvt_ns ttft_p95_ns, tpot_p95_ns;
@@ -212,6 +222,7 @@ struct scenario {
     struct scenario_real real;
     struct scenario_cache cache;
     struct scenario_rollout rollout;
+    struct scenario_regions regions;
     struct scenario_slo slo;
     struct scenario_prices prices;
     struct scenario_claim claim;

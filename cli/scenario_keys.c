@@ -42,6 +42,8 @@ static const char *const closings[] = {"auto", "false", "true", NULL};
 static const char *const movers[] = {"session", "tenant", NULL}; /* as in enum wl_rollout_by */
 static const char *const warmers[] = {"none", "hot", "recent", "shadow",
                                       NULL}; /* enum wl_warm_up */
+static const char *const far_policies[] = {"recompute", "remote-read", "replicate",
+                                           NULL}; /* enum regions_policy */
 static const char *const warm_ups[] = {"small", "main", NULL};
 static const char *const managers[] = {"core", "server", NULL}; /* as in enum kvt_manager */
 static const char *const writes[] = {"through", "back", "selective", "none", NULL};
@@ -232,6 +234,28 @@ static const struct scenario_key plain_keys[] = {
     {.path = "rollout.watch", .type = KEY_DURATION, .fallback = "600s",
      .offset = AT(rollout.watch_ns), .least = 1,
      .help = "figures of a roll-out are of requests from its first step until so long after its last"},
+    {.path = "regions.names", .type = KEY_TEXT, .fallback = "none", .offset = AT(regions.names),
+     .help = "regions that engines, Redis nodes and traffic are divided among, such as east, west"},
+    {.path = "regions.share", .type = KEY_TEXT, .fallback = "even", .offset = AT(regions.share),
+     .help = "of the sessions that are at home in each, such as 60%, 40%"},
+    {.path = "regions.engines", .type = KEY_TEXT, .fallback = "even", .offset = AT(regions.engines),
+     .help = "how many engines each has, such as 6, 2"},
+    {.path = "regions.link", .type = KEY_TEXT, .fallback = "aws-cross-region-50g",
+     .offset = AT(regions.link),
+     .help = "from each region to each other, shared by all that goes that way; see `kvtwin catalog`"},
+    {.path = "regions.round_trip", .type = KEY_DURATION, .fallback = "auto",
+     .offset = AT(regions.round_trip_ns), .least = 1, .word = "auto", .word_value = KVT_NEVER,
+     .help = "between regions; auto: as the link has it"},
+    {.path = "regions.bandwidth", .type = KEY_TEXT, .fallback = "auto",
+     .offset = AT(regions.bandwidth), .help = "each way, such as 50Gb/s; auto: as the link has it"},
+    {.path = "regions.connection", .type = KEY_TEXT, .fallback = "auto",
+     .offset = AT(regions.connection),
+     .help = "most that one TCP flow carries between regions; auto: as the link has it"},
+    {.path = "regions.roam", .type = KEY_RATIO, .fallback = "0", .offset = AT(regions.roam), .most = 1,
+     .help = "of requests that are served in another region than their session's"},
+    {.path = "regions.policy", .type = KEY_CHOICE, .fallback = "recompute",
+     .offset = AT(regions.policy), .names = far_policies,
+     .help = "what other regions hold is computed again, read from there, or stored everywhere"},
     {.path = "slo.ttft_p95", .type = KEY_DURATION, .fallback = "none",
      .offset = AT(slo.ttft_p95_ns), .least = 1, .word = "none", .word_value = KVT_NEVER,
      .help = "time to first token that 95 % of requests must meet"},

@@ -14,6 +14,7 @@
 #include "scenario.h"
 
 #include <cyaml/cyaml.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ struct raw_scenario {
     unsigned tiers_count;
 };
 
-enum { FIELDS_MOST = SCENARIO_KEYS_MOST * 2, NAME_MOST = 48, LIST_MOST = 1024 };
+enum { FIELDS_MOST = SCENARIO_KEYS_MOST * 3, NAME_MOST = 48, LIST_MOST = 1024 };
 
 /* The generated schema and the memory it points into. */
 struct schema {
@@ -93,6 +94,7 @@ static const cyaml_schema_field_t *build_section(struct schema *schema, size_t f
     cyaml_schema_field_t *fields = &schema->fields[schema->n_fields];
     size_t n = 0, prefix_len = strlen(prefix);
     schema->n_fields += last - first + 2;
+    assert(schema->n_fields <= FIELDS_MOST);
     for (size_t i = first; i < last;) {
         const char *name = keys[i].path + prefix_len;
         size_t len = strcspn(name, ".");

@@ -297,6 +297,7 @@ struct results_options session_results(const struct session *session, const char
         .slo_tpot_ns = s->slo.tpot_p95_ns == KVT_NEVER ? 0 : s->slo.tpot_p95_ns,
         .cost = &r->cost,
         .faults = r->faults.n > 0,
+        .regions = r->regions.n > 1 ? &r->regions : NULL,
     };
     for (size_t kind = 0; kind < KVT_TIERS; kind++)
         options.tiers[kind] = (struct results_tier){r->core.tiers[kind].present && r->core.cache,
@@ -310,6 +311,8 @@ static int next_request(void *self, struct kvt_request *request, char *error, si
     int got = wl_next(s->source, request);
     if (got < 0)
         snprintf(error, error_size, "%s", wl_source_error(s->source));
+    if (got > 0)
+        request->region = regions_of_request(&s->resolved.regions, request);
     if (got > 0 && s->future)
         wl_future_tell(s->future, request);
     if (got > 0 && s->prompts && wl_prompts_tell(s->prompts, request) != 0) {

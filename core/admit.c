@@ -68,10 +68,12 @@ static uint8_t look_in_tiers(struct kvt_core *core, const struct req *q, uint32_
         const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
         if (place == KVT_NONE)
             continue;
-        const uint32_t copy = kvt_copy_find(&core->room, block, place);
+        const uint32_t own = kvt_copy_find(&core->room, block, place);
+        const uint32_t copy =
+            core->config.regions.read_far ? kvt_region_copy(core, block, tier, place) : own;
         if (copy == KVT_NONE || copy_at(core, copy)->state != KVT_COPY_READY)
             continue;
-        if (core->room.places[place].up)
+        if (kvt_place_of(&core->room, copy)->up)
             return hit_class(tier);
         down = true;
     }
@@ -143,6 +145,26 @@ double kvt_prefill_ns(const struct kvt_core *core, uint64_t past, uint64_t n)
              : 0;
 }
 
+/* Loads of different tiers run side by side: the slowest counts. far_tokens: of Redis, in another region. */
+static double predicted_load_ns(const struct kvt_core *core, uint32_t engine,
+                                const uint64_t tokens[KVT_TIERS], uint64_t far_tokens)
+{
+    double load_ns = 0;
+    for (int t = 0; t < BELOW_GPU; t++) {
+        const enum kvt_tier_kind below = core->below[t];
+        if (!tokens[below])
+            continue;
+        const struct kvt_tier_config *c = &core->config.tiers[below];
+        const bool far = below == KVT_REDIS && far_tokens > 0;
+        const double moving_ns = far ? kvt_region_load_ns(core, tokens[below], far_tokens)
+                                     : (double)tokens[below] * c->load_ns_per_token;
+        const double ns = (far ? core->config.regions.load_fixed_ns : c->load_fixed_ns) +
+                          moving_ns + (double)core->engines[engine].inflight_load_ns[below];
+        load_ns = ns > load_ns ? ns : load_ns;
+    }
+    return load_ns;
+}
+
 /* Cuts q->usable to where time to first token is predicted to be least. */
 static void decide(struct kvt_core *core, struct req *q)
 {
@@ -150,30 +172,25 @@ static void decide(struct kvt_core *core, struct req *q)
     if (core->config.load_choice == KVT_LOAD_ALWAYS)
         return;
     const bool exact = core->config.match == KVT_MATCH_EXACT; /* all of it, or nothing */
-    uint64_t tokens[KVT_TIERS] = {0};
+    const bool read_far = core->config.regions.read_far;
+    uint64_t tokens[KVT_TIERS] = {0}, far_tokens = 0;
     uint32_t best = 0;
     double best_ns = kvt_prefill_ns(core, 0, q->target);
     for (uint32_t i = 0; i < q->usable; i++) {
         const enum kvt_tier_kind tier = (enum kvt_tier_kind)(q->src[i] - KVT_HIT_GPU);
+        const bool far = read_far && kvt_region_far(core, q, i);
         tokens[tier] += b;
+        far_tokens += far ? b : 0;
         if (core->config.load_choice == KVT_LOAD_NEVER) {
             if (tier != KVT_GPU)
                 break;
             best = i + 1;
             continue;
         }
-        if (i + 1 < q->usable && (exact || q->src[i + 1] == q->src[i]))
+        if (i + 1 < q->usable && (exact || (q->src[i + 1] == q->src[i] &&
+                                            (read_far && kvt_region_far(core, q, i + 1)) == far)))
             continue;
-        double load_ns = 0;
-        for (int t = 0; t < BELOW_GPU; t++) {
-            const enum kvt_tier_kind below = core->below[t];
-            if (!tokens[below])
-                continue;
-            const struct kvt_tier_config *c = &core->config.tiers[below];
-            const double ns = c->load_fixed_ns + (double)tokens[below] * c->load_ns_per_token +
-                              (double)core->engines[q->engine].inflight_load_ns[below];
-            load_ns = ns > load_ns ? ns : load_ns;
-        }
+        const double load_ns = predicted_load_ns(core, q->engine, tokens, far_tokens);
         const uint64_t past = (uint64_t)(i + 1) * b < q->target ? (uint64_t)(i + 1) * b : q->target;
         const double ns = load_ns + kvt_prefill_ns(core, past, q->target - past);
         if (ns <= best_ns) {

@@ -181,6 +181,8 @@ static const char *check_requests(const struct kvt_core *core)
                     return "(C10) a background request stands before another one";
                 if (q->background && q->output_tokens)
                     return "(C10) a background request has output";
+                if (q->region != kvt_region_of(&core->config.regions, e))
+                    return "(G2) a request is in another region than it came with";
                 load += q->prompt_tokens;
                 pending += q->pending;
                 n++;

@@ -114,6 +114,31 @@ static const char *check_shard(const struct kvt_core_config *c)
     return NULL;
 }
 
+/* Every engine has a region, every region an engine. */
+static const char *check_regions(const struct kvt_core_config *c)
+{
+    const struct kvt_regions *regions = &c->regions;
+    const struct kvt_tier_config *redis = &c->tiers[KVT_REDIS];
+    if (regions->n > KVT_REGIONS_MOST)
+        return "there can be at most 8 regions";
+    if (regions->n <= 1)
+        return regions->read_far || regions->write_far ? "far regions need another region" : NULL;
+    if (regions->first[0] != 0 || regions->first[regions->n] != c->engines)
+        return "regions must divide the engines among them";
+    for (uint32_t r = 0; r < regions->n; r++)
+        if (regions->first[r] >= regions->first[r + 1])
+            return "each region needs an engine";
+    if (!redis->present)
+        return "regions divide a redis tier, and there is none";
+    if (redis->write_back || redis->exclusive)
+        return "a redis tier in regions is not written back, and not exclusive";
+    if (c->tiers[KVT_PEER].present || c->shard.policy)
+        return "engines in regions have no peers, and are not sharded";
+    if (!(regions->load_fixed_ns >= 0) || !(regions->load_ns_per_token >= 0))
+        return "predicted load times must not be negative";
+    return NULL;
+}
+
 const char *kvt_core_config_check(const struct kvt_core_config *c)
 {
     if (c->engines < 1 || c->engines > 2048)
@@ -150,9 +175,9 @@ const char *kvt_core_config_check(const struct kvt_core_config *c)
     if (c->tiers[KVT_GPU].evict && c->tiers[KVT_GPU].evict->refuses)
         return "this eviction policy refuses to evict, and running requests need the gpu tier's "
                "room";
-    const char *shard = check_shard(c);
-    if (shard)
-        return shard;
+    const char *shard = check_shard(c), *regions = check_regions(c);
+    if (shard || regions)
+        return shard ? shard : regions;
     const char *quotas = check_quotas(c), *writing = check_writing(c), *peer = check_peer(c);
     if (quotas || writing || peer)
         return quotas ? quotas : writing ? writing : peer;

@@ -170,9 +170,8 @@ static int build(struct kvt_core *core)
             return -ENOMEM;
     }
     const double share = core->config.store_pages_ratio;
-    const bool bounded = core->config.gpu_pages != UINT64_MAX && share > 0;
     core->store_quota_blocks = UINT64_MAX;
-    if (bounded)
+    if (core->config.gpu_pages != UINT64_MAX && share > 0)
         core->store_quota_blocks =
             1 + (uint64_t)(share * (double)core->config.gpu_pages / core->room.pages_per_block);
     XXH3_128bits_reset(&core->digest);
@@ -352,6 +351,7 @@ static uint32_t request_new(struct kvt_core *core, const struct kvt_request *in,
     q->tenant = in->tenant;
     q->session = in->session;
     q->output_tokens = in->output_tokens;
+    q->region = in->region;
     q->background = in->background;
     q->arrive_ns = in->arrive_ns;
     q->deliver_ns = core->now;
@@ -403,7 +403,8 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     const uint64_t tokens = (uint64_t)in->prompt_tokens + in->output_tokens;
     const uint32_t b = core->config.block_tokens;
     if (!in->prompt_tokens || (in->background && in->output_tokens) || tokens >= UINT32_MAX / 2 ||
-        in->arrive_ns > now || in->n_keys > (tokens + b - 1) / b)
+        in->arrive_ns > now || in->n_keys > (tokens + b - 1) / b ||
+        (in->region && in->region >= core->config.regions.n))
         return -EINVAL;
     const bool partial = core->config.partial_blocks;
     const uint32_t in_prompt = partial ? (in->prompt_tokens + b - 1) / b : in->prompt_tokens / b;

@@ -30,6 +30,7 @@
 #include "alloc.h"
 #include "evict.h"
 #include "port.h"
+#include "region.h"
 #include "shard_book.h"
 
 enum kvt_router_kind {
@@ -148,6 +149,9 @@ struct kvt_core_config {
      * beyond is not stored. 0: no bound. */
     double store_pages_ratio;
 
+    /* Where engines are, and what of the redis tier is where. */
+    struct kvt_regions regions;
+
     /* Share of every tier that a tenant keeps when others want room, by tenant number; the last one is
      * for all further tenants together. 0: no quotas, first come first served. What others leave
      * unused a tenant may use beyond it. */
@@ -189,12 +193,12 @@ void kvt_core_free(struct kvt_core *core);
  * ------------------------------------- */
 
 /* A prompt arrives. Returns 0 (a report will follow), -EINVAL (nonsense: no tokens, more keys than
- * blocks, output in the background), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
+ * blocks, output in the background, a region that there is not), or -ENOMEM (nothing kept). A prompt that can never fit is accepted and reported as
  * KVT_REJECTED. */
 KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
 void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer);
-/* A tier (of one engine, or the shared one: engine ignored) stops or starts answering. Copies in a
+/* A tier (of one engine, or the shared one: engine ignored; in regions the engine's own) stops or starts answering. Copies in a
  * tier that went down are unusable until it is up again. */
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier,
                    kvt_engine_id engine);
@@ -252,6 +256,8 @@ struct kvt_core_stats {
     uint64_t radix_possible_tokens, radix_reused_tokens;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
+    uint64_t far_loaded_blocks,
+        far_stored_blocks; /* of those of redis: from and to another region */
 
     /* Background requests, which are in none of the counters of requests and their tokens above: only in those of
      * the machine (evictions, bytes, steps). computed: prompt tokens that were not found. */

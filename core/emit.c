@@ -31,6 +31,7 @@ uint32_t kvt_op_new(struct kvt_core *core, enum op_kind kind, uint32_t n)
     op->req = KVT_NONE;
     op->engine = KVT_NONE;
     op->from = KVT_NONE;
+    op->far = KVT_NONE;
     op->begin_ns = core->now;
     op->n = n;
     if (n) {
@@ -90,6 +91,8 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
         XXH3_128bits_update(&core->digest, &refs[i].key, sizeof refs[i].key);
     if (op->from != KVT_NONE)
         XXH3_128bits_update(&core->digest, &op->from, sizeof op->from);
+    for (uint32_t i = 0; core->config.regions.n > 1 && i < n; i++)
+        XXH3_128bits_update(&core->digest, &refs[i].region, sizeof refs[i].region);
     const struct kvt_port_ops *ops = core->port.ops;
     int (*const call)(void *, const struct kvt_transfer *) = op->kind == OP_PROBE   ? ops->probe
                                                              : op->kind == OP_LOAD  ? ops->load
@@ -154,8 +157,10 @@ void kvt_emit_gone(void *self, uint32_t place, uint32_t block, kvt_key key)
     if (core->gone.n == GONE_ROOM || (core->gone.n && core->gone.place != place))
         kvt_flush_gone(core);
     core->gone.place = place;
-    core->gone.refs[core->gone.n++] = (struct kvt_block_ref){.key = key,
-                                                             .block = {block},
-                                                             .tokens = core->config.block_tokens,
-                                                             .page = KVT_NONE};
+    core->gone.refs[core->gone.n++] =
+        (struct kvt_block_ref){.key = key,
+                               .block = {block},
+                               .tokens = core->config.block_tokens,
+                               .page = KVT_NONE,
+                               .region = kvt_region_of_place(core, place)};
 }

@@ -78,7 +78,7 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
     const struct kvt_tier_config *c = &core->config.tiers[op->tier];
     const uint32_t place =
         op->from != KVT_NONE ? op->from : kvt_room_place(&core->room, op->tier, q->engine);
-    uint64_t tokens = 0;
+    uint64_t tokens = 0, far_tokens = 0;
     for (uint32_t k = 0; k < op->n; k++) {
         const uint32_t i = op->index[k];
         core->refs[k] = ref_of(core, q, i);
@@ -86,10 +86,13 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
         op->gpu[k] = q->copies[i];
         if (op->next)
             op->next[k] = use_of(q, i).next;
-        op->lower[k] = kvt_copy_peek(&core->room, q->blocks[i], place);
+        op->lower[k] = kvt_region_copy(core, q->blocks[i], op->tier, place);
         if (op->tier == KVT_GPU) /* read from where it is written to */
             op->lower[k] = KVT_NONE;
+        core->refs[k].region = kvt_region_of_place(core, place);
         if (op->lower[k] != KVT_NONE) {
+            core->refs[k].region = kvt_region_of_place(core, copy_at(core, op->lower[k])->place);
+            far_tokens += kvt_copy_far(core, op->lower[k], q->engine) ? core->refs[k].tokens : 0;
             kvt_copy_use(&core->room, op->lower[k]);
             core->refs[k].from_page = copy_at(core, op->lower[k])->page;
         }
@@ -97,7 +100,8 @@ static void send(struct kvt_core *core, uint32_t r, uint32_t o)
             kvt_copy_use(&core->room, op->gpu[k]);
     }
     if (op->kind == OP_LOAD) {
-        op->predicted_ns = whole_ns((double)tokens * c->load_ns_per_token);
+        op->predicted_ns = whole_ns(far_tokens ? kvt_region_load_ns(core, tokens, far_tokens)
+                                               : (double)tokens * c->load_ns_per_token);
         core->engines[q->engine].inflight_load_ns[op->tier] += op->predicted_ns;
         if (op->from != KVT_NONE)
             core->engines[op->from].lent_blocks += op->n;
@@ -272,6 +276,8 @@ static void settle(struct kvt_core *core, const struct op *op, const struct kvt_
         const bool good = k < done->blocks_ok;
         const uint32_t lower = op->lower[k];
         const struct kvt_use use = use_of_op(op, k);
+        if (good && op->kind == OP_LOAD && kvt_copy_far(core, lower, op->engine))
+            core->stats.far_loaded_blocks++;
         if (lower != KVT_NONE && good && op->kind == OP_LOAD) {
             kvt_copy_refresh(&core->room, lower);
             kvt_copy_used(&core->room, lower, &use);

@@ -10,7 +10,7 @@
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
- *      sharded.c an engine's GPUs told apart
+ *      sharded.c an engine's GPUs told apart   region.c  what lies in other regions
  *
  * A request's life on its engine, as `state`:
  *
@@ -80,7 +80,7 @@ struct req {
     uint32_t ops;        /* probes and loads of its own under way */
     uint32_t stored;     /* blocks [0, stored) were offered to the write-through tiers */
     uint32_t generation; /* tells timers and operations of former lives apart */
-    uint32_t tenant, session, engine;
+    uint32_t tenant, session, engine, region;
     struct kvt_page_run fixed; /* pages_per_request */
     uint32_t pending;          /* prefill tokens booked with the engine for the router */
     uint32_t preemptions, recomputed_tokens, hit_blocks;
@@ -103,6 +103,7 @@ struct op {
     enum kvt_tier_kind tier;
     uint32_t engine, req, generation; /* req KVT_NONE: nobody waits */
     uint32_t from;                    /* load from a peer: the engine that lends; else KVT_NONE */
+    uint32_t far;                     /* store to another region: which; else KVT_NONE */
     uint32_t n;                       /* room in the arrays below */
     uint32_t used;                    /* store: how many are in it */
     uint32_t *index;                  /* positions in the request's chain */
@@ -126,14 +127,15 @@ struct engine {
     uint64_t step_prefill_tokens, step_background_tokens;
     uint32_t step_repeat;
     bool interrupted, up;
-    bool retry_armed;                       /* a step was refused: a timer will try again */
-    bool blocked;                           /* the head of the queue found too few pages: */
-    uint64_t blocked_pages, blocked_blocks; /* try again when more than these can be had */
-    uint64_t blocked_changes;               /* sharded: or when the book has changed since */
-    uint64_t inflight_load_ns[KVT_TIERS];   /* predicted, of loads under way */
-    uint64_t lent_blocks;                   /* read by loads of other engines under way */
-    uint32_t storing_blocks[KVT_TIERS];     /* held by stores under way */
-    uint64_t cleaning_blocks;               /* of these, blocks that leave the GPU afterwards */
+    bool retry_armed;                              /* a step was refused: a timer will try again */
+    bool blocked;                                  /* the head of the queue found too few pages: */
+    uint64_t blocked_pages, blocked_blocks;        /* try again when more than these can be had */
+    uint64_t blocked_changes;                      /* sharded: or when the book has changed since */
+    uint64_t inflight_load_ns[KVT_TIERS];          /* predicted, of loads under way */
+    uint64_t lent_blocks;                          /* read by loads of other engines under way */
+    uint32_t storing_blocks[KVT_TIERS];            /* held by stores under way */
+    uint32_t storing_far_blocks[KVT_REGIONS_MOST]; /* the same of those to other regions */
+    uint64_t cleaning_blocks;        /* of these, blocks that leave the GPU afterwards */
     uint64_t pending_prefill_tokens; /* of unfinished requests, as the router predicts them */
     uint64_t load_tokens;            /* prompt tokens of unfinished requests */
 };
@@ -162,8 +164,8 @@ struct kvt_core {
     struct kvt_chunk *chunks;          /* scratch for one step */
     struct kvt_step_copy *step_copies; /* likewise */
     struct kvt_core_stats stats;
-    uint64_t next_engine;        /* whose turn it is, modulo their number (route.c) */
-    uint64_t store_quota_blocks; /* per engine and tier */
+    uint64_t next_engine[KVT_REGIONS_MOST]; /* whose turn it is, modulo their number (route.c) */
+    uint64_t store_quota_blocks;            /* per engine and tier */
     uint32_t generations;
     uint64_t *gpu_parts;  /* sharded: scratch for one transfer */
     uint8_t *placed;      /* sharded: scratch for one admission, a row per block */
@@ -287,6 +289,30 @@ void kvt_release_memory(struct kvt_core *core, struct req *q);
 /* Frees cached blocks until `blocks` more copies are allowed and `pages` pages are free (theirs
  * included). False, and nothing freed, when that cannot be reached. */
 bool kvt_make_room(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages);
+
+/* region.c */
+/* The copy of a block that an engine reads from a tier whose place for it is `place`: its own one if READY, else,
+ * where far regions are read, one that is. KVT_NONE: there is none. Changes nothing. */
+uint32_t kvt_region_copy(const struct kvt_core *core, uint32_t block, enum kvt_tier_kind tier,
+                         uint32_t place);
+/* Whether a copy in Redis lies in another region than the engine. */
+static inline bool kvt_copy_far(const struct kvt_core *core, uint32_t copy, uint32_t engine)
+{
+    return core->config.regions.n > 1 && copy != KVT_NONE &&
+           core->room.places[copy_at(core, copy)->place].tier == KVT_REDIS &&
+           copy_at(core, copy)->place != kvt_room_place(&core->room, KVT_REDIS, engine);
+}
+/* Whether usable block i of a request is to be read from another region. */
+bool kvt_region_far(const struct kvt_core *core, const struct req *q, uint32_t i);
+/* Predicted time to load so many tokens from Redis, far_tokens of them from another region; behind the fixed one. */
+double kvt_region_load_ns(const struct kvt_core *core, uint64_t tokens, uint64_t far_tokens);
+/* For port.h: where a copy of the redis tier lies. */
+static inline uint32_t kvt_region_of_place(const struct kvt_core *core, uint32_t place)
+{
+    return core->config.regions.n > 1 && core->room.places[place].tier == KVT_REDIS
+               ? place - core->room.base[KVT_REDIS]
+               : 0;
+}
 
 /* wording.c */
 /* Copies the request's tokens when something will be asked of them. False when memory is out: nothing taken. */

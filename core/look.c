@@ -44,7 +44,7 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
     for (uint32_t p = 0; p < core->room.n_places; p++) {
         const struct kvt_place *place = &core->room.places[p];
         /* the shared tier belongs to the cluster, not to an engine */
-        if (engine != KVT_NONE && place->engine.v != engine)
+        if (engine != KVT_NONE && (place->tier == KVT_REDIS || place->engine.v != engine))
             continue;
         gauges->held_blocks[place->tier] += place->held_blocks;
         gauges->held_b[place->tier] += place->held_b;

@@ -66,10 +66,14 @@ static void init_tiers(struct kvt_store_room *room, const struct kvt_core_config
         room->has_ttl |= c->ttl_ns != KVT_NEVER;
         room->has_more |= room->has_ttl;
         init_rows(room, tier, c->evict->row_b);
-        const uint32_t n = tier == KVT_REDIS ? 1 : config->engines;
+        const struct kvt_regions *regions = &config->regions;
+        const bool shared = tier == KVT_REDIS, parted = shared && regions->n > 1;
+        const uint32_t n = parted ? regions->n : shared ? 1 : config->engines;
         for (uint32_t e = 0; e < n; e++)
             init_place(&room->places[room->n_places++], config, tier,
-                       tier == KVT_REDIS ? KVT_NONE : e);
+                       parted   ? regions->first[e]
+                       : shared ? KVT_NONE
+                                : e);
     }
 }
 
@@ -126,11 +130,12 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     room->prefill = config->prefill;
     room->quotas = config->quotas;
     room->n_quotas = config->n_quotas;
+    room->regions = &config->regions;
     room->search = 1;
     room->linked = KVT_NONE;
     kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
     kvt_pool_init(&room->more, alloc, sizeof(struct kvt_copy_more), KVT_COPIES_SHIFT);
-    const uint32_t most = config->engines * 3 + 1;
+    const uint32_t most = config->engines * 3 + KVT_REGIONS_MOST;
     room->places = alloc->get(alloc->self, most * sizeof *room->places);
     if (!room->places)
         return -ENOMEM;
@@ -157,7 +162,7 @@ void kvt_room_release(struct kvt_store_room *room)
                 kvt_pager_release(&room->places[p].pager);
         }
         room->alloc->put(room->alloc->self, room->places,
-                         (room->engines * 3 + 1) * sizeof *room->places);
+                         (room->engines * 3 + KVT_REGIONS_MOST) * sizeof *room->places);
     }
     room->places = NULL;
     if (room->books) {

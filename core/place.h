@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * place.h - where copies of blocks lie: one place per engine and tier (gpu, host, disk), one shared
- * redis.
+ * redis, or one in each region (region.h).
  *
  * A copy ties a block to a place. It is FILLING while its bytes are on their way, and READY when
  * they can be read. Outside the table, where nobody else finds them, are duplicates (PRIVATE until
@@ -34,6 +34,7 @@
 #include "core.h"
 #include "evict.h"
 #include "pager.h"
+#include "region.h"
 
 #include <assert.h>
 
@@ -54,7 +55,7 @@ struct kvt_copy {
     uint32_t known : 1;     /* to the place's policy */
     uint32_t parked : 1;
     uint16_t users;
-    uint16_t place : 13; /* three per engine and one: 2048 engines fit */
+    uint16_t place : 13; /* three per engine and eight: 2048 engines fit */
     uint16_t state : 3;
 };
 
@@ -79,7 +80,7 @@ struct kvt_part {
 struct kvt_place {
     const struct kvt_tier_config *config;
     enum kvt_tier_kind tier;
-    kvt_engine_id engine; /* KVT_NONE for the shared tier */
+    kvt_engine_id engine; /* KVT_NONE for the shared tier; in regions the first of its own */
     bool up;
     bool closed;     /* prefix-closed: leaves of chains go first */
     bool ordered;    /* core decides who leaves; else the server does */
@@ -113,8 +114,9 @@ struct kvt_store_room {
     const struct kvt_alloc *alloc;
     uint32_t engines, block_tokens, page_tokens, pages_per_block;
     struct kvt_prefill_cost prefill;
-    const double *quotas; /* by tenant, the last for all further ones */
-    uint32_t n_quotas;    /* 0: none */
+    const struct kvt_regions *regions; /* the config's */
+    const double *quotas;              /* by tenant, the last for all further ones */
+    uint32_t n_quotas;                 /* 0: none */
     kvt_ns now;
     uint32_t hand;                /* where the last walk for an unused copy ended */
     uint32_t linked;              /* copy that came into its block's list last; KVT_NONE at first */
@@ -278,7 +280,7 @@ uint64_t kvt_place_available(const struct kvt_place *place);
 /* True when one more block fits without evicting. */
 bool kvt_place_fits(const struct kvt_store_room *room, const struct kvt_place *place);
 
-/* Sets up the places (gpu 0 .. E-1, then host, disk per engine where present, then redis) of a
+/* Sets up the places (gpu 0 .. E-1, then host, disk per engine where present, then redis, by region) of a
  * checked config. 0 or -ENOMEM. kvt_room_place gives a tier's place as seen from an engine,
  * KVT_NONE if absent. */
 KVT_MUST_CHECK int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *config,
@@ -291,7 +293,9 @@ static inline uint32_t kvt_room_place(const struct kvt_store_room *room, enum kv
                                       uint32_t engine)
 {
     const uint32_t base = room->base[tier];
-    return base == KVT_NONE ? KVT_NONE : tier == KVT_REDIS ? base : base + engine;
+    if (base != KVT_NONE && tier == KVT_REDIS)
+        return base + kvt_region_of(room->regions, engine);
+    return base == KVT_NONE ? KVT_NONE : base + engine;
 }
 
 #endif

@@ -44,6 +44,7 @@ struct kvt_request {
     kvt_ns arrive_ns;       /* planned arrival: latency counts from here, <= now */
     uint32_t tenant;        /* small integer */
     uint32_t session;       /* KVT_NONE when unknown */
+    uint32_t region;        /* where it is served, see region.h; 0 where there is one only */
     uint32_t prompt_tokens; /* >= 1 */
     uint32_t output_tokens; /* may be 0: prefill only */
     uint32_t n_keys;
@@ -72,6 +73,7 @@ struct kvt_block_ref {
     uint32_t tokens;    /* block_tokens, or fewer for a partial last block */
     uint32_t page;      /* first GPU page, KVT_NONE for an unlimited pager; see kvt_core_pages */
     uint32_t from_page; /* peer load: the same of the copy that is read, on engine `from` */
+    uint32_t region;    /* redis: where it lies, or is to lie (region.h); else 0 */
 };
 
 /* probe, load, store and drop are all "these blocks, that tier". Blocks stand in chain order for

@@ -113,6 +113,10 @@ static void put_keys(struct kvt_record *r, const kvt_key *keys, size_t n)
 static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
 {
     struct kvt_record *r = self;
+    if (q->region) {
+        put_kind(r, KVT_RECORD_REGION, now);
+        put_leb(r, &(uint64_t){q->region}, 1);
+    }
     if (q->tokens)
         record_wording(r, now, q);
     put_kind(r, q->background ? KVT_RECORD_BACKGROUND : KVT_RECORD_REQUEST, now);

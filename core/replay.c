@@ -316,7 +316,8 @@ static int feed_request(struct kvt_replay *r, struct kvt_core *core, bool backgr
                             .tokens = r->tokens.there ? r->tokens.words : NULL,
                             .letters = r->letters.there ? r->letters.words : NULL,
                             .n_letters = r->letters.there ? r->letters.n : 0,
-                            .root = r->root};
+                            .root = r->root,
+                            .region = r->region};
     uint64_t id, age;
     if (!get_leb(r, &id) || !get_leb(r, &age) || age > r->now || !get_u32(r, &q.tenant) ||
         !get_or_none(r, &q.session) || !get_u32(r, &q.prompt_tokens) ||
@@ -464,6 +465,14 @@ static bool next_is(struct kvt_replay *r, unsigned char *kind, enum kvt_record_k
 /* What comes before the request that it belongs to, and on to that. */
 static int read_ahead(struct kvt_replay *r, unsigned char *kind)
 {
+    if (*kind == KVT_RECORD_REGION) {
+        if (!get_time(r) || !get_below(r, KVT_REGIONS_MOST, &r->region) || !r->region ||
+            !peek_kind(r, kind) ||
+            (*kind != KVT_RECORD_ROOT && *kind != KVT_RECORD_WORDING &&
+             *kind != KVT_RECORD_REQUEST && *kind != KVT_RECORD_BACKGROUND))
+            return -EBADMSG;
+        r->at++;
+    }
     if (*kind == KVT_RECORD_ROOT) {
         if (!get_time(r) || !get_key(r, &r->root) || (!r->root.hi && !r->root.lo) ||
             !next_is(r, kind, KVT_RECORD_WORDING))
@@ -489,6 +498,7 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
     r->at++;
     r->tokens.there = r->letters.there = false;
     r->root = (kvt_key){0};
+    r->region = 0;
     int error = read_ahead(r, &kind);
     if (!error)
         error = feed(r, core, kind);

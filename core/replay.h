@@ -52,6 +52,7 @@ struct kvt_replay {
         bool there;
     } tokens, letters; /* likewise; tokens.there: the next record is the request */
     kvt_key root;      /* likewise */
+    uint32_t region;   /* likewise */
     int error;
 };
 

@@ -10,7 +10,7 @@
  *                   prompt is not in that engine's own tiers (GPU, host, disk). The shared tier serves all
  *                   engines alike and so does not enter. Same idea as the cost of NVIDIA Dynamo's KV router.
  *
- * Engines that are down are passed over.
+ * Engines that are down are passed over, and so are those of other regions than the request's (region.h).
  *
  * Ties are common: idle engines are equally loaded, and a prompt that none of them knows costs the same
  * everywhere. In a world without time (null.h) engines are always idle. least-loaded and prefix-aware
@@ -29,25 +29,30 @@
 
 #include <string.h>
 
+/* Those that may serve: engines first .. first + n - 1, all of the request's region. */
+struct range {
+    uint32_t region, first, n;
+};
+
 /* Engines in turn, from the one after who was chosen last: the kth. */
-static uint32_t in_turn(const struct kvt_core *core, uint32_t k)
+static uint32_t in_turn(const struct kvt_core *core, const struct range *in, uint32_t k)
 {
-    return (uint32_t)((core->next_engine + (uint64_t)k) % core->config.engines);
+    return in->first + (uint32_t)((core->next_engine[in->region] + (uint64_t)k) % in->n);
 }
 
-static uint32_t chosen(struct kvt_core *core, uint32_t engine)
+static uint32_t chosen(struct kvt_core *core, const struct range *in, uint32_t engine)
 {
     if (engine != KVT_NONE)
-        core->next_engine = engine + 1;
+        core->next_engine[in->region] = engine - in->first + 1;
     return engine;
 }
 
-static uint32_t round_robin(struct kvt_core *core)
+static uint32_t round_robin(struct kvt_core *core, const struct range *in)
 {
-    for (uint32_t k = 0; k < core->config.engines; k++) {
-        const uint32_t e = in_turn(core, k);
+    for (uint32_t k = 0; k < in->n; k++) {
+        const uint32_t e = in_turn(core, in, k);
         if (core->engines[e].up)
-            return chosen(core, e);
+            return chosen(core, in, e);
     }
     return KVT_NONE;
 }
@@ -61,22 +66,22 @@ static bool freer(const struct kvt_core *core, uint32_t e, uint32_t best)
     return gpu_place(core, e)->held_blocks < gpu_place(core, best)->held_blocks;
 }
 
-static uint32_t least_loaded(struct kvt_core *core)
+static uint32_t least_loaded(struct kvt_core *core, const struct range *in)
 {
     uint32_t best = KVT_NONE;
-    for (uint32_t k = 0; k < core->config.engines; k++) {
-        const uint32_t e = in_turn(core, k);
+    for (uint32_t k = 0; k < in->n; k++) {
+        const uint32_t e = in_turn(core, in, k);
         if (core->engines[e].up && (best == KVT_NONE || freer(core, e, best)))
             best = e;
     }
-    return chosen(core, best);
+    return chosen(core, in, best);
 }
 
-static uint32_t hash_affinity(const struct kvt_core *core, kvt_key first)
+static uint32_t hash_affinity(const struct kvt_core *core, const struct range *in, kvt_key first)
 {
     uint32_t best = KVT_NONE;
     uint64_t best_hash = 0;
-    for (uint32_t e = 0; e < core->config.engines; e++) {
+    for (uint32_t e = in->first; e < in->first + in->n; e++) {
         const uint64_t hash = kvt_mix64(first.lo ^ kvt_mix64(first.hi + e));
         if (core->engines[e].up && (best == KVT_NONE || hash > best_hash)) {
             best = e;
@@ -109,13 +114,13 @@ static void match_engines(struct kvt_core *core, const struct req *q)
     }
 }
 
-static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
+static uint32_t prefix_aware(struct kvt_core *core, const struct range *in, const struct req *q)
 {
     match_engines(core, q);
     uint32_t best = KVT_NONE;
     double best_ns = 0;
-    for (uint32_t k = 0; k < core->config.engines; k++) {
-        const uint32_t e = in_turn(core, k);
+    for (uint32_t k = 0; k < in->n; k++) {
+        const uint32_t e = in_turn(core, in, k);
         const struct engine *engine = &core->engines[e];
         if (!engine->up)
             continue;
@@ -130,7 +135,7 @@ static uint32_t prefix_aware(struct kvt_core *core, const struct req *q)
             best_ns = ns;
         }
     }
-    return chosen(core, best);
+    return chosen(core, in, best);
 }
 
 uint32_t kvt_route(struct kvt_core *core, const struct req *q)
@@ -139,17 +144,20 @@ uint32_t kvt_route(struct kvt_core *core, const struct req *q)
         core->match_length[0] = 0;
         return core->engines[0].up ? 0 : KVT_NONE;
     }
+    struct range in = {.region = q->region};
+    in.n = kvt_region_engines(&core->config.regions, core->config.engines, q->region, &in.first);
     switch (core->config.router) {
     case KVT_ROUTE_LEAST_LOADED:
-        return least_loaded(core);
+        return least_loaded(core, &in);
     case KVT_ROUTE_HASH_AFFINITY:
         if (q->n_keys)
-            return hash_affinity(core, kvt_block_key(kvt_block_at(&core->blocks, q->blocks[0])));
-        return least_loaded(core);
+            return hash_affinity(core, &in,
+                                 kvt_block_key(kvt_block_at(&core->blocks, q->blocks[0])));
+        return least_loaded(core, &in);
     case KVT_ROUTE_PREFIX_AWARE:
-        return prefix_aware(core, q);
+        return prefix_aware(core, &in, q);
     case KVT_ROUTE_ROUND_ROBIN:
     default:
-        return round_robin(core);
+        return round_robin(core, &in);
     }
 }

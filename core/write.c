@@ -3,7 +3,7 @@
  * write.c - blocks on their way down: write-through, and blocks made by decoding. (Write-back: back.c.)
  *
  * A prompt's computed blocks are offered to each write-through tier when the prompt is complete, in
- * one operation a tier; blocks of the output when the request ends or is preempted. None is offered
+ * one operation a tier, and one for each region that is written to; blocks of the output when the request ends or is preempted. None is offered
  * where it already is or is on its way. Room in a tier that core manages is made by evicting its
  * oldest unused blocks first; if none can go, this block and those after it are not stored, because
  * what lies behind a hole cannot be used. A selective tier takes what was used so many times, wherever
@@ -51,14 +51,32 @@ static bool any_wanted(struct kvt_core *core, const struct req *q, uint32_t end,
     return false;
 }
 
+/* The region of a place of Redis that is another one than the engine's; KVT_NONE: it is its own. */
+static uint32_t far_region(const struct kvt_core *core, uint32_t engine, uint32_t place)
+{
+    const uint32_t region = kvt_region_of_place(core, place);
+    const bool redis = core->room.places[place].tier == KVT_REDIS;
+    return redis && region != kvt_region_of(&core->config.regions, engine) ? region : KVT_NONE;
+}
+
+/* Blocks that stores to the tier hold, which have a quota: each region that is written to one of its own, because
+ * the same pages go to all of them, and to the near one first. */
+static uint32_t *storing_of(struct kvt_core *core, uint32_t engine, enum kvt_tier_kind tier,
+                            uint32_t far)
+{
+    struct engine *e = &core->engines[engine];
+    return far == KVT_NONE ? &e->storing_blocks[tier] : &e->storing_far_blocks[far];
+}
+
 /* Making room for one block may evict a later one of the same prompt, which is then stored anew:
  * so the operation is made for all that may come. */
-static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum kvt_tier_kind tier)
+static void store(struct kvt_core *core, const struct req *q, uint32_t end, uint32_t place)
 {
-    const uint32_t place = kvt_room_place(&core->room, tier, q->engine);
+    const enum kvt_tier_kind tier = core->room.places[place].tier;
     if (!any_wanted(core, q, end, place))
         return;
-    uint32_t *storing = &core->engines[q->engine].storing_blocks[tier];
+    const uint32_t far = far_region(core, q->engine, place);
+    uint32_t *storing = storing_of(core, q->engine, tier, far);
     const bool idle = *storing == 0; /* one prompt may go however long it is */
     const uint32_t most = end - q->stored;
     const uint32_t o = kvt_op_new(core, OP_STORE, most);
@@ -69,6 +87,7 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
     struct op *op = op_at(core, o);
     op->tier = tier;
     op->engine = q->engine;
+    op->far = far;
     uint32_t n = 0;
     for (uint32_t i = q->stored; i < end; i++) {
         if (!wants(core, q, i, place))
@@ -95,7 +114,8 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
                                                  .block = {q->blocks[i]},
                                                  .index = i,
                                                  .tokens = block_len(core, q, i),
-                                                 .page = copy_at(core, q->copies[i])->page};
+                                                 .page = copy_at(core, q->copies[i])->page,
+                                                 .region = kvt_region_of_place(core, place)};
     }
     kvt_flush_gone(core);
     op->used = n;
@@ -103,6 +123,12 @@ static void store(struct kvt_core *core, const struct req *q, uint32_t end, enum
         return;
     const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
     kvt_write_done(core, o, &refused);
+}
+
+/* Regions that are written to from all others. */
+static uint32_t far_places(const struct kvt_core *core)
+{
+    return core->config.regions.write_far ? core->config.regions.n : 0;
 }
 
 void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end)
@@ -117,8 +143,14 @@ void kvt_write_through(struct kvt_core *core, uint32_t r, uint32_t end)
         const struct kvt_tier_config *c = &core->config.tiers[order[t]];
         if (!c->present || !c->write_through)
             continue;
-        if (core->room.places[kvt_room_place(&core->room, order[t], q->engine)].up)
-            store(core, q, end, order[t]);
+        const uint32_t own = kvt_room_place(&core->room, order[t], q->engine);
+        if (core->room.places[own].up)
+            store(core, q, end, own);
+        for (uint32_t n = 0; order[t] == KVT_REDIS && n < far_places(core); n++) {
+            const uint32_t place = core->room.base[KVT_REDIS] + n;
+            if (place != own && core->room.places[place].up)
+                store(core, q, end, place);
+        }
     }
     q->stored = end;
 }
@@ -130,7 +162,7 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
     struct op *op = op_at(core, o);
     const uint32_t n = op->used;
     const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
-    core->engines[op->engine].storing_blocks[op->tier] -= n;
+    *storing_of(core, op->engine, op->tier, op->far) -= n;
     core->stats.bytes_written[op->tier] += done->bytes;
     core->stats.stored_blocks[op->tier] += good;
     core->stats.store_failures[op->tier] += n - good;
@@ -138,6 +170,8 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
         const uint32_t k = core->config.touch == KVT_TOUCH_LEAF ? n - 1 - j : j;
         const struct kvt_use use = use_of_op(op, k);
         if (op->lower[k] != KVT_NONE) {
+            core->stats.far_stored_blocks +=
+                k < good && kvt_copy_far(core, op->lower[k], op->engine);
             if (k < good)
                 kvt_copy_ready(&core->room, op->lower[k]);
             else

@@ -11,6 +11,7 @@
 
 #include "fabric.h"
 #include "gpu.h"
+#include "../core/region.h"
 #include "../core/types.h"
 #include "vary.h"
 
@@ -27,7 +28,7 @@ struct sim_peer {
 };
 
 struct sim_redis {
-    uint32_t nodes;           /* 0: no redis tier. Keys spread over nodes by hash */
+    uint32_t nodes;           /* 0: no redis tier. Keys spread over nodes (of a region) by hash */
     double nic_bps;           /* each direction, of one node */
     double process_bps;       /* bytes per second that one single-threaded process can move */
     double process_write_bps; /* the same for bytes written to it; 0: as process_bps */
@@ -38,6 +39,16 @@ struct sim_redis {
     bool evicts;              /* allkeys-lru; false: noeviction, a SET beyond memory is KVT_BUSY */
     kvt_ns timeout_ns;        /* per operation; KVT_NEVER: none */
     bool replicated;          /* what a node's replica has is kept track of (fault.h) */
+};
+
+/* Engines and Redis nodes in several regions, which are all as far from each other: node i is in region
+ * i / (nodes / n). What goes from one region to another shares one link, whichever engine asked for it. */
+struct sim_regions {
+    struct kvt_regions engines; /* n and first; n 0, 1: everything is in one */
+    kvt_ns
+        rtt_ns; /* from an engine to a node elsewhere and back, idle; in place of network.rtt_ns */
+    double bps; /* from one region to another, and as much back */
+    double connection_bps; /* cap of one TCP flow between them; INFINITY: none */
 };
 
 struct sim_codec {
@@ -112,6 +123,7 @@ struct sim_config {
     struct sim_network network;
     struct sim_peer peer;
     struct sim_redis redis;
+    struct sim_regions regions;
     struct sim_codec
         codec[KVT_TIERS]; /* per tier: host and disk usually none, gpu and peer never */
     struct sim_disk disk;

@@ -57,6 +57,9 @@
  * Where the configuration has a machine with workers (config.h), transfers go piece by piece through threads that
  * share its cores instead, with times that vary: world_piece.c. Everything else is as above.
  *
+ * Regions (config.h): a transfer with nodes of another one travels farther, over the link that all share which
+ * go that way, as one more link of the same flow. One that has to do with several is under way until the farthest is done.
+ *
  * What may befall parts of it (dead, cut off, slow, full, corrupt): fault.h.
  *
  * Not modelled: TCP slow start, GPU slowed by copies, Redis persistence and replication, faster links than the
@@ -135,6 +138,9 @@ struct sim_part_stats {
 /* Parts are numbered from 0, engines first, in an order that depends on the configuration alone. */
 uint32_t sim_world_parts(const struct sim_world *world);
 void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_part_stats *stats);
+
+/* Bytes that went from one region's nodes or engines to another's, cancelled transfers included. */
+uint64_t sim_world_between_b(const struct sim_world *world, uint32_t from, uint32_t to);
 
 /* What Redis node `node` (< config.redis.nodes) counted. */
 void sim_world_redis(const struct sim_world *world, uint32_t node, struct sim_redis_stats *stats);

@@ -67,6 +67,26 @@ static const char *check_redis(const struct sim_config *c)
     return NULL;
 }
 
+static const char *check_regions(const struct sim_config *c)
+{
+    const struct sim_regions *r = &c->regions;
+    const struct kvt_regions *e = &r->engines;
+    if (e->n <= 1)
+        return NULL;
+    if (e->n > KVT_REGIONS_MOST || e->first[0] != 0 || e->first[e->n] != c->engines)
+        return "regions must divide the engines among them";
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->first[i] >= e->first[i + 1])
+            return "each region needs an engine";
+    if (c->redis.nodes == 0 || c->redis.nodes % e->n != 0)
+        return "each region needs as many Redis nodes as every other";
+    if (!is_rate(r->bps) || !(r->connection_bps > 0))
+        return "regions.bps and connection_bps must be positive";
+    if (c->machine.workers > 0 || c->fabric.gpus > 1 || c->peer.present || c->faults)
+        return "regions go with neither workers, shards, peers nor faults";
+    return NULL;
+}
+
 static const char *check_machine(const struct sim_config *c)
 {
     const struct sim_machine *m = &c->machine;
@@ -117,6 +137,7 @@ static const char *check(const struct sim_config *c)
         why = check_network(c, c->network.connections);
         why = why ? why : check_redis(c);
     }
+    why = why ? why : check_regions(c);
     if (!why && c->machine.workers > 0)
         why = check_machine(c);
     if (!why && c->machine.workers > 0 && c->fabric.gpus > 1)
@@ -193,6 +214,18 @@ static bool build_machine(struct sim_world *w)
                          m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY) == 0;
 }
 
+static bool build_regions(struct sim_world *w)
+{
+    const uint32_t n = sim_world_regions(w);
+    bool ok = true;
+    w->nodes_each = w->config.redis.nodes / n;
+    for (uint32_t from = 0; from < n; from++)
+        for (uint32_t to = 0; ok && to < n; to++)
+            if (to != from)
+                ok = add_link(w, &w->region_links[from][to], w->config.regions.bps);
+    return ok;
+}
+
 static bool build(struct sim_world *w)
 {
     const struct sim_config *c = &w->config;
@@ -211,6 +244,8 @@ static bool build(struct sim_world *w)
     for (uint32_t i = 0; i < c->redis.nodes; i++)
         if (!build_node(w, &w->nodes[i], i))
             return false;
+    if (!build_regions(w))
+        return false;
     return !c->faults || sim_faults_build(w);
 }
 

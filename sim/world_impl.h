@@ -23,6 +23,7 @@
 #ifndef SIM_WORLD_IMPL_H
 #define SIM_WORLD_IMPL_H
 
+#include "../core/key.h"
 #include "../core/pool.h"
 #include "crew.h"
 #include "evq.h"
@@ -45,7 +46,7 @@ struct stage {
 
 struct op_block {
     kvt_key key;
-    uint32_t tokens;
+    uint32_t tokens, region;
 };
 
 struct op_flow {
@@ -67,6 +68,7 @@ struct op {
     uint64_t pieces, raw_b, stored_b;
     kvt_ns issued_ns, begin_ns; /* begin: t0 */
     kvt_ns ttl_ns;
+    kvt_ns rtt_ns; /* to the farthest that it asks, and back */
     struct kvt_done done;
     uint32_t n_stages, n_flows, n_flowing; /* flows: started; not ended yet */
     uint32_t room_blocks, room_flows;      /* room is kept from life to life */
@@ -153,6 +155,8 @@ struct sim_world {
     struct sim_links links;
     struct engine *engines;
     struct node *nodes;
+    uint32_t nodes_each;                                       /* of a region */
+    uint32_t region_links[KVT_REGIONS_MOST][KVT_REGIONS_MOST]; /* from, to; none to itself */
     struct kvt_pool ops;
     uint32_t ops_made; /* indices below were taken at least once */
     /* one machine; with workers only */
@@ -172,6 +176,22 @@ void sim_world_push(struct sim_world *w, kvt_ns at, sim_event_fn *fn, uint64_t a
 void sim_world_done(struct sim_world *w, const struct kvt_done *done);
 /* Whether an operation of `engine` with `tier` cannot work. Engine KVT_NONE: none takes part. */
 bool sim_world_is_down(const struct sim_world *w, enum kvt_tier_kind tier, uint32_t engine);
+
+static inline uint32_t sim_world_regions(const struct sim_world *w)
+{
+    const uint32_t n = w->config.regions.engines.n;
+    return n > 1 ? n : 1;
+}
+static inline uint32_t sim_node_of(const struct sim_world *w, const struct op_block *b)
+{
+    return b->region * w->nodes_each + kvt_key_server(b->key, w->nodes_each);
+}
+/* Whether what a region's nodes hold is in another region than the engine. */
+static inline bool sim_is_far(const struct sim_world *w, uint32_t engine, uint32_t region)
+{
+    const struct sim_regions *r = &w->config.regions;
+    return r->engines.n > 1 && kvt_region_of(&r->engines, engine) != region;
+}
 
 /* world_op.c */
 

@@ -16,8 +16,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "../core/key.h"
-
 static struct op *op_at(const struct sim_world *w, uint32_t o)
 {
     return kvt_pool_at(&w->ops, o);
@@ -35,19 +33,14 @@ static struct op *op_of(const struct sim_world *w, uint64_t arg)
     return op->state != OP_FREE && op->generation == (uint32_t)(arg >> 32) ? op : NULL;
 }
 
-static kvt_ns half_there(const struct sim_world *w)
+static kvt_ns half_there(const struct op *op)
 {
-    return w->config.network.rtt_ns / 2;
+    return op->rtt_ns / 2;
 }
 
-static kvt_ns half_back(const struct sim_world *w)
+static kvt_ns half_back(const struct op *op)
 {
-    return w->config.network.rtt_ns - half_there(w);
-}
-
-static uint32_t node_of(const struct sim_world *w, kvt_key key)
-{
-    return kvt_key_server(key, w->config.redis.nodes);
+    return op->rtt_ns - half_there(op);
 }
 
 static uint64_t stored_b_of(const struct sim_world *w, enum kvt_tier_kind tier, uint32_t tokens)
@@ -159,7 +152,7 @@ static bool touches(const struct sim_world *w, const struct op *op, uint32_t nod
 {
     bool any = node == KVT_NONE;
     for (uint32_t i = 0; !any && i < op->n_blocks; i++)
-        any = node_of(w, op->blocks[i].key) == node;
+        any = sim_node_of(w, &op->blocks[i]) == node;
     return any;
 }
 
@@ -208,7 +201,7 @@ static void clear_nodes(struct sim_world *w)
 static struct node *book(struct sim_world *w, const struct op *op, uint32_t i, uint64_t stored_b,
                          uint64_t commands)
 {
-    struct node *node = &w->nodes[node_of(w, op->blocks[i].key)];
+    struct node *node = &w->nodes[sim_node_of(w, &op->blocks[i])];
     node->stored_b += stored_b;
     node->commands += commands;
     return node;
@@ -219,7 +212,7 @@ static void answered(struct sim_world *w, uint32_t o, kvt_ns end_ns)
 {
     struct op *op = op_at(w, o);
     if (op->kind == OP_DROP) {
-        const kvt_ns wire_ns = sim_piece_travel_ns(op, w->config.network.rtt_ns);
+        const kvt_ns wire_ns = sim_piece_travel_ns(op, op->rtt_ns);
         op->done.span_ns[KVT_SPAN_WIRE] = wire_ns;
         op->done.span_ns[KVT_SPAN_QUEUED] = end_ns - op->issued_ns - wire_ns;
         end_at(w, o, end_ns, KVT_OK, op->n_blocks);
@@ -235,7 +228,7 @@ static bool reaches(struct sim_world *w, struct op *op, uint32_t i)
 {
     if (!w->faults)
         return true;
-    const uint32_t node = node_of(w, op->blocks[i].key);
+    const uint32_t node = sim_node_of(w, &op->blocks[i]);
     const enum sim_reach reach = sim_fault_reach(w, op->engine, node);
     if (reach == SIM_REACHED) {
         const kvt_ns late_ns = sim_fault_late_ns(w, op->engine, node);
@@ -271,12 +264,12 @@ static void ask(struct sim_world *w, uint32_t o)
     if (sim_on_machine(w))
         sim_piece_ask(w, o);
     else
-        answered(w, o, kvt_ns_add(sim_pipe_command_ns(w), kvt_ns_add(half_back(w), op->late_ns)));
+        answered(w, o, kvt_ns_add(sim_pipe_command_ns(w), kvt_ns_add(half_back(op), op->late_ns)));
 }
 
 void sim_op_asked(struct sim_world *w, uint32_t o)
 {
-    answered(w, o, kvt_ns_add(w->now, sim_piece_travel_ns(op_at(w, o), half_back(w))));
+    answered(w, o, kvt_ns_add(w->now, sim_piece_travel_ns(op_at(w, o), half_back(op_at(w, o)))));
 }
 
 /* GET, or GETEX, in chain order up to the first miss, which costs one command and no bytes. */
@@ -287,7 +280,7 @@ static void get(struct sim_world *w, struct op *op)
         const struct op_block *b = &op->blocks[op->n_good];
         if (!reaches(w, op, op->n_good))
             break;
-        struct sim_redis_node *node = w->nodes[node_of(w, b->key)].keys;
+        struct sim_redis_node *node = w->nodes[sim_node_of(w, b)].keys;
         bool there =
             op->ttl_ns ? sim_redis_node_getex(node, w->now, b->key, kvt_ns_add(w->now, op->ttl_ns))
                        : sim_redis_node_get(node, w->now, b->key);
@@ -301,8 +294,8 @@ static void get(struct sim_world *w, struct op *op)
         op->tokens += b->tokens;
         op->pieces += pieces;
         op->stored_b += stored_b;
-        if (w->faults && sim_fault_value_corrupt(w, op->engine,
-                                                 node_of(w, b->key))) { /* seen when it is there */
+        if (w->faults &&
+            sim_fault_value_corrupt(w, op->engine, sim_node_of(w, b))) { /* seen when it is there */
             op->cut_short = KVT_CORRUPT;
             break;
         }
@@ -353,7 +346,7 @@ static enum kvt_status write_block(struct sim_world *w, struct op *op, uint32_t 
                                    bool *goes_on)
 {
     const struct op_block *b = &op->blocks[i];
-    const uint32_t node = node_of(w, b->key);
+    const uint32_t node = sim_node_of(w, b);
     const uint64_t stored_b = stored_b_of(w, KVT_REDIS, b->tokens);
     *goes_on = true;
     if (!reaches(w, op, i))
@@ -390,7 +383,7 @@ static void on_write(void *self, uint64_t arg, kvt_ns now)
     }
     if (waits_for_deadline(op))
         return;
-    const kvt_ns back_ns = kvt_ns_add(sim_piece_travel_ns(op, half_back(w)), op->late_ns);
+    const kvt_ns back_ns = kvt_ns_add(sim_piece_travel_ns(op, half_back(op)), op->late_ns);
     op->done.span_ns[KVT_SPAN_WIRE] += back_ns;
     end_at(w, (uint32_t)arg, kvt_ns_add(now, back_ns), status, op->n_good);
 }
@@ -478,6 +471,14 @@ static bool tier_is_there(const struct sim_world *w, enum kvt_tier_kind tier)
            (tier == KVT_DISK && w->config.disk.channels > 0);
 }
 
+static void fill_in_block(const struct sim_world *w, struct op *op, uint32_t i,
+                          const struct kvt_block_ref *b)
+{
+    op->blocks[i] = (struct op_block){.key = b->key, .tokens = b->tokens, .region = b->region};
+    if (sim_is_far(w, op->engine, b->region))
+        op->rtt_ns = w->config.regions.rtt_ns;
+}
+
 static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfer *t,
                     enum op_kind kind)
 {
@@ -490,6 +491,7 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
     op->tokens = op->pieces = op->stored_b = 0;
     op->issued_ns = w->now;
     op->ttl_ns = t->ttl_ns;
+    op->rtt_ns = w->config.network.rtt_ns;
     op->done = (struct kvt_done){.op = t->op};
     op->n_stages = op->n_flows = op->n_flowing = 0;
     op->cut_short = KVT_MISSING;
@@ -504,8 +506,7 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
         op->pieces += pieces_of(w, stored_b);
         op->stored_b += stored_b;
         if (t->tier == KVT_REDIS)
-            op->blocks[i] =
-                (struct op_block){.key = t->blocks[i].key, .tokens = t->blocks[i].tokens};
+            fill_in_block(w, op, i, &t->blocks[i]);
         if (w->faults && kind == OP_LOAD && sim_fault_block_corrupt(w, t->tier, op->engine)) {
             op->n_good = i; /* seen when it is there; what follows is not asked for */
             op->cut_short = KVT_CORRUPT;
@@ -519,7 +520,7 @@ static void book_all(struct sim_world *w, const struct op *op)
 {
     clear_nodes(w);
     for (uint32_t i = 0; i < op->n_blocks; i++) {
-        const uint32_t node = w->faults ? node_of(w, op->blocks[i].key) : 0;
+        const uint32_t node = w->faults ? sim_node_of(w, &op->blocks[i]) : 0;
         if (w->faults && sim_fault_reach(w, op->engine, node) != SIM_REACHED)
             continue; /* nothing goes there */
         uint64_t stored_b = stored_b_of(w, KVT_REDIS, op->blocks[i].tokens);
@@ -575,7 +576,7 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
     } else if (op->n_blocks == 0) {
         end_at(w, o, w->now, KVT_OK, 0);
     } else if (t->tier == KVT_PEER && !sim_on_machine(w)) {
-        sim_world_push(w, kvt_ns_add(w->now, half_there(w)), on_arrive, event_arg(w, o));
+        sim_world_push(w, kvt_ns_add(w->now, half_there(op)), on_arrive, event_arg(w, o));
     } else if (t->tier == KVT_REDIS) {
         if (w->config.redis.timeout_ns != KVT_NEVER)
             sim_world_push(w, kvt_ns_add(w->now, w->config.redis.timeout_ns), on_timeout,
@@ -584,8 +585,8 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
             book_all(w, op);
             begin(w, o);
         } else {
-            sim_world_push(w, kvt_ns_add(w->now, sim_piece_travel_ns(op, half_there(w))), on_arrive,
-                           event_arg(w, o));
+            sim_world_push(w, kvt_ns_add(w->now, sim_piece_travel_ns(op, half_there(op))),
+                           on_arrive, event_arg(w, o));
         }
     } else if ((kind == OP_LOAD || kind == OP_STORE) && (t->tier != KVT_GPU || op->parted)) {
         begin(w, o);

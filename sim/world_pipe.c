@@ -182,7 +182,23 @@ static void stage_peer_wire(struct sim_world *w, uint32_t o)
                                                w->engines[op->engine].nic_rx}});
 }
 
-/* One flow for each node that has a part in it. */
+/* What all connections to one node together carry, each no more than connection_bps. */
+static double cap_of(const struct sim_world *w, double connection_bps, double own_bps)
+{
+    const double sum_bps = fmin(w->config.network.connections * connection_bps, own_bps);
+    return sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
+}
+
+/* Whether nodes of other regions have a part in it. */
+static bool goes_far(const struct sim_world *w, const struct op *op)
+{
+    bool any = false;
+    for (uint32_t i = 0; sim_world_regions(w) > 1 && i < w->config.redis.nodes; i++)
+        any |= w->nodes[i].stored_b > 0 && sim_is_far(w, op->engine, i / w->nodes_each);
+    return any;
+}
+
+/* One flow for each node that has a part in it; between regions over the link that all share. */
 static void stage_redis_wire(struct sim_world *w, uint32_t o)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
@@ -194,22 +210,29 @@ static void stage_redis_wire(struct sim_world *w, uint32_t o)
     const double way_bps =
         !up && redis->process_write_bps > 0 ? redis->process_write_bps : redis->process_bps;
     const double own_bps = redis->process_write_bps > 0 ? way_bps : INFINITY;
-    const double sum_bps = fmin(net->connections * net->connection_bps, own_bps);
-    const double cap_bps = sum_bps <= SIM_LINK_MOST_BPS ? sum_bps : INFINITY;
-    const double alone_bps =
-        fmin(fmin(cap_bps, net->engine_nic_bps), fmin(redis->nic_bps, way_bps));
+    const double near_bps = cap_of(w, net->connection_bps, own_bps);
+    const double far_bps = cap_of(w, w->config.regions.connection_bps, own_bps);
+    double alone_bps = fmin(fmin(near_bps, net->engine_nic_bps), fmin(redis->nic_bps, way_bps));
+    if (goes_far(w, op))
+        alone_bps = fmin(alone_bps, fmin(far_bps, w->config.regions.bps));
     struct stage *s = sim_pipe_stage(op, KVT_SPAN_WIRE, ns_of(piece_stored_b(op), alone_bps));
-    s->travel_ns = up ? net->rtt_ns - net->rtt_ns / 2 : net->rtt_ns / 2;
+    s->travel_ns = up ? op->rtt_ns - op->rtt_ns / 2 : op->rtt_ns / 2;
     for (uint32_t i = 0; i < redis->nodes; i++) {
         const struct node *node = &w->nodes[i];
         if (node->stored_b == 0)
             continue;
-        sim_pipe_flow(w, o,
-                      &(struct sim_flow){.bytes = node->stored_b,
-                                         .cap_bps = cap_bps,
-                                         .n_links = 3,
-                                         .links = {node->process, up ? node->nic_tx : node->nic_rx,
-                                                   up ? e->nic_rx : e->nic_tx}});
+        struct sim_flow f = {.bytes = node->stored_b,
+                             .cap_bps = near_bps,
+                             .n_links = 3,
+                             .links = {node->process, up ? node->nic_tx : node->nic_rx,
+                                       up ? e->nic_rx : e->nic_tx}};
+        const uint32_t there = i / w->nodes_each;
+        if (sim_is_far(w, op->engine, there)) {
+            const uint32_t here = kvt_region_of(&w->config.regions.engines, op->engine);
+            f.cap_bps = far_bps;
+            f.links[f.n_links++] = w->region_links[up ? there : here][up ? here : there];
+        }
+        sim_pipe_flow(w, o, &f);
     }
 }
 
@@ -263,7 +286,7 @@ void sim_pipe_begin(struct sim_world *w, uint32_t o)
         sim_fabric_begin(w, o);
     } else if (op->pieces == 0) { /* Redis has none of it: its answer is all there is */
         stage_redis_command(w, op);
-        op->stages[0].travel_ns = w->config.network.rtt_ns - w->config.network.rtt_ns / 2;
+        op->stages[0].travel_ns = op->rtt_ns - op->rtt_ns / 2;
     } else if (op->kind == OP_LOAD) {
         begin_load(w, o, op);
     } else {

@@ -72,13 +72,20 @@ static uint32_t node_parts(const struct sim_world *w, const struct node *node,
     return 4;
 }
 
+/* Links from each region to each other; then there are neither machine nor fabric. */
+static uint32_t region_parts(const struct sim_world *w)
+{
+    return sim_world_regions(w) * (sim_world_regions(w) - 1);
+}
+
 uint32_t sim_world_parts(const struct sim_world *world)
 {
     struct part parts[PARTS_MOST];
     uint32_t n = engine_parts(world, &world->engines[0], parts) * world->config.engines;
     if (world->config.redis.nodes > 0)
         n += node_parts(world, &world->nodes[0], parts) * world->config.redis.nodes;
-    return n + sim_on_machine(world) + sim_fabric_parts(world) * world->config.engines;
+    return n + sim_on_machine(world) + sim_fabric_parts(world) * world->config.engines +
+           region_parts(world);
 }
 
 /* ---- What they did ------------------------------------------------------------------------------- */
@@ -125,6 +132,15 @@ static void look_at_machine(const struct sim_world *w, struct sim_part_stats *st
     stats->mean_wait_ns = w->crew.chores ? (double)w->crew.wait_ns / (double)w->crew.chores : 0;
 }
 
+static void look_at_region(const struct sim_world *w, uint32_t n, struct sim_part_stats *stats)
+{
+    const uint32_t others = sim_world_regions(w) - 1, from = n / others;
+    const uint32_t to = n % others + (n % others >= from);
+    const struct part p = link_part("link", w->region_links[from][to], w->config.regions.bps);
+    snprintf(stats->name, sizeof stats->name, "region%u-%u/link", from, to);
+    look_at(w, &p, stats);
+}
+
 void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_part_stats *stats)
 {
     struct part parts[PARTS_MOST];
@@ -141,6 +157,10 @@ void sim_world_part(const struct sim_world *world, uint32_t part, struct sim_par
     }
     part -= each * engines;
     const uint32_t of_redis = world->config.redis.nodes > 0 ? 4 * world->config.redis.nodes : 0;
+    if (part >= of_redis && region_parts(world) > 0) {
+        look_at_region(world, part - of_redis, stats);
+        return;
+    }
     if (part >= of_redis && sim_on_machine(world)) {
         look_at_machine(world, stats);
         return;
@@ -177,6 +197,13 @@ bool sim_part_link(const struct sim_world *w, uint32_t part, uint32_t *link, dou
     *link = parts[part].link;
     *rate_bps = parts[part].rate_bps;
     return !parts[part].gpu && !parts[part].station;
+}
+
+uint64_t sim_world_between_b(const struct sim_world *world, uint32_t from, uint32_t to)
+{
+    const uint32_t link = world->region_links[from][to];
+    const struct sim_link_stats s = sim_links_stats(&world->links, world->now, link);
+    return s.bytes + s.cancelled_bytes;
 }
 
 void sim_world_redis(const struct sim_world *world, uint32_t node, struct sim_redis_stats *stats)

@@ -322,7 +322,7 @@ static const struct {
     {"zzz: 3\n", NULL,
      "x.yaml:1: zzz: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "real, cache, faults, rollout, slo, prices, claim"},
+     "real, cache, faults, rollout, regions, slo, prices, claim"},
     {"seed: 1\n", "cluster.engine=3", "--set: cluster.engine: unknown key, did you mean engines?"},
     {"seed: 1\n", "cache=3", "--set: cache: expected a key with a value"},
     {"seed: 1\n", "seed", "--set: seed: expected key=value"},
@@ -408,7 +408,7 @@ static const struct {
     {"\"a\\nb\": 1\n", NULL,
      "x.yaml:1: a?b: unknown key, expected one of question, expect, seed, world, workload, "
      "cluster, "
-     "real, cache, faults, rollout, slo, prices, claim"},
+     "real, cache, faults, rollout, regions, slo, prices, claim"},
     /* values */
     {"cache:\n  tiers:\n    - kind: host\n      capacity: 512\n", NULL,
      "x.yaml:4: cache.tiers.host.capacity: expected a capacity above zero: a size such as 512GiB, "
