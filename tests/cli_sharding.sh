@@ -63,7 +63,7 @@ same=0
 for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv links_over_time.csv; do
     cmp -s "$scratch/again/$f" "$scratch/hybrid-in_place/$f" || same=1
 done
-ok $same "the same bytes twice"
+report $same "the same bytes twice"
 "$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --out "$scratch/lost" >/dev/null 2>&1 &&
     grep -q '"shard_lost_blocks": [1-9]' "$scratch/lost/summary.json" &&
     grep -q '"computed_tokens_shard_missing": [1-9]' "$scratch/lost/summary.json"
