@@ -55,7 +55,8 @@ enum fault_at {
     FAULT_SHARD,
     FAULT_ENGINE,
     FAULT_NETWORK,
-    FAULT_LINK
+    FAULT_LINK,
+    FAULT_GROWTH /* no fault: engines get more GPUs (resolve_resize.c); none of the kinds */
 };
 
 struct fault {

@@ -298,6 +298,34 @@ static bool takes_over(struct fault_run *run, const struct fault *f, struct one 
     return true;
 }
 
+/* Engines grow. How long shards move is seen at the end of the run. */
+static int begin_growth(struct fault_run *run, uint32_t i, kvt_ns now)
+{
+    const struct fault *f = &run->plan->faults[i];
+    struct fault_event *event = new_event(run);
+    if (!event)
+        return -ENOMEM;
+    run->one[i] = (struct one){.state = OVER, .event = run->events.n - 1};
+    *event = (struct fault_event){.kind = "resize",
+                                  .from_ns = now,
+                                  .until_ns = KVT_NEVER,
+                                  .in_flight = kvt_core_unfinished(run->core)};
+    memcpy(event->target, f->target, sizeof event->target);
+    if (run->sim)
+        sim_world_resize(run->sim);
+    kvt_core_resize(run->core, now);
+    return 0;
+}
+
+static void end_growth(struct fault_run *run)
+{
+    struct kvt_core_stats stats;
+    kvt_core_stats(run->core, &stats);
+    for (uint32_t i = 0; i < run->plan->n; i++)
+        if (run->plan->faults[i].at == FAULT_GROWTH && stats.resize.over)
+            run->events.event[run->one[i].event].until_ns = stats.resize.end_ns;
+}
+
 static int begin(struct fault_run *run, uint32_t i, kvt_ns now)
 {
     const struct fault *f = &run->plan->faults[i];
@@ -362,7 +390,9 @@ int faults_apply(struct fault_run *run, kvt_ns now)
         const kvt_ns due = faults_next(run);
         while (run->one[i].state == OVER || run->one[i].next_ns != due)
             i++;
-        rc = run->one[i].state == ON ? end(run, i, now) : begin(run, i, now);
+        rc = run->one[i].state == ON                   ? end(run, i, now)
+             : run->plan->faults[i].at == FAULT_GROWTH ? begin_growth(run, i, now)
+                                                       : begin(run, i, now);
     }
     return rc;
 }
@@ -372,6 +402,7 @@ void faults_end(struct fault_run *run, kvt_ns now, struct fault_events *events)
     *events = (struct fault_events){0};
     if (!run)
         return;
+    end_growth(run);
     for (uint32_t i = 0; i < run->plan->n; i++) {
         if (run->one[i].state != ON)
             continue;

@@ -283,6 +283,14 @@ static void tap_discard(void *self, kvt_ns now, const kvt_key *keys, size_t n)
         m->next->discard(m->next->self, now, keys, n);
 }
 
+static void tap_resize(void *self, kvt_ns now)
+{
+    struct meter *m = self;
+    m->now = now;
+    if (m->next && m->next->resize)
+        m->next->resize(m->next->self, now);
+}
+
 static void tap_updown(void *self, kvt_ns now, bool up, enum kvt_tier_kind tier,
                        kvt_engine_id engine)
 {
@@ -309,6 +317,7 @@ const struct kvt_tap *meter_tap(struct meter *m, const struct kvt_tap *next)
                               .gpu_lost = tap_gpu_lost,
                               .lost = tap_lost,
                               .discard = tap_discard,
+                              .resize = tap_resize,
                               .refused = tap_refused,
                               .self = m};
     return &m->tap;

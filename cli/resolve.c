@@ -319,6 +319,8 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
         rc = cost_plan_init(r, s, catalog, error);
     if (rc == 0)
         rc = resolve_faults(r, s, catalog, error);
+    if (rc == 0)
+        rc = resolve_resize(r, s, catalog, block_tokens, error);
     if (rc != 0)
         return rc;
     if (s->world != WORLD_REAL)

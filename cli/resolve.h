@@ -81,6 +81,12 @@ void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *s
                             struct sim_gpu *gpu);
 uint64_t resolve_shard_part_b(const struct resolved *r, const struct kvt_shards *shape);
 
+/* ---- resolve_resize.c: engines that get more GPUs. After resolve_faults: it is one more entry of that plan, and the
+ * only one. */
+KVT_MUST_CHECK int resolve_resize(struct resolved *r, const struct scenario *s,
+                                  const struct catalog *catalog, uint32_t block_tokens,
+                                  char *error);
+
 /* ---- resolve_rollout.c: last, since it goes by capacities and policies. */
 KVT_MUST_CHECK int resolve_rollout(struct resolved *r, const struct scenario *s, char *error);
 

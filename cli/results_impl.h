@@ -9,6 +9,7 @@
  *      results_json.c      summary.json, run.json
  *      results_cost.c      cost, verdict, crossover; results_cost_print.c for people
  *      results_faults.c    what broke, and what that did
+ *      results_resize.c    engines that grew, everywhere
  *      results_rollout.c   a roll-out, everywhere
  *      results_regions.c   what goes between regions, everywhere
  *      results_metrics.c   metrics.prom
@@ -209,6 +210,15 @@ void cost_print(FILE *out, const struct results *r, bool colour);
 void csv_shards(struct out *o, const struct results *r);
 void csv_placement(struct out *o, const struct results *r);
 void csv_shard_costs(struct out *o, const struct results *r);
+
+/* ---- results_resize.c ---- */
+/* Engines got more GPUs in this run: what others call faults is that. */
+static inline bool has_resize(const struct results *r)
+{
+    return r->stats.resize.begun;
+}
+KVT_MUST_CHECK int json_resize(json_t *object, const struct results *r);
+void resize_print(FILE *out, const struct results *r, bool colour);
 
 /* ---- results_rollout.c ---- */
 void csv_rollout(struct out *o, const struct results *r);

@@ -349,7 +349,7 @@ static void put_faults(struct object *o, const struct results *r)
     uint64_t affected = 0, failed = 0, blocks = 0, timeouts = 0;
     double longest_s = 0;
 
-    if (r->faults == NULL)
+    if (r->faults == NULL || has_resize(r))
         return;
     const size_t n = results_fault(r, 0, &e, &f);
     for (size_t i = 0; i < n; i++) {
@@ -392,6 +392,7 @@ char *json_summary(const struct results *r, const struct results *baseline)
     o.failed |= json_cost(o.json, r, baseline) != 0;
     o.failed |= json_rollout(o.json, r) != 0;
     o.failed |= json_regions(o.json, r) != 0;
+    o.failed |= json_resize(o.json, r) != 0;
     for (unsigned m = 0; m < RESULTS_METRICS; m++)
         put_text(&o, key_of(key, "definition_", results_metric_names[m], ""),
                  results_definitions[m]);

@@ -328,7 +328,7 @@ static void print_faults(const struct table *t, const struct results *r)
     const struct results_fault *f = NULL;
     const size_t n = results_fault(r, 0, &e, &f);
 
-    if (n == 0)
+    if (n == 0 || has_resize(r))
         return;
     section(t, "faults", "");
     for (size_t i = 0; i < n && i < SHOWN; i++) {
@@ -430,6 +430,7 @@ void results_print(FILE *out, const struct results *r, const struct results *bas
     print_faults(&t, r);
     rollout_print(out, r, colour);
     regions_print(out, r, colour);
+    resize_print(out, r, colour);
     print_real(&t, r);
     print_busy(&t, r);
     cost_print(out, r, colour);

@@ -150,7 +150,8 @@ static void add_links(struct shards *s, const struct sim_world *world)
         unsigned engine, gpu;
         int n = 0;
         sim_world_part(world, i, &part);
-        if (sscanf(part.name, "engine%u/gpu%u/%n", &engine, &gpu, &n) == 2 && n > 0)
+        if (sscanf(part.name, "engine%u/gpu%u/%n", &engine, &gpu, &n) == 2 && n > 0 &&
+            gpu < s->gpus)
             add_link(&s->gpu[engine * s->gpus + gpu], &part, part.name + n);
     }
 }
@@ -216,21 +217,20 @@ static void add_loss(struct shards *s, const struct kvt_core *core, uint32_t k)
 /* The longest chain, spread out from shards to layers. */
 static int add_chain(struct shards *s, const struct resolved *r, const struct kvt_core *core)
 {
-    struct kvt_shards shape;
-    kvt_shards_init(&shape, &r->core.shard);
-    if (shape.config.policy->splits == KVT_SPLIT_HEAD)
+    if (r->core.shard.policy->splits == KVT_SPLIT_HEAD)
         return 0; /* each layer of each block lies on all GPUs */
-    const size_t room = (size_t)r->context_tokens / s->block_tokens * shape.n + shape.n;
+    uint32_t n;
+    (void)kvt_core_shard_chain(core, (kvt_engine_id){0}, NULL, 0, &n); /* shards of a block */
+    const size_t room = (size_t)r->context_tokens / s->block_tokens * n + n;
     uint8_t *rows = malloc(room);
     if (!rows)
         return -ENOMEM;
-    uint32_t n;
     const uint32_t blocks = kvt_core_shard_chain(core, (kvt_engine_id){0}, rows, room, &n);
     s->chain = blocks ? malloc((size_t)blocks * s->layers) : NULL;
     for (uint32_t i = 0; s->chain && i < blocks; i++)
         for (uint32_t layer = 0; layer < s->layers; layer++)
             s->chain[(size_t)i * s->layers + layer] =
-                rows[(size_t)i * n + kvt_shard_of(&shape, layer, 0)];
+                rows[(size_t)i * n + kvt_core_shard_of(core, layer)];
     s->chain_blocks = s->chain ? blocks : 0;
     free(rows);
     return blocks && !s->chain ? -ENOMEM : 0;
@@ -249,16 +249,18 @@ int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_
     s->access = access_names[c->access];
     s->replicas = c->replicas;
     s->gpus = c->gpus;
+    if (stats.resize.begun)
+        s->gpus = r->core.resize.gpus;
     s->layers = c->layers;
     s->block_tokens = c->block_tokens;
     s->lost_blocks = stats.shard_lost_blocks;
-    s->n_gpus = r->core.engines * c->gpus;
+    s->n_gpus = r->core.engines * s->gpus;
     s->gpu = calloc(s->n_gpus, sizeof *s->gpu);
     if (!s->gpu)
         return -ENOMEM;
     for (uint32_t i = 0; i < s->n_gpus; i++) {
-        s->gpu[i].engine = i / c->gpus;
-        s->gpu[i].gpu = i % c->gpus;
+        s->gpu[i].engine = i / s->gpus;
+        s->gpu[i].gpu = i % s->gpus;
         (void)kvt_core_gpu(core, (kvt_engine_id){s->gpu[i].engine}, s->gpu[i].gpu, &s->gpu[i].held);
     }
     add_links(s, world);

@@ -455,7 +455,8 @@ static bool transfers_under_way(const struct kvt_core *core, uint32_t engine)
 {
     for (uint32_t o = 0; o < core->ops.fresh; o++) {
         const struct op *op = op_at(core, o);
-        if (op->live && op->engine == engine && (op->kind == OP_LOAD || op->kind == OP_STORE))
+        if (op->live && op->engine == engine &&
+            (op->kind == OP_LOAD || op->kind == OP_STORE || op->kind == OP_MOVE))
             return true;
     }
     return false;

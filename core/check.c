@@ -125,6 +125,8 @@ static const char *check_books(const struct kvt_core *core)
                 kvt_book_count(book, kvt_book_row(book, i), pinned);
         }
         for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+            held[g] += book->extra[g];
+            pinned[g] += book->extra[g];
             if (held[g] != kvt_book_sum(book, &book->held, g) ||
                 (limited && pinned[g] != kvt_book_sum(book, &book->pinned, g)))
                 return "(K1) what lies on a GPU is miscounted";

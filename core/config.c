@@ -95,6 +95,28 @@ static const char *check_quotas(const struct kvt_core_config *c)
     return sum > 1 + 1e-9 ? "quotas must not add up to more than the whole" : NULL;
 }
 
+static const char *check_resize(const struct kvt_core_config *c)
+{
+    const struct kvt_resize_config *r = &c->resize;
+    if (!r->gpus)
+        return NULL;
+    struct kvt_shard_config after = c->shard;
+    after.gpus = r->gpus;
+    const char *why = kvt_shard_check(&after);
+    why = why ? why : kvt_shard_join_check(&c->shard, &after);
+    if (why)
+        return why;
+    if (c->page_numbers)
+        return "an engine that grows cannot have numbered pages";
+    if (r->gpu_pages < c->gpu_pages || r->gpu_b < c->shard_room.gpu_b || !r->page_gpu_b ||
+        r->page_gpu_b > c->shard_room.page_gpu_b)
+        return "an engine that grows must have no less room on any GPU";
+    if ((r->gpu_pages == UINT64_MAX) != (c->gpu_pages == UINT64_MAX) ||
+        (r->gpu_b == UINT64_MAX) != (c->shard_room.gpu_b == UINT64_MAX))
+        return "an engine that grows must have bounds before and after, or neither";
+    return NULL;
+}
+
 static const char *check_shard(const struct kvt_core_config *c)
 {
     const char *why = kvt_shard_check(&c->shard);
@@ -111,7 +133,7 @@ static const char *check_shard(const struct kvt_core_config *c)
     for (int t = 0; t < KVT_TIERS; t++)
         if (c->tiers[t].present && c->tiers[t].write_back)
             return "what leaves a sharded gpu tier cannot be written back";
-    return NULL;
+    return check_resize(c);
 }
 
 /* Every engine has a region, every region an engine. */

@@ -154,7 +154,7 @@ static int build(struct kvt_core *core)
     if (core->room.books) {
         core->gpu_parts = take(alloc, KVT_SHARD_GPUS, sizeof *core->gpu_parts);
         core->chunk_skew = take(alloc, core->config.max_batch_requests, sizeof *core->chunk_skew);
-        if (!core->gpu_parts || !core->chunk_skew)
+        if (!core->gpu_parts || !core->chunk_skew || kvt_resize_init(core))
             return -ENOMEM;
     }
     const uint64_t tokens = core->config.gpu_pages == UINT64_MAX
@@ -236,8 +236,8 @@ void kvt_core_free(struct kvt_core *core)
         alloc->put(alloc->self, core->chunk_skew,
                    core->config.max_batch_requests * sizeof *core->chunk_skew);
     if (core->placed)
-        alloc->put(alloc->self, core->placed,
-                   (size_t)core->placed_room * core->room.books->shards.n);
+        alloc->put(alloc->self, core->placed, (size_t)core->placed_room * core->room.books->row_b);
+    kvt_resize_release(core);
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
     kvt_alike_release(&core->alike);
@@ -272,6 +272,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     uint64_t before;
+    if (core->resize)
+        kvt_resize_pump(core, engine);
     do {
         const struct kvt_core_stats *s = &core->stats;
         before = s->finished + s->background.ended + s->replans + s->preemptions;
@@ -286,6 +288,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
         kvt_emit_interrupt(core, engine);
     }
     kvt_clear_ahead(core, engine);
+    if (core->resize && !e->lists[REQ_WAITING].n) /* nobody wants the room that it frees */
+        kvt_resize_pump(core, engine);
     kvt_flush_gone(core);
 }
 
@@ -451,6 +455,9 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
     case OP_STEP:
         kvt_step_done(core, o, done);
         break;
+    case OP_MOVE:
+        kvt_resize_done(core, o, done);
+        break;
     case OP_DROP:
     default:
         kvt_op_free(core, o);
@@ -486,12 +493,12 @@ static void lose_pages_in_use(struct kvt_core *core, uint32_t engine)
         const struct op *op = op_at(core, o);
         for (uint32_t k = 0; op->live && op->from == engine && k < op->n; k++)
             kvt_copy_void(&core->room, op->lower[k], KVT_FATE_EVICTED);
-        if (!op->live || op->engine != engine || (op->kind != OP_LOAD && op->kind != OP_STORE))
+        const bool load = op->kind == OP_LOAD, reads = op->kind == OP_STORE || op->kind == OP_MOVE;
+        if (!op->live || op->engine != engine || (!load && !reads))
             continue;
-        const uint32_t n = op->kind == OP_STORE ? op->used : op->n;
+        const uint32_t n = load ? op->n : op->used;
         for (uint32_t k = 0; k < n; k++)
-            kvt_copy_void(&core->room, op->gpu[k],
-                          op->kind == OP_STORE ? KVT_FATE_EVICTED : KVT_FATE_NONE);
+            kvt_copy_void(&core->room, op->gpu[k], load ? KVT_FATE_NONE : KVT_FATE_EVICTED);
     }
 }
 
@@ -526,18 +533,6 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
         if (!enqueue(core, r))
             kvt_finish(core, r, KVT_FAILED);
     }
-}
-
-void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
-{
-    enter(core, now);
-    if (core->tap && core->tap->gpu_lost)
-        core->tap->gpu_lost(core->tap->self, now, engine, gpu);
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
-        !core->engines[engine.v].up)
-        return;
-    kvt_sharded_gpu_lost(core, engine.v, gpu);
-    kvt_pump(core, engine.v);
 }
 
 /* Those of one place one after the other, so that a drop names many. */

@@ -104,6 +104,13 @@ struct kvt_prefill_cost {
     double fixed_ns, ns_per_token, ns_per_token2;
 };
 
+/* What becomes of each engine when it grows (kvt_core_resize): the same as in kvt_core_config and kvt_shard_room, then. */
+struct kvt_resize_config {
+    uint32_t gpus; /* 0: never */
+    uint64_t gpu_pages, gpu_b, page_gpu_b;
+    struct kvt_prefill_cost prefill;
+};
+
 struct kvt_core_config {
     uint32_t engines;      /* 1 .. 2048 */
     uint32_t block_tokens; /* identity and transfer unit */
@@ -163,6 +170,7 @@ struct kvt_core_config {
      * together hold, once. */
     struct kvt_shard_config shard;
     struct kvt_shard_room shard_room;
+    struct kvt_resize_config resize; /* of sharded engines, once */
 
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config
@@ -198,6 +206,11 @@ void kvt_core_free(struct kvt_core *core);
 KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
 void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer);
+/* Every engine grows to config.resize.gpus GPUs (resize.c): its processes start anew, so requests that run there start
+ * over; new blocks are placed over all GPUs from now on, cached ones move to where they would be placed now, a few at a
+ * time, and are found and read where they are meanwhile. The second time, and where no engine can, nothing happens. */
+void kvt_core_resize(struct kvt_core *core, kvt_ns now);
+
 /* A tier (of one engine, or the shared one: engine ignored; in regions the engine's own) stops or starts answering. Copies in a
  * tier that went down are unusable until it is up again. */
 void kvt_core_down(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier,
@@ -254,6 +267,14 @@ struct kvt_core_stats {
      * began with as well, in whatever engine or tenant, held or not. reuse_partial: tokens copied from the
      * beginnings of held blocks instead of being computed; they are in ledger_tokens[KVT_HIT_GPU]. */
     uint64_t radix_possible_tokens, radix_reused_tokens;
+    /* kvt_core_resize, over all engines. held: of cached blocks, at that time. moved, kept: their shards changed GPUs, or
+     * did not have to; all others were evicted before their turn came. moved_b: of the shards that did. failed: attempts.
+     * over: the last engine is done, since end_ns. */
+    struct {
+        uint64_t held_blocks, held_b, moved_blocks, moved_b, kept_blocks, failed_blocks;
+        kvt_ns begin_ns, end_ns;
+        bool begun, over;
+    } resize;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
     uint64_t far_loaded_blocks,
@@ -294,6 +315,9 @@ bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gp
  * sharded. Walks every block. */
 uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine, uint8_t *gpus,
                               size_t room, uint32_t *shards);
+
+/* Which of a chain's shards holds a layer. */
+uint32_t kvt_core_shard_of(const struct kvt_core *core, uint32_t layer);
 
 /* Cached blocks of all engines that would be lost if exactly the GPUs of dead[] (by number within
  * each engine) died at once, and how many there are. */

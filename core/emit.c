@@ -83,6 +83,8 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
     for (uint32_t i = 0; i < n; i++)
         t.tokens += refs[i].tokens;
     t.gpu_parts = kvt_sharded_parts(core, op_at(core, o), refs, n);
+    if (op->kind == OP_MOVE)
+        kvt_resize_moves(core, op, &t);
     digest_words(core,
                  (const uint64_t[]){(uint64_t)op->kind, (uint64_t)op->tier, op->engine, n,
                                     t.tokens},
@@ -93,11 +95,15 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
         XXH3_128bits_update(&core->digest, &op->from, sizeof op->from);
     for (uint32_t i = 0; core->config.regions.n > 1 && i < n; i++)
         XXH3_128bits_update(&core->digest, &refs[i].region, sizeof refs[i].region);
+    for (uint32_t i = 0; i < t.n_moves; i++)
+        XXH3_128bits_update(&core->digest,
+                            (const uint64_t[]){t.moves[i].from, t.moves[i].to, t.moves[i].parts},
+                            24);
     const struct kvt_port_ops *ops = core->port.ops;
-    int (*const call)(void *, const struct kvt_transfer *) = op->kind == OP_PROBE   ? ops->probe
-                                                             : op->kind == OP_LOAD  ? ops->load
-                                                             : op->kind == OP_STORE ? ops->store
-                                                                                    : ops->drop;
+    int (*const call)(void *, const struct kvt_transfer *) = op->kind == OP_PROBE  ? ops->probe
+                                                             : op->kind == OP_LOAD ? ops->load
+                                                             : op->kind == OP_DROP ? ops->drop
+                                                                                   : ops->store;
     return accepted(core, o, call(core->port.self, &t));
 }
 

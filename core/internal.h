@@ -10,7 +10,8 @@
  *      step.c    batches, chunks, preemption      write.c   write-through, and blocks made by decoding
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
- *      sharded.c an engine's GPUs told apart   region.c  what lies in other regions
+ *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
+ *      resize.c  an engine that gets more of them
  *
  * A request's life on its engine, as `state`:
  *
@@ -94,7 +95,7 @@ struct req {
     kvt_ns span_ns[KVT_SPANS];      /* settled so far */
 };
 
-enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP };
+enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP, OP_STEP, OP_MOVE };
 
 struct op {
     enum op_kind kind;
@@ -105,10 +106,10 @@ struct op {
     uint32_t from;                    /* load from a peer: the engine that lends; else KVT_NONE */
     uint32_t far;                     /* store to another region: which; else KVT_NONE */
     uint32_t n;                       /* room in the arrays below */
-    uint32_t used;                    /* store: how many are in it */
+    uint32_t used;                    /* store, move: how many are in it */
     uint32_t *index;                  /* positions in the request's chain */
     uint64_t *next;  /* as struct req's next_use, where core knows the future; else NULL */
-    uint32_t *gpu;   /* load, store: GPU copies, each used by this op */
+    uint32_t *gpu;   /* load, store, move: GPU copies, each used by this op */
     uint32_t *lower; /* load: copies read. store: copies written. Each used by this op */
     kvt_ns begin_ns;
     uint64_t predicted_ns; /* load: booked with the engine */
@@ -171,6 +172,7 @@ struct kvt_core {
     uint8_t *placed;      /* sharded: scratch for one admission, a row per block */
     uint64_t *chunk_skew; /* sharded: scratch for one step */
     uint32_t placed_room;
+    struct kvt_resize *resize; /* NULL: engines never grow */
     struct {
         uint64_t recent[KVT_SHARD_GPUS], since;
     } tried;                             /* sharded: what a policy remembered before an attempt */
@@ -398,10 +400,19 @@ void kvt_sharded_spread(struct kvt_core *core, struct req *q, uint32_t end);
 /* In place: what a step's decoding requests and chunks wait for. */
 void kvt_sharded_skew(struct kvt_core *core, uint32_t engine, struct kvt_step *step);
 void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t iterations);
-/* Everything that lies on the GPU is gone. */
-void kvt_sharded_gpu_lost(struct kvt_core *core, uint32_t engine, uint32_t gpu);
+/* All requests that run there wait anew. */
+void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine);
 /* The request no longer decodes. */
 void kvt_sharded_forget(struct kvt_core *core, struct req *q);
+
+/* resize.c: all of it only where engines can grow. */
+KVT_MUST_CHECK int kvt_resize_init(struct kvt_core *core);
+void kvt_resize_release(struct kvt_core *core);
+/* Goes on moving, if nothing is on its way. */
+void kvt_resize_pump(struct kvt_core *core, uint32_t engine);
+/* What an operation moves. */
+void kvt_resize_moves(struct kvt_core *core, const struct op *op, struct kvt_transfer *t);
+void kvt_resize_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
 
 /* fetch.c */
 void kvt_fetch_start(struct kvt_core *core, uint32_t r);

@@ -73,6 +73,13 @@ KVT_MUST_CHECK int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *a
 /* The same without numbers; cannot fail. */
 void kvt_pager_init_counting(struct kvt_pager *p, uint64_t pages);
 
+/* More pages than before, of one that only counts. */
+static inline void kvt_pager_grow(struct kvt_pager *p, uint64_t pages)
+{
+    assert(!p->page && pages >= p->total);
+    p->total = pages;
+}
+
 /* Also of one that is all zeroes. */
 void kvt_pager_release(struct kvt_pager *p);
 

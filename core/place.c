@@ -105,10 +105,18 @@ static int init_books(struct kvt_store_room *room, const struct kvt_core_config 
     memset(room->books, 0, size_b);
     struct kvt_shards *shape = &room->books->shards; /* scratch until the book is made */
     kvt_shards_init(shape, &config->shard);
-    kvt_pool_init(&room->shard_rows, room->alloc, kvt_shard_row_b(shape), KVT_SHARD_ROWS_SHIFT);
+    struct kvt_shard_config after = config->shard;
+    after.gpus = config->resize.gpus;
+    const bool grows = after.gpus > 0;
+    kvt_pool_init(&room->shard_rows, room->alloc,
+                  grows ? kvt_book_joint_row_b(&config->shard, &after) : kvt_shard_row_b(shape),
+                  KVT_SHARD_ROWS_SHIFT);
     for (uint32_t e = 0; e < config->engines; e++) {
-        if (kvt_book_init(&room->books[e], &config->shard, &config->shard_room, &room->shard_rows,
-                          room->alloc))
+        struct kvt_shard_book *book = &room->books[e];
+        if (grows ? kvt_book_init_joint(book, &config->shard, &after, &config->shard_room,
+                                        &room->shard_rows, room->alloc)
+                  : kvt_book_init(book, &config->shard, &config->shard_room, &room->shard_rows,
+                                  room->alloc))
             return -ENOMEM;
         room->places[e].book = &room->books[e];
     }

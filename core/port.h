@@ -13,7 +13,7 @@
  *        kvt_core_up       a part came back      step       run engine iterations
  *        kvt_core_down     a part went away      interrupt  end a repeated step early
  *        kvt_core_lost     it came back empty    drop       delete blocks from a tier
- *                                                arm        call me at that time
+ *        kvt_core_resize   engines grow          arm        call me at that time
  *
  * Rules, the same for every world:
  *
@@ -76,6 +76,12 @@ struct kvt_block_ref {
     uint32_t region;    /* redis: where it lies, or is to lie (region.h); else 0 */
 };
 
+/* Shards that go from one GPU of an engine to another: weights times tokens (shard.h). */
+struct kvt_shard_move {
+    uint32_t from, to;
+    uint64_t parts;
+};
+
 /* probe, load, store and drop are all "these blocks, that tier". Blocks stand in chain order for
  * probe, load and store, and in eviction order for drop. The peer tier is loaded from and nothing else: it
  * has no room of its own, but is what the GPUs of other engines hold; a load is from one of them. */
@@ -91,6 +97,10 @@ struct kvt_transfer {
      * or come to it. A load or store with tier KVT_GPU is between shards and what a request computes
      * with: gathered from there, or spread to there. NULL: evenly over all GPUs. */
     const uint64_t *gpu_parts;
+    /* A store with tier KVT_GPU that has moves, at least one: cached blocks go to other GPUs of the engine, shard by
+     * shard, as it grows; no pair of GPUs is named twice. Else NULL. What fails stays where it was. */
+    const struct kvt_shard_move *moves;
+    uint32_t n_moves;
     /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit
      * begins it anew. All others: 0, which changes nothing. */
     kvt_ns ttl_ns;

@@ -177,6 +177,11 @@ static void record_lost(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_eng
     put_leb(self, (const uint64_t[]){(uint64_t)tier, or_none(engine.v), part, parts}, 4);
 }
 
+static void record_resize(void *self, kvt_ns now)
+{
+    put_kind(self, KVT_RECORD_RESIZE, now);
+}
+
 static void record_refused(void *self, kvt_ns now, kvt_op_id op, int error)
 {
     assert(error < 0);
@@ -195,6 +200,7 @@ int kvt_record_init(struct kvt_record *record, const struct kvt_alloc *alloc,
                 .gpu_lost = record_gpu_lost,
                 .lost = record_lost,
                 .discard = record_discard,
+                .resize = record_resize,
                 .refused = record_refused,
                 .self = record},
         .alloc = alloc,

@@ -28,6 +28,7 @@
  *     11 background  as 1, of a request in the background
  *     12 discard   n, then n keys as in 1
  *     13 region    region; of the request whose records come next, at the same time. Only where it is not 0
+ *     14 resize
  *
  * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
  * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
@@ -60,7 +61,8 @@ enum kvt_record_kind {
     KVT_RECORD_LOST,
     KVT_RECORD_BACKGROUND,
     KVT_RECORD_DISCARD,
-    KVT_RECORD_REGION
+    KVT_RECORD_REGION,
+    KVT_RECORD_RESIZE
 };
 
 /* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */

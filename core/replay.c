@@ -448,6 +448,11 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
         return feed_lost(r, core);
     case KVT_RECORD_DISCARD:
         return feed_discard(r, core);
+    case KVT_RECORD_RESIZE:
+        if (!get_refusal(r))
+            return -EBADMSG;
+        kvt_core_resize(core, r->now);
+        return 0;
     default: /* a refusal, too, that no operation asked for */
         return -EBADMSG;
     }

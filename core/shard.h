@@ -125,6 +125,23 @@ static inline uint32_t kvt_shard_copy(const struct kvt_shards *s, uint32_t gpu, 
              : gpu; /* few have copies, and division is slow */
 }
 
+/* Two configurations of one policy and one model, before and after the number of GPUs changes, cut layers
+ * differently. A *joint* shard is what both keep together: the layers that are in shard `of[0]` of the one and
+ * `of[1]` of the other. */
+struct kvt_shard_joint {
+    struct kvt_shards shape[2]; /* before, after */
+    uint8_t of[2][KVT_SHARD_GPUS];
+    bool after; /* which of the two places blocks now */
+};
+
+/* NULL when an engine can go from one configuration to the other, else one sentence (static). Both are checked. */
+const char *kvt_shard_join_check(const struct kvt_shard_config *before,
+                                 const struct kvt_shard_config *after);
+
+/* joint: as above. shards: as large as `after`, cut into joint shards; for sums over rows, not for placing. */
+void kvt_shards_join(struct kvt_shard_joint *joint, struct kvt_shards *shards,
+                     const struct kvt_shard_config *before, const struct kvt_shard_config *after);
+
 /* The shard that holds `head` (0 .. max(kv_heads, 1) - 1) of `layer`. */
 uint32_t kvt_shard_of(const struct kvt_shards *s, uint32_t layer, uint32_t head);
 

@@ -26,16 +26,18 @@ static void number_even(struct kvt_shard_book *book)
     }
 }
 
-int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
-                  const struct kvt_shard_room *room, struct kvt_pool *rows,
-                  const struct kvt_alloc *alloc)
+/* shards and joint are there. */
+static int make(struct kvt_shard_book *book, const struct kvt_shard_room *room,
+                struct kvt_pool *rows)
 {
-    memset(book, 0, sizeof *book);
-    kvt_shards_init(&book->shards, config);
+    const struct kvt_alloc *alloc = book->alloc;
     book->room = *room;
     book->rows = rows;
-    book->alloc = alloc;
-    number_even(book);
+    book->row_b = book->shards.n;
+    if (book->joint)
+        book->row_b += sizeof(struct kvt_shard_site) + 1;
+    else
+        number_even(book);
     const size_t size_b = load_b(&book->shards);
     book->decoding.tokens = alloc->get(alloc->self, size_b);
     book->chunk.tokens = alloc->get(alloc->self, size_b);
@@ -48,10 +50,73 @@ int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *co
     return 0;
 }
 
+int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
+                  const struct kvt_shard_room *room, struct kvt_pool *rows,
+                  const struct kvt_alloc *alloc)
+{
+    memset(book, 0, sizeof *book);
+    book->alloc = alloc;
+    kvt_shards_init(&book->shards, config);
+    return make(book, room, rows);
+}
+
+int kvt_book_init_joint(struct kvt_shard_book *book, const struct kvt_shard_config *before,
+                        const struct kvt_shard_config *after, const struct kvt_shard_room *room,
+                        struct kvt_pool *rows, const struct kvt_alloc *alloc)
+{
+    memset(book, 0, sizeof *book);
+    book->alloc = alloc;
+    book->joint = alloc->get(alloc->self, sizeof *book->joint);
+    if (!book->joint)
+        return -ENOMEM;
+    kvt_shards_join(book->joint, &book->shards, before, after);
+    return make(book, room, rows);
+}
+
+uint32_t kvt_book_joint_row_b(const struct kvt_shard_config *before,
+                              const struct kvt_shard_config *after)
+{
+    struct kvt_shard_joint joint;
+    struct kvt_shards shards;
+    kvt_shards_join(&joint, &shards, before, after);
+    return (shards.n + (uint32_t)sizeof(struct kvt_shard_site) + 1 + 3) / 4 * 4;
+}
+
+void kvt_book_place(struct kvt_shard_book *book, const struct kvt_shard_site *site)
+{
+    const struct kvt_shard_joint *j = book->joint;
+    uint8_t gpu[KVT_SHARD_GPUS];
+    if (!j) {
+        kvt_shards_place(&book->shards, site, book->placing);
+        return;
+    }
+    kvt_shards_place(kvt_book_placer(book), site, gpu);
+    for (uint32_t k = 0; k < book->shards.n; k++)
+        book->placing[k] = gpu[j->of[j->after][k]];
+    memcpy(book->placing + book->shards.n, site, sizeof *site);
+    *kvt_book_age(book, book->placing) = j->after;
+}
+
+uint32_t kvt_book_shard_of(const struct kvt_shard_book *book, uint32_t layer)
+{
+    const struct kvt_shard_joint *j = book->joint;
+    if (!j)
+        return kvt_shard_of(&book->shards, layer, 0);
+    uint32_t k = 0;
+    while (j->of[0][k] != kvt_shard_of(&j->shape[0], layer, 0) ||
+           j->of[1][k] != kvt_shard_of(&j->shape[1], layer, 0))
+        k++;
+    assert(k < book->shards.n);
+    return k;
+}
+
 void kvt_book_release(struct kvt_shard_book *book)
 {
     if (!book->alloc)
         return;
+    if (book->joint)
+        book->alloc->put(book->alloc->self, book->joint, sizeof *book->joint);
+    book->joint = NULL;
     const size_t size_b = load_b(&book->shards);
     if (book->decoding.tokens)
         book->alloc->put(book->alloc->self, book->decoding.tokens, size_b);
@@ -116,9 +181,27 @@ void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
     const uint8_t *row = book->placing;
     const bool even = is_even(book, row);
-    memcpy(kvt_book_row(book, copy), row, book->shards.n);
+    memcpy(kvt_book_row(book, copy), row, book->row_b);
     tally(book, row, even, 1, &book->held);
     tally(book, row, even, 1, &book->pinned); /* of no meaning where GPUs are unlimited */
+}
+
+void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight)
+{
+    book->extra[gpu] += weight;
+    book->held.others[gpu] += weight;
+    book->pinned.others[gpu] += weight;
+}
+
+void kvt_book_free_extra(struct kvt_shard_book *book)
+{
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+        book->held.others[g] -= book->extra[g];
+        book->pinned.others[g] -= book->extra[g];
+        book->gone.others[g] += book->extra[g];
+        book->extra[g] = 0;
+    }
+    book->changes++;
 }
 
 /* What was stored is what is held and what is gone. */

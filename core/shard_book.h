@@ -18,7 +18,7 @@
  * added up: their sums are their number times `even`, the weights of one on each GPU.
  *
  *   (K1) held is the sum over the rows of all copies in the place, pinned over those in use: what no eviction can
- *        free. Where GPUs are unlimited pinned is not kept.
+ *        free. In both is what is held beside rows while shards move. Where GPUs are unlimited pinned is not kept.
  *   (K2) On no GPU do shards and working pages take more than gpu_b.
  *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
  *
@@ -69,12 +69,19 @@ struct kvt_shard_book {
     struct kvt_shard_sum gone;         /* were held and no longer are */
     uint64_t even[KVT_SHARD_GPUS];     /* weights of one even row, all copies; see has_even */
     uint8_t even_row[KVT_SHARD_GPUS];
-    bool has_even;                   /* a block has more than one shard */
-    uint64_t asked[KVT_SHARD_GPUS];  /* weights * tokens that gathers under way read there */
-    uint64_t read[KVT_SHARD_GPUS];   /* weights * tokens read there since the start: gathered, or
+    bool has_even;                  /* a block has more than one shard */
+    uint64_t asked[KVT_SHARD_GPUS]; /* weights * tokens that gathers under way read there */
+    uint64_t read[KVT_SHARD_GPUS];  /* weights * tokens read there since the start: gathered, or
                                        attended to by decoding */
-    uint64_t changes;                /* grows whenever something is freed or falls idle */
-    uint8_t placing[KVT_SHARD_GPUS]; /* where the next copy will lie: its owner has placed it */
+    uint64_t changes;               /* grows whenever something is freed or falls idle */
+    /* where the next copy will lie: its owner has placed it */
+    uint8_t placing[KVT_SHARD_GPUS + sizeof(struct kvt_shard_site) + 1];
+    uint32_t row_b; /* bytes of a row that mean something */
+    /* NULL, or what an engine grows by: shards are joint ones then, and a row goes on with its block's site and 1 if
+     * it was placed by the rule of after */
+    struct kvt_shard_joint *joint;
+    uint64_t
+        extra[KVT_SHARD_GPUS]; /* held beside rows: where shards are coming, or were (resize.c) */
     struct kvt_shard_load decoding, chunk;
     uint32_t chunk_of, chunk_blocks; /* whose chunk it is, and how many of its blocks it has */
     /* private: */
@@ -88,12 +95,40 @@ static inline uint32_t kvt_shard_row_b(const struct kvt_shards *s)
     return (s->n + 3) / 4 * 4;
 }
 
+/* Whoever places blocks now. */
+static inline struct kvt_shards *kvt_book_placer(struct kvt_shard_book *book)
+{
+    return book->joint ? &book->joint->shape[book->joint->after] : &book->shards;
+}
+
+/* Whether a row, or placing, is one by the rule of before. Only where there is a joint. */
+static inline uint8_t *kvt_book_age(const struct kvt_shard_book *book, uint8_t *row)
+{
+    return row + book->shards.n + sizeof(struct kvt_shard_site);
+}
+
 /* config is checked; rows has records of kvt_shard_row_b bytes and is borrowed. 0 or -ENOMEM with
  * nothing to release. */
 KVT_MUST_CHECK int kvt_book_init(struct kvt_shard_book *book, const struct kvt_shard_config *config,
                                  const struct kvt_shard_room *room, struct kvt_pool *rows,
                                  const struct kvt_alloc *alloc);
 void kvt_book_release(struct kvt_shard_book *book);
+
+/* The same for an engine that can grow from one configuration to the other (kvt_shard_join_check), of which rows have
+ * kvt_book_joint_row_b bytes. Room is that of before. */
+KVT_MUST_CHECK int kvt_book_init_joint(struct kvt_shard_book *book,
+                                       const struct kvt_shard_config *before,
+                                       const struct kvt_shard_config *after,
+                                       const struct kvt_shard_room *room, struct kvt_pool *rows,
+                                       const struct kvt_alloc *alloc);
+uint32_t kvt_book_joint_row_b(const struct kvt_shard_config *before,
+                              const struct kvt_shard_config *after);
+
+/* Writes into `placing` where the block shall lie: kvt_shards_place, by whoever places now. */
+void kvt_book_place(struct kvt_shard_book *book, const struct kvt_shard_site *site);
+
+/* The shard, of those in rows, that holds a layer. */
+uint32_t kvt_book_shard_of(const struct kvt_shard_book *book, uint32_t layer);
 
 /* Makes rows for copies 0 .. copy. 0 or -ENOMEM. */
 KVT_MUST_CHECK int kvt_book_cover(struct kvt_pool *rows, uint32_t copy);
@@ -112,6 +147,10 @@ void kvt_book_remove(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_evict(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_rest(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
+
+/* Room for `extra` more, or less, on a GPU than rows say. The latter frees it. */
+void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
+void kvt_book_free_extra(struct kvt_shard_book *book);
 
 /* Adds the weights of one row to need[gpus]. */
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need);

@@ -38,7 +38,7 @@ bool kvt_sharded_reserve(struct kvt_core *core, uint32_t n)
 {
     if (!core->room.books || n <= core->placed_room)
         return true;
-    const uint32_t row_b = core->room.books->shards.n;
+    const uint32_t row_b = core->room.books->row_b;
     const uint32_t room = n < 512 ? 512 : n + n / 2;
     uint8_t *placed = core->alloc->get(core->alloc->self, (size_t)room * row_b);
     if (!placed)
@@ -70,13 +70,13 @@ void kvt_sharded_place(struct kvt_core *core, const struct req *q, uint32_t i, u
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
     const struct kvt_shard_site site = site_of(core, q, i);
-    kvt_shards_place(&book->shards, &site, book->placing);
+    kvt_book_place(book, &site);
     kvt_book_count(book, book->placing, need);
 }
 
 void kvt_sharded_try(struct kvt_core *core, uint32_t engine)
 {
-    const struct kvt_shards *s = &book_of(core, engine)->shards;
+    const struct kvt_shards *s = kvt_book_placer(book_of(core, engine));
     core->tried.since = s->since_halving_blocks;
     if (s->config.policy->remembers)
         memcpy(core->tried.recent, s->recent, sizeof s->recent);
@@ -84,7 +84,7 @@ void kvt_sharded_try(struct kvt_core *core, uint32_t engine)
 
 void kvt_sharded_undo(struct kvt_core *core, uint32_t engine)
 {
-    struct kvt_shards *s = &book_of(core, engine)->shards;
+    struct kvt_shards *s = kvt_book_placer(book_of(core, engine));
     s->since_halving_blocks = core->tried.since;
     if (s->config.policy->remembers)
         memcpy(s->recent, core->tried.recent, sizeof s->recent);
@@ -95,7 +95,7 @@ void kvt_sharded_keep(struct kvt_core *core, const struct req *q, uint32_t i, ui
 {
     const struct kvt_shard_book *book = book_of(core, q->engine);
     kvt_sharded_place(core, q, i, need);
-    memcpy(core->placed + (size_t)nth * book->shards.n, book->placing, book->shards.n);
+    memcpy(core->placed + (size_t)nth * book->row_b, book->placing, book->row_b);
 }
 
 bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pages, uint64_t *need)
@@ -125,7 +125,7 @@ bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pag
 void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    memcpy(book->placing, core->placed + (size_t)nth * book->shards.n, book->shards.n);
+    memcpy(book->placing, core->placed + (size_t)nth * book->row_b, book->row_b);
 }
 
 bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
@@ -381,7 +381,7 @@ static void lose_copies(struct kvt_core *core, uint32_t engine, uint32_t gpu)
     }
 }
 
-void kvt_sharded_gpu_lost(struct kvt_core *core, uint32_t engine, uint32_t gpu)
+void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     /* The step under way runs to its end, for nobody. */
@@ -393,7 +393,21 @@ void kvt_sharded_gpu_lost(struct kvt_core *core, uint32_t engine, uint32_t gpu)
             kvt_send_back(core, r);
         }
     }
-    lose_copies(core, engine, gpu);
+}
+
+void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
+{
+    assert(now >= core->now);
+    if (now > core->now)
+        core->now = core->room.now = now;
+    if (core->tap && core->tap->gpu_lost)
+        core->tap->gpu_lost(core->tap->self, now, engine, gpu);
+    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
+        !core->engines[engine.v].up)
+        return;
+    kvt_sharded_start_over(core, engine.v);
+    lose_copies(core, engine.v, gpu);
+    kvt_pump(core, engine.v);
 }
 
 /* ---- Looking ----------------------------------------------------------------------------------- */
@@ -438,6 +452,11 @@ static uint32_t chain_length(const struct kvt_core *core, uint32_t block, uint32
     return n;
 }
 
+uint32_t kvt_core_shard_of(const struct kvt_core *core, uint32_t layer)
+{
+    return core->room.books ? kvt_book_shard_of(core->room.books, layer) : 0;
+}
+
 uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine, uint8_t *gpus,
                               size_t room, uint32_t *shards)
 {
@@ -446,7 +465,8 @@ uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine,
         return 0;
     const struct kvt_shard_book *book = book_of(core, engine.v);
     uint32_t best = KVT_NONE, most = 0;
-    for (uint32_t b = 0; b < kvt_blocks_end(&core->blocks); b++) {
+    *shards = book->shards.n;
+    for (uint32_t b = 0; room > 0 && b < kvt_blocks_end(&core->blocks); b++) {
         /* whoever is followed by the next number is not the end of its chain */
         const bool followed = b + 1 < kvt_blocks_end(&core->blocks) &&
                               ready_copy(core, b + 1, engine.v) != KVT_NONE &&
@@ -457,7 +477,6 @@ uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine,
             best = b;
         }
     }
-    *shards = book->shards.n;
     for (uint32_t i = most; i-- > 0; best = kvt_block_at(&core->blocks, best)->parent)
         memcpy(gpus + (size_t)i * book->shards.n,
                kvt_book_row(book, ready_copy(core, best, engine.v)), book->shards.n);

@@ -30,6 +30,7 @@ struct kvt_tap {
     void (*lost)(void *self, kvt_ns now, enum kvt_tier_kind tier, kvt_engine_id engine,
                  uint32_t part, uint32_t parts);                            /* (optional) */
     void (*discard)(void *self, kvt_ns now, const kvt_key *keys, size_t n); /* (optional) */
+    void (*resize)(void *self, kvt_ns now);                                 /* (optional) */
     void (*refused)(void *self, kvt_ns now, kvt_op_id op, int error);       /* (optional) */
     void *self;
 };

@@ -81,6 +81,23 @@ void sim_fabric_spread(const struct sim_fabric *f, const uint64_t *parts,
     sum_up(f, plan);
 }
 
+void sim_fabric_move(const struct sim_fabric *f, const struct kvt_shard_move *moves, uint32_t n,
+                     struct sim_fabric_plan *plan)
+{
+    memset(plan, 0, sizeof *plan);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t from = moves[i].from / f->gpus_per_node, to = moves[i].to / f->gpus_per_node;
+        const uint64_t b = moves[i].parts * f->part_b;
+        plan->out[moves[i].from] += b;
+        plan->in[moves[i].to] += b;
+        if (from == to)
+            continue;
+        plan->nic_out[from] += b;
+        plan->nic_in[to] += b;
+    }
+    sum_up(f, plan);
+}
+
 kvt_ns sim_fabric_link_ns(uint64_t b, double bps)
 {
     const uint64_t rate = (uint64_t)(bps * 65536.0); /* as link.c rounds it */

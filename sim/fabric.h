@@ -32,6 +32,12 @@
  *
  *      in(g)         P(g) * (G - 1) / G              out(d)       (P - P(d)) / G          likewise the NICs
  *
+ * Move. An engine that grows sends shards from old to new places. With M(g, h) bytes from GPU g to GPU h
+ *
+ *      out(g)        sum of M(g, h) over h           in(h)        sum of M(g, h) over g
+ *      nic_out(n)    the same, of those              nic_in(n)    likewise
+ *                    that go to other nodes
+ *
  * In place. Nothing is copied; each layer of each step exchanges, per token of the step,
  *
  *      query         heads * key dim * 2 bytes       from all GPUs, by heads, to where shards lie
@@ -104,6 +110,10 @@ void sim_fabric_gather(const struct sim_fabric *f, const uint64_t *parts,
                        struct sim_fabric_plan *plan);
 void sim_fabric_spread(const struct sim_fabric *f, const uint64_t *parts,
                        struct sim_fabric_plan *plan);
+
+/* Moves between GPUs, exactly. */
+void sim_fabric_move(const struct sim_fabric *f, const struct kvt_shard_move *moves, uint32_t n,
+                     struct sim_fabric_plan *plan);
 
 /* How long a plan takes when nobody else moves anything; 0 when it moves nothing. */
 kvt_ns sim_fabric_ns(const struct sim_fabric *f, const struct sim_fabric_plan *plan);

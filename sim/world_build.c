@@ -107,6 +107,18 @@ static const char *check_machine(const struct sim_config *c)
     return NULL;
 }
 
+static const char *check_growth(const struct sim_config *c)
+{
+    const struct sim_fabric *f = &c->fabric, *g = &c->grown_fabric;
+    if (g->gpus == 0)
+        return NULL;
+    if (f->gpus < 2 || g->gpus < f->gpus || g->gpus_per_node != f->gpus_per_node ||
+        (f->gpus > f->gpus_per_node && f->gpus % f->gpus_per_node != 0))
+        return "engines grow from two GPUs on, by whole nodes beyond the first";
+    const char *why = sim_fabric_check(g);
+    return why ? why : sim_gpu_check(&c->grown_gpu);
+}
+
 static const char *check(const struct sim_config *c)
 {
     if (c->engines == 0)
@@ -145,6 +157,7 @@ static const char *check(const struct sim_config *c)
     if (!why && c->peer.present && c->fabric.gpus > 1)
         why = "peers lend no shards";
     why = why ? why : sim_fabric_check(&c->fabric);
+    why = why ? why : check_growth(c);
     return why ? why : sim_gpu_check(&c->gpu);
 }
 
@@ -270,6 +283,8 @@ struct sim_world *sim_world_new_in(const struct sim_config *config,
     w->alloc = alloc;
     w->deliver = (struct sim_deliver){.done = kvt_core_done, .timer = kvt_core_timer};
     sim_gpu_prepare(&w->config.gpu);
+    if (config->grown_fabric.gpus > 0)
+        sim_gpu_prepare(&w->config.grown_gpu);
     if (build(w))
         return w;
     if (size > 0)

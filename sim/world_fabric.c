@@ -12,25 +12,26 @@
  */
 #include "world_impl.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static uint32_t links_of(const struct sim_world *w)
 {
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_built(w);
     return f->gpus * GPU_LINKS + 2 * sim_fabric_nodes(f);
 }
 
 /* Ports and NICs, each way. */
 static uint32_t wide_of(const struct sim_world *w)
 {
-    return 2 * (w->config.fabric.gpus + sim_fabric_nodes(&w->config.fabric));
+    return 2 * (sim_world_built(w)->gpus + sim_fabric_nodes(sim_world_built(w)));
 }
 
 bool sim_fabric_build(struct sim_world *w, struct engine *e)
 {
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_built(w);
     const double bps[GPU_LINKS] = {[GPU_OUT] = f->port_bps,
                                    [GPU_IN] = f->port_bps,
                                    [GPU_H2D] = f->pcie_bps,
@@ -67,10 +68,10 @@ void sim_fabric_release(struct sim_world *w, struct engine *e)
 const uint32_t *sim_fabric_wide(const struct sim_world *w, const struct engine *e, bool nics,
                                 uint32_t *n)
 {
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_fabric(w);
     const uint32_t nodes = sim_fabric_nodes(f);
     *n = nics ? (nodes > 1 ? 2 * nodes : 0) : 2 * f->gpus;
-    return e->wide + (nics ? 2 * f->gpus : 0);
+    return e->wide + (nics ? 2 * sim_world_built(w)->gpus : 0);
 }
 
 bool sim_fabric_is_used(const struct sim_world *w, const struct engine *e)
@@ -88,6 +89,25 @@ uint32_t sim_fabric_flows(const struct sim_world *w)
 
 /* ---- Using --------------------------------------------------------------------------------------- */
 
+bool sim_fabric_take(const struct sim_world *w, struct op *op, bool moves)
+{
+    const struct kvt_alloc *a = w->alloc;
+    if (sim_world_sharded(w) && !op->parts)
+        op->parts = a->get(a->self, sim_world_built(w)->gpus * sizeof(*op->parts));
+    if (moves && !op->plan)
+        op->plan = a->get(a->self, sizeof(*op->plan));
+    return (op->parts || !sim_world_sharded(w)) && (op->plan || !moves);
+}
+
+void sim_fabric_give(const struct sim_world *w, struct op *op)
+{
+    const struct kvt_alloc *a = w->alloc;
+    if (op->parts)
+        a->put(a->self, op->parts, sim_world_built(w)->gpus * sizeof(*op->parts));
+    if (op->plan)
+        a->put(a->self, op->plan, sizeof(*op->plan));
+}
+
 static void flow_over(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t link)
 {
     if (bytes > 0)
@@ -99,22 +119,24 @@ static void flow_over(struct sim_world *w, uint32_t o, uint64_t bytes, uint32_t 
 void sim_fabric_begin(struct sim_world *w, uint32_t o)
 {
     struct op *op = kvt_pool_at(&w->ops, o);
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_fabric(w);
     struct engine *e = &w->engines[op->engine];
     struct sim_fabric_plan plan;
-    if (op->kind == OP_LOAD)
+    if (op->moving)
+        plan = *op->plan;
+    else if (op->kind == OP_LOAD)
         sim_fabric_gather(f, op->parts, &plan);
     else
         sim_fabric_spread(f, op->parts, &plan);
     op->done.bytes = plan.sum_b;
     struct stage *s = sim_pipe_stage(op, KVT_SPAN_COPY, 0);
     s->travel_ns = plan.sum_b ? f->latency_ns : 0;
-    for (uint32_t g = 0; g < f->gpus; g++) {
+    for (uint32_t g = 0; g < f->gpus; g++) { /* links are built for all that there will be */
         flow_over(w, o, plan.out[g], sim_world_gpu_link(w, e, g, GPU_OUT));
         flow_over(w, o, plan.in[g], sim_world_gpu_link(w, e, g, GPU_IN));
     }
     for (uint32_t n = 0; n < sim_fabric_nodes(f); n++) {
-        const uint32_t *nic = &e->gpu_links[f->gpus * GPU_LINKS + 2 * n];
+        const uint32_t *nic = &e->gpu_links[sim_world_built(w)->gpus * GPU_LINKS + 2 * n];
         flow_over(w, o, plan.nic_out[n], nic[0]);
         flow_over(w, o, plan.nic_in[n], nic[1]);
     }
@@ -125,7 +147,7 @@ void sim_fabric_begin(struct sim_world *w, uint32_t o)
 void sim_fabric_device(struct sim_world *w, uint32_t o)
 {
     const struct op *op = kvt_pool_at(&w->ops, o);
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_built(w);
     struct engine *e = &w->engines[op->engine];
     const bool up = op->kind == OP_LOAD;
     uint64_t sum = 0;
@@ -151,11 +173,22 @@ void sim_fabric_device(struct sim_world *w, uint32_t o)
         sim_step_has_company(w, e);
 }
 
+void sim_world_resize(struct sim_world *world)
+{
+    assert(world->config.grown_fabric.gpus > 0);
+    world->grown = true;
+    for (uint32_t i = 0; i < world->config.engines; i++) {
+        struct engine *e = &world->engines[i];
+        e->exchange.joined_port_b = sim_step_port_b(e, world->now);
+        e->exchange.joined_nic_b = sim_step_nic_b(e, world->now);
+    }
+}
+
 /* ---- Looking ------------------------------------------------------------------------------------- */
 
 uint32_t sim_fabric_parts(const struct sim_world *w)
 {
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_built(w);
     if (!sim_world_sharded(w))
         return 0;
     return f->gpus * GPU_LINKS + (sim_fabric_nodes(f) > 1 ? 2 * sim_fabric_nodes(f) : 0);
@@ -165,7 +198,7 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
                      struct sim_part_stats *stats)
 {
     static const char *const names[GPU_LINKS] = {"out", "in", "h2d", "d2h"};
-    const struct sim_fabric *f = &w->config.fabric;
+    const struct sim_fabric *f = sim_world_built(w), *first = &w->config.fabric;
     const struct engine *e = &w->engines[engine];
     const struct sim_link_stats s = sim_links_stats(&w->links, w->now, e->gpu_links[n]);
     const uint32_t of_gpus = f->gpus * GPU_LINKS;
@@ -175,12 +208,16 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
                  names[n % GPU_LINKS]);
         stats->rate_bps = n % GPU_LINKS < GPU_H2D ? f->port_bps : f->pcie_bps;
         quiet_b = n % GPU_LINKS < GPU_H2D ? sim_step_port_b(e, w->now) : 0;
+        if (n % GPU_LINKS < GPU_H2D && n / GPU_LINKS >= first->gpus)
+            quiet_b -= w->grown ? e->exchange.joined_port_b : quiet_b;
     } else {
         const uint32_t node = (n - of_gpus) / 2;
         snprintf(stats->name, sizeof(stats->name), "engine%u/node%u/%s", engine, node,
                  (n - of_gpus) % 2 ? "nic_in" : "nic_out");
         stats->rate_bps = f->nic_bps * sim_fabric_node_gpus(f, node);
         quiet_b = sim_step_nic_b(e, w->now);
+        if (node >= sim_fabric_nodes(first))
+            quiet_b -= w->grown ? e->exchange.joined_nic_b : quiet_b;
     }
     stats->kind = SIM_PART_LINK;
     stats->servers = 1;

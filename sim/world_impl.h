@@ -74,6 +74,8 @@ struct op {
     uint32_t room_blocks, room_flows;      /* room is kept from life to life */
     uint64_t *parts; /* sharded: of the whole transfer, by GPU; room for all of them once used */
     bool parted;     /* parts are meant */
+    bool moving;     /* shards go where plan says, which was taken when first needed */
+    struct sim_fabric_plan *plan;
     /* conditions (fault.h) */
     enum kvt_status cut_short; /* why only n_good blocks; KVT_MISSING but for them */
     bool silent;               /* a node it asks does not answer */
@@ -110,6 +112,8 @@ struct exchange {
     double moved_port_b,
         moved_nic_b;      /* by this step, over each port and way, and each node's NICs */
     double port_b, nic_b; /* carried without flows, by all steps */
+    double joined_port_b,
+        joined_nic_b; /* the same when GPUs joined, which have carried none of that */
 };
 
 struct engine {
@@ -122,7 +126,8 @@ struct engine {
     kvt_ns begin_ns;        /* of the step */
     kvt_ns alone_ns;        /* what its iterations take if nobody else is on its links */
     struct exchange exchange;
-    uint32_t iterations; /* it will have run by then */
+    const struct sim_gpu *gpu; /* of the step: it ends as it began if the engine grows meanwhile */
+    uint32_t iterations;       /* it will have run by then */
     enum kvt_status status;
     double slow;    /* of the step: it takes so many times its usual time */
     kvt_ns busy_ns; /* in steps that ended */
@@ -151,6 +156,7 @@ struct sim_world {
     kvt_ns now;
     int broken; /* a negative errno once the simulator itself failed */
     bool redis_down;
+    bool grown; /* engines have the GPUs of grown_fabric */
     struct sim_evq events;
     struct sim_links links;
     struct engine *engines;
@@ -217,6 +223,15 @@ static inline bool sim_world_sharded(const struct sim_world *w)
 {
     return w->config.fabric.gpus > 1;
 }
+/* The GPUs of now; and those that links are built for, all there will ever be. */
+static inline const struct sim_fabric *sim_world_fabric(const struct sim_world *w)
+{
+    return w->grown ? &w->config.grown_fabric : &w->config.fabric;
+}
+static inline const struct sim_fabric *sim_world_built(const struct sim_world *w)
+{
+    return w->config.grown_fabric.gpus ? &w->config.grown_fabric : &w->config.fabric;
+}
 static inline uint32_t sim_world_gpu_link(const struct sim_world *w, const struct engine *e,
                                           uint32_t gpu, enum sim_gpu_link link)
 {
@@ -226,6 +241,9 @@ static inline uint32_t sim_world_gpu_link(const struct sim_world *w, const struc
 /* False when memory is out. */
 bool sim_fabric_build(struct sim_world *w, struct engine *e);
 void sim_fabric_release(struct sim_world *w, struct engine *e);
+/* Memory of an operation for its parts, and for a plan if it moves shards; kept from life to life. False when it is out. */
+bool sim_fabric_take(const struct sim_world *w, struct op *op, bool moves);
+void sim_fabric_give(const struct sim_world *w, struct op *op);
 /* Flows that one operation may start. */
 uint32_t sim_fabric_flows(const struct sim_world *w);
 /* Parts of an engine, to look at: how many, and the nth. */

@@ -422,8 +422,8 @@ static bool make_room(const struct kvt_alloc *a, void **memory, uint32_t *room, 
     return true;
 }
 
-/* Takes an operation with room for n blocks and all flows they may need. KVT_NONE when memory is out. */
-static uint32_t take(struct sim_world *w, uint32_t n)
+/* Takes an operation with room for n blocks, all flows they may need, and a plan if it moves shards. KVT_NONE when memory is out. */
+static uint32_t take(struct sim_world *w, uint32_t n, bool moves)
 {
     uint32_t o = kvt_pool_take(&w->ops);
     if (o == KVT_NONE)
@@ -441,11 +441,7 @@ static uint32_t take(struct sim_world *w, uint32_t n)
     ok = ok && make_room(w->alloc, &flows, &op->room_flows,
                          (n < nodes ? n : nodes) + 3 + sim_fabric_flows(w), sizeof(*op->flows));
     op->flows = flows;
-    if (ok && sim_world_sharded(w) && !op->parts) {
-        op->parts = w->alloc->get(w->alloc->self, w->config.fabric.gpus * sizeof(*op->parts));
-        ok = op->parts != NULL;
-    }
-    if (ok)
+    if (ok && sim_fabric_take(w, op, moves))
         return o;
     kvt_pool_give(&w->ops, o);
     return KVT_NONE;
@@ -457,8 +453,7 @@ void sim_op_release_all(struct sim_world *w)
         struct op *op = op_at(w, o);
         w->alloc->put(w->alloc->self, op->blocks, op->room_blocks * sizeof(*op->blocks));
         w->alloc->put(w->alloc->self, op->flows, op->room_flows * sizeof(*op->flows));
-        if (op->parts)
-            w->alloc->put(w->alloc->self, op->parts, w->config.fabric.gpus * sizeof(*op->parts));
+        sim_fabric_give(w, op);
     }
     kvt_pool_release(&w->ops);
 }
@@ -499,7 +494,10 @@ static void fill_in(struct sim_world *w, struct op *op, const struct kvt_transfe
     op->late_ns = 0;
     op->parted = t->gpu_parts && sim_world_sharded(w);
     if (op->parted)
-        memcpy(op->parts, t->gpu_parts, w->config.fabric.gpus * sizeof(*op->parts));
+        memcpy(op->parts, t->gpu_parts, sim_world_built(w)->gpus * sizeof(*op->parts));
+    op->moving = t->n_moves > 0;
+    if (op->moving)
+        sim_fabric_move(sim_world_built(w), t->moves, t->n_moves, op->plan);
     for (uint32_t i = 0; i < t->n_blocks; i++) {
         uint64_t stored_b = stored_b_of(w, t->tier, t->blocks[i].tokens);
         op->tokens += t->blocks[i].tokens;
@@ -557,7 +555,7 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
         return -EINVAL;
     if (w->broken)
         return w->broken;
-    uint32_t o = take(w, t->tier == KVT_REDIS ? t->n_blocks : 0);
+    uint32_t o = take(w, t->tier == KVT_REDIS ? t->n_blocks : 0, t->n_moves > 0);
     if (o == KVT_NONE)
         return -ENOMEM;
     struct op *op = op_at(w, o);
@@ -588,7 +586,8 @@ int sim_op_start(struct sim_world *w, const struct kvt_transfer *t, enum op_kind
             sim_world_push(w, kvt_ns_add(w->now, sim_piece_travel_ns(op, half_there(op))),
                            on_arrive, event_arg(w, o));
         }
-    } else if ((kind == OP_LOAD || kind == OP_STORE) && (t->tier != KVT_GPU || op->parted)) {
+    } else if ((kind == OP_LOAD || kind == OP_STORE) &&
+               (t->tier != KVT_GPU || op->parted || op->moving)) {
         begin(w, o);
     } else { /* core's own directory is the truth about host and disk */
         end_at(w, o, w->now, KVT_OK, op->n_blocks);

@@ -47,19 +47,18 @@ static uint64_t arg_of(const struct sim_world *w, const struct engine *e)
 /* ---- Alone ------------------------------------------------------------------------------------------ */
 
 /* What n iterations of a step take, on GPUs that are as slow as they were when it began. */
-static kvt_ns alone_ns(const struct sim_world *w, const struct engine *e, const struct kvt_step *s,
-                       uint32_t n)
+static kvt_ns alone_ns(const struct engine *e, const struct kvt_step *s, uint32_t n)
 {
-    const kvt_ns ns = sim_gpu_step_ns(&w->config.gpu, s, n);
+    const kvt_ns ns = sim_gpu_step_ns(e->gpu, s, n);
     return e->slow == 1 ? ns : (kvt_ns)ceil((double)ns * e->slow);
 }
 
 /* As many as take at_ns alone, or longer. */
-static uint32_t iterations_by(const struct sim_world *w, const struct engine *e, kvt_ns at_ns)
+static uint32_t iterations_by(const struct engine *e, kvt_ns at_ns)
 {
     if (e->slow != 1)
         at_ns = (kvt_ns)ceil((double)at_ns / e->slow);
-    return sim_gpu_iterations_by(&w->config.gpu, &e->step, at_ns);
+    return sim_gpu_iterations_by(e->gpu, &e->step, at_ns);
 }
 
 /* ---- What links carry beside flows ----------------------------------------------------------------- */
@@ -169,11 +168,11 @@ static void go_quietly(struct sim_world *w, struct engine *e, kvt_ns done_ns)
 /* ---- Legs ---------------------------------------------------------------------------------------- */
 
 /* The first n iterations alone. */
-static kvt_ns first_ns(const struct sim_world *w, const struct engine *e, uint32_t n)
+static kvt_ns first_ns(const struct engine *e, uint32_t n)
 {
     if (n == 0 || n == e->iterations)
         return n ? e->alone_ns : 0;
-    return alone_ns(w, e, &e->step, n);
+    return alone_ns(e, &e->step, n);
 }
 
 static kvt_ns leg_begin_ns(const struct exchange *x, uint32_t leg)
@@ -189,14 +188,14 @@ static kvt_ns leg_exchange_ns(const struct exchange *x)
     return ns < whole_ns ? ns : whole_ns;
 }
 
-static void set_iteration(const struct sim_world *w, struct engine *e, uint32_t iteration)
+static void set_iteration(struct engine *e, uint32_t iteration)
 {
     struct exchange *x = &e->exchange;
-    const struct sim_gpu *gpu = &w->config.gpu;
+    const struct sim_gpu *gpu = e->gpu;
     const uint32_t most = gpu->collectives + gpu->exchanges;
     x->iteration = iteration;
-    x->first_ns = first_ns(w, e, iteration);
-    x->iteration_ns = first_ns(w, e, iteration + 1) - x->first_ns;
+    x->first_ns = first_ns(e, iteration);
+    x->iteration_ns = first_ns(e, iteration + 1) - x->first_ns;
     const kvt_ns legs = x->iteration_ns / LEG_NS;
     x->legs = legs >= most ? most : (uint32_t)legs;
     x->legs = x->legs ? x->legs : 1;
@@ -214,7 +213,7 @@ static void end_leg(struct sim_world *w, struct engine *e)
             finish_step(w, e, w->now);
             return;
         }
-        set_iteration(w, e, x->iteration + 1);
+        set_iteration(e, x->iteration + 1);
     }
     const kvt_ns at_ns = leg_begin_ns(x, x->leg);
     if (sim_fabric_is_used(w, e))
@@ -321,9 +320,9 @@ static void begin_leg(struct sim_world *w, struct engine *e, kvt_ns at_ns)
 static void go_in_legs(struct sim_world *w, struct engine *e, kvt_ns at_ns)
 {
     struct exchange *x = &e->exchange;
-    const uint32_t n = e->iterations == 1 ? 1 : iterations_by(w, e, at_ns);
-    const bool between = at_ns > 0 && n < e->iterations && first_ns(w, e, n) <= at_ns;
-    set_iteration(w, e, between ? n : n - 1);
+    const uint32_t n = e->iterations == 1 ? 1 : iterations_by(e, at_ns);
+    const bool between = at_ns > 0 && n < e->iterations && first_ns(e, n) <= at_ns;
+    set_iteration(e, between ? n : n - 1);
     const kvt_ns gone_ns = at_ns > x->first_ns ? at_ns - x->first_ns : 0;
     x->leg = (uint32_t)share(gone_ns, x->legs, x->iteration_ns);
     if (x->leg >= x->legs)
@@ -366,6 +365,7 @@ int sim_step_start(struct sim_world *w, const struct kvt_step *s)
     e->step.n_copies = 0;
     e->begin_ns = w->now;
     e->alone_ns = 0;
+    e->gpu = w->grown ? &w->config.grown_gpu : &w->config.gpu;
     x->moved_port_b = x->moved_nic_b = 0;
     x->each = (struct sim_fabric_traffic){0};
     w->stats.under_way++;
@@ -378,9 +378,9 @@ int sim_step_start(struct sim_world *w, const struct kvt_step *s)
     e->status = KVT_OK;
     e->iterations = s->repeat;
     e->slow = sim_fault_step_slow(w, s->engine.v);
-    e->alone_ns = alone_ns(w, e, s, s->repeat);
+    e->alone_ns = alone_ns(e, s, s->repeat);
     if (sim_world_sharded(w))
-        x->each = sim_fabric_traffic_of(&w->config.fabric, &w->config.gpu, s);
+        x->each = sim_fabric_traffic_of(sim_world_fabric(w), e->gpu, s);
     if (sim_on_machine(w))
         sim_piece_fill(w, s->engine.v, s);
     if (x->each.ns > 0 && sim_fabric_is_used(w, e))
@@ -396,12 +396,11 @@ void sim_step_interrupt(struct sim_world *w, uint32_t engine)
     struct exchange *x = &e->exchange;
     if (!e->stepping || e->timed || e->iterations <= 1)
         return;
-    const uint32_t iterations =
-        x->quiet ? iterations_by(w, e, quiet_at(e, w->now)) : x->iteration + 1;
+    const uint32_t iterations = x->quiet ? iterations_by(e, quiet_at(e, w->now)) : x->iteration + 1;
     if (iterations >= e->iterations)
         return;
     count_quiet(e, w->now);
-    e->alone_ns = alone_ns(w, e, &e->step, iterations);
+    e->alone_ns = alone_ns(e, &e->step, iterations);
     e->iterations = iterations;
     w->stats.interrupts++;
     if (x->quiet)

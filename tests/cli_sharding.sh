@@ -24,6 +24,18 @@ refused "a sliding window by layer" "expected head or none: gemma-3-27b has laye
 refused "the real world" "expected none: the real world does not shard" --set world=real
 refused "a GPU that is not there" "faults[0].kill: expected gpu/0.0 to gpu/0.7, the GPUs of an engine" --set "faults=[{at: 1s, kill: gpu/0.8}]"
 refused "the old spelling" "expected under faults instead" --set cache.shard.lose_gpu=5
+refused "GPUs that come at no time" "expected a time, since cache.shard.resize_gpus is given" --set cache.shard.resize_gpus=16
+at="--set cache.shard.resize_at=30s"
+refused "a time without GPUs" "expected the GPUs of an engine from then on, more than 8" $at
+grow="$at --set cache.shard.resize_gpus=16"
+refused "fewer GPUs" "cache.shard.resize_gpus: expected more than 8, the GPUs of an engine before" $at --set cache.shard.resize_gpus=4
+refused "growing by head" "cache.shard.policy: expected another than head" $grow --set cache.shard.policy=head
+refused "growing without shards" "cache.shard.policy: expected one that shards" $grow --set cache.shard.policy=none
+refused "growing in place" "cache.shard.access: expected gather" $grow --set cache.shard.access=in_place
+refused "growing with copies" "cache.shard.replicas: expected 1" $grow --set cache.shard.replicas=2
+refused "growing with faults" "faults: expected none" $grow --set "faults=[{at: 1s, kill: gpu/0.1}]"
+refused "growing when nobody is left" "cache.shard.resize_at: expected a time before the last request" --set cache.shard.resize_at=100h --set cache.shard.resize_gpus=16
+refused "more GPUs than the model can use after growing" "cache.shard.resize_gpus: expected a number of GPUs that divides the 32 heads" $at --set cache.shard.resize_gpus=40
 
 small="--no-baseline --set workload.generate.requests=60"
 for policy in horizontal vertical hybrid head single; do
@@ -51,7 +63,7 @@ same=0
 for f in summary.json shards.csv placement.csv shard_costs.csv lengths.csv requests.csv links_over_time.csv; do
     cmp -s "$scratch/again/$f" "$scratch/hybrid-in_place/$f" || same=1
 done
-ok $same "the same bytes twice"
+report $same "the same bytes twice"
 "$kvtwin" run scenarios/sharding/gpu-lost.yaml --no-baseline --set workload.generate.requests=400 --out "$scratch/lost" >/dev/null 2>&1 &&
     grep -q '"shard_lost_blocks": [1-9]' "$scratch/lost/summary.json" &&
     grep -q '"computed_tokens_shard_missing": [1-9]' "$scratch/lost/summary.json"
@@ -60,4 +72,14 @@ report $? "a GPU that fails takes blocks with it, and the ledger says so"
     grep -q '"shard_lost_blocks": 0,' "$scratch/kept/summary.json" &&
     grep -q '"computed_tokens_shard_missing": 0,' "$scratch/kept/summary.json"
 report $? "another copy saves them"
+for policy in horizontal vertical hybrid single; do
+    "$kvtwin" run scenarios/sharding/grow-8-to-16.yaml --no-baseline --set workload.generate.requests=60 --set cache.shard.resize_at=150s \
+        --set cache.shard.policy=$policy --record "$scratch/grow.rec" --out "$scratch/grow-$policy" >/dev/null 2>&1 &&
+        grep -q '"resize_took_s": [0-9]' "$scratch/grow-$policy/summary.json" &&
+        grep -q '"resize_gone_blocks": 0,' "$scratch/grow-$policy/summary.json" &&
+        awk -F, '!/^#/ && $1 != "engine" { n++; if ($4 > $3) bad = 1 } END { exit !(n == 16 && !bad) }' "$scratch/grow-$policy/shards.csv"
+    report $? "grows: $policy"
+done
+grep -q '"resize_moved_ratio": 0.5,' "$scratch/grow-hybrid/summary.json" && grep -q '"resize_moved_ratio": 0.9375,' "$scratch/grow-vertical/summary.json"
+report $? "by layer modulo GPUs half of what is held moves, by contiguous layers 30 of 32"
 tap_end

@@ -19,7 +19,7 @@
 
 enum { INPUTS = 5000, MOST_OPS = 4, MOST_KEYS = 12000, LIVE = 512, WORDS = 400 };
 
-enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST, EMPTY, DISCARD };
+enum input_kind { REQUEST, DONE, TIMER, UP, DOWN, LOST, EMPTY, DISCARD, GROW };
 
 struct scripted_op {
     uint32_t op, most;
@@ -140,6 +140,12 @@ void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt
 {
     (void)core;
     updown(UP, now, tier, engine);
+}
+
+void kvt_core_resize(struct kvt_core *core, kvt_ns now)
+{
+    (void)core;
+    ask(enter(GROW, now));
 }
 
 void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
@@ -269,7 +275,7 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
         now += dice_one_in(2) ? 0 : any_number(UINT64_C(1) << 40);
         in->now = now;
         /* completions only, while too many are under way */
-        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(8);
+        in->kind = live > LIVE / 2 ? DONE : (enum input_kind)dice_below(9);
         if (in->kind == DONE && !any_done(in))
             in->kind = TIMER;
         if (in->kind == REQUEST || in->kind == DISCARD)
@@ -311,6 +317,9 @@ static void speak(const struct kvt_tap *tap, const struct input *in)
         break;
     case DISCARD:
         tap->discard(tap->self, in->now, keys, request.n_keys);
+        break;
+    case GROW:
+        tap->resize(tap->self, in->now);
         break;
     default:
         tap->updown(tap->self, in->now, in->kind == UP, in->tier, in->engine);

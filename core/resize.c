@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * resize.c - an engine gets more GPUs while it serves.
+ *
+ * At that time its processes start anew, as many as there are GPUs: what they computed with beside cached blocks is
+ * gone, so requests that run there go back to the queue, and steps, gathers and working pages are from then on those of
+ * all GPUs. Cached blocks stay where they are and are found there; blocks that are placed from now on are placed
+ * over all GPUs. Those of before are placed once more, in the order of their copies, and where that is elsewhere their shards move,
+ * a batch at a time:
+ *
+ *      readers of before        a batch under way                    readers of before
+ *      are waited for   ---->   BATCH blocks at most, pinned  ---->  are waited for   ----> the next batch, or over
+ *      |                        |                                    |
+ *      all rows are at rest     room is held on both GPUs;           rows say the new GPU; the old
+ *                               reads find the old one               one's room is held until here
+ *
+ * A transfer that began before a batch's end may still read where its shards were: so their room there is given back only
+ * when the last of those has ended. What a batch holds beside rows is the book's `extra`, hence (K2) holds on every GPU at
+ * all times. Where the new GPU has no room, idle blocks leave it in the order of eviction; if that is not enough the block waits for
+ * the next pass, which begins when something was freed. A block that is evicted before its turn is not moved. One that
+ * the world fails to move is taken up by the next pass.
+ *
+ * What stays as it was: the contiguous allocator that paging is compared with, and what eviction policies were told of
+ * the capacity of the gpu tier (sizes of ghost lists and small queues).
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { BATCH = 64 };
+
+struct growth {
+    enum { WAITS, MOVES, OVER } phase;
+    kvt_ns until_ns;  /* waits: for transfers that began until then */
+    uint32_t at, end; /* this pass has come so far among the copies of before */
+    bool skipped;     /* some stay for another pass, */
+    bool failed;      /* some because the world failed: it begins at once */
+    uint64_t changes; /* which begins when something changed since the last of them */
+    uint8_t *rows;    /* of the batch: where its blocks shall lie */
+};
+
+struct kvt_resize {
+    bool begun;
+    uint32_t left; /* engines that are not over */
+    struct growth *engines;
+    uint8_t *rows;
+    uint64_t *between; /* scratch: weights times tokens, by old and new GPU */
+    struct kvt_shard_move *moves;
+};
+
+/* ---- Construction ------------------------------------------------------------------------------ */
+
+static size_t rows_b(const struct kvt_core *core)
+{
+    return (size_t)core->config.engines * BATCH * core->room.books->shards.n;
+}
+
+static size_t pairs(const struct kvt_core *core)
+{
+    const struct kvt_shard_joint *j = core->room.books->joint;
+    return (size_t)j->shape[0].config.gpus * j->shape[1].config.gpus;
+}
+
+int kvt_resize_init(struct kvt_core *core)
+{
+    const struct kvt_alloc *alloc = core->alloc;
+    const uint32_t engines = core->config.engines;
+    if (!core->config.resize.gpus)
+        return 0;
+    struct kvt_resize *r = alloc->get(alloc->self, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    core->resize = r;
+    *r = (struct kvt_resize){
+        .left = engines,
+        .engines = alloc->get(alloc->self, engines * sizeof *r->engines),
+        .rows = alloc->get(alloc->self, rows_b(core)),
+        .between = alloc->get(alloc->self, pairs(core) * sizeof *r->between),
+        .moves = alloc->get(alloc->self, pairs(core) * sizeof *r->moves),
+    };
+    if (!r->engines || !r->rows || !r->between || !r->moves)
+        return -ENOMEM;
+    for (uint32_t e = 0; e < engines; e++)
+        r->engines[e] = (struct growth){.rows = r->rows + rows_b(core) / engines * e};
+    return 0;
+}
+
+void kvt_resize_release(struct kvt_core *core)
+{
+    const struct kvt_alloc *alloc = core->alloc;
+    struct kvt_resize *r = core->resize;
+    if (!r)
+        return;
+    if (r->engines)
+        alloc->put(alloc->self, r->engines, core->config.engines * sizeof *r->engines);
+    if (r->rows)
+        alloc->put(alloc->self, r->rows, rows_b(core));
+    if (r->between)
+        alloc->put(alloc->self, r->between, pairs(core) * sizeof *r->between);
+    if (r->moves)
+        alloc->put(alloc->self, r->moves, pairs(core) * sizeof *r->moves);
+    alloc->put(alloc->self, r, sizeof *r);
+    core->resize = NULL;
+}
+
+/* ---- The time has come ------------------------------------------------------------------------- */
+
+static void count_held(struct kvt_core *core)
+{
+    const struct kvt_shard_book *book = core->room.books;
+    for (uint32_t copy = 0; copy < core->room.copies.fresh; copy++) {
+        const struct kvt_copy *c = copy_at(core, copy);
+        core->stats.resize.held_blocks +=
+            c->place < core->config.engines && c->state == KVT_COPY_READY;
+    }
+    core->stats.resize.held_b =
+        core->stats.resize.held_blocks * book->shards.weight_sum * book->room.unit_b;
+}
+
+static void grow(struct kvt_core *core, uint32_t engine)
+{
+    const struct kvt_resize_config *config = &core->config.resize;
+    struct kvt_place *place = gpu_place(core, engine);
+    struct kvt_shard_book *book = place->book;
+    kvt_sharded_start_over(core, engine);
+    book->joint->after = true;
+    book->room.gpu_b = config->gpu_b;
+    book->room.page_gpu_b = config->page_gpu_b;
+    book->changes++;
+    kvt_pager_grow(&place->pager, config->gpu_pages);
+    core->resize->engines[engine].until_ns = core->now;
+    core->resize->engines[engine].end = core->room.copies.fresh;
+}
+
+void kvt_core_resize(struct kvt_core *core, kvt_ns now)
+{
+    assert(now >= core->now);
+    if (now > core->now)
+        core->now = core->room.now = now;
+    if (core->tap && core->tap->resize)
+        core->tap->resize(core->tap->self, now);
+    struct kvt_core_config *config = &core->config;
+    if (!core->resize || core->resize->begun)
+        return;
+    core->resize->begun = true;
+    core->stats.resize.begun = true;
+    core->stats.resize.begin_ns = now;
+    count_held(core);
+    for (uint32_t e = 0; e < config->engines; e++)
+        grow(core, e);
+    config->shard.gpus = config->resize.gpus;
+    config->gpu_pages = config->resize.gpu_pages;
+    config->shard_room.gpu_b = config->resize.gpu_b;
+    config->shard_room.page_gpu_b = config->resize.page_gpu_b;
+    config->prefill = core->room.prefill = config->resize.prefill;
+    if (core->store_quota_blocks != UINT64_MAX)
+        core->store_quota_blocks =
+            1 + (uint64_t)(config->store_pages_ratio * (double)config->gpu_pages /
+                           core->room.pages_per_block);
+    for (uint32_t e = 0; e < config->engines; e++)
+        kvt_pump(core, e);
+}
+
+/* ---- Moving ------------------------------------------------------------------------------------ */
+
+static bool readers_left(const struct kvt_core *core, uint32_t engine, kvt_ns until_ns)
+{
+    for (uint32_t o = 0; o < core->ops.fresh; o++) {
+        const struct op *op = op_at(core, o);
+        if (op->live && op->engine == engine && op->begin_ns <= until_ns &&
+            (op->kind == OP_LOAD || op->kind == OP_STORE))
+            return true;
+    }
+    return false;
+}
+
+/* Makes room where the block shall lie, as `placing` says, and holds it. False, and nothing held, if there is none. */
+static bool take_room(struct kvt_core *core, uint32_t engine, const uint8_t *row, uint8_t *target)
+{
+    struct kvt_shard_book *book = book_of(core, engine);
+    const struct kvt_shards *s = &book->shards;
+    uint64_t need[KVT_SHARD_GPUS] = {0};
+    memcpy(target, book->placing, s->n);
+    for (uint32_t k = 0; k < s->n; k++)
+        if (target[k] != row[k])
+            need[target[k]] += s->weight[k];
+    if (!kvt_make_room_on(core, engine, 0, 0, need))
+        return false;
+    for (uint32_t g = 0; g < s->config.gpus; g++)
+        if (need[g])
+            kvt_book_reserve(book, g, need[g]);
+    return true;
+}
+
+static const struct kvt_use no_use = {.next = KVT_NEVER};
+
+/* Takes a copy into the batch as its nth block. False: it has not to be moved, or cannot be now. */
+static bool take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, struct op *op,
+                      uint32_t nth)
+{
+    struct kvt_shard_book *book = book_of(core, engine);
+    struct growth *w = &core->resize->engines[engine];
+    const struct kvt_copy *c = copy_at(core, copy);
+    const uint32_t n = book->shards.n;
+    if (c->place != engine || c->state != KVT_COPY_READY)
+        return false;
+    uint8_t *row = kvt_book_row(book, copy), *age = kvt_book_age(book, row);
+    struct kvt_shard_site site;
+    if (*age)
+        return false;
+    memcpy(&site, row + n, sizeof site);
+    kvt_sharded_try(core, engine);
+    kvt_book_place(book, &site);
+    if (memcmp(book->placing, row, n) == 0) {
+        *age = 1;
+        core->stats.resize.kept_blocks++;
+        return false;
+    }
+    kvt_copy_use(&core->room, copy);
+    if (!take_room(core, engine, row, w->rows + (size_t)nth * n)) {
+        kvt_sharded_undo(core, engine);
+        kvt_copy_unuse(&core->room, copy, &no_use);
+        w->skipped = true;
+        w->changes = book->changes;
+        return false;
+    }
+    op->gpu[nth] = copy;
+    op->lower[nth] = KVT_NONE;
+    op->index[nth] = site.index;
+    if (op->next)
+        op->next[nth] = KVT_NEVER;
+    core->refs[nth] =
+        (struct kvt_block_ref){.key = kvt_block_key(kvt_block_at(&core->blocks, c->block)),
+                               .block = {c->block},
+                               .index = site.index,
+                               .tokens = core->config.block_tokens,
+                               .page = c->page};
+    return true;
+}
+
+/* Every copy of before was looked at. */
+static void end_pass(struct kvt_core *core, uint32_t engine)
+{
+    struct growth *w = &core->resize->engines[engine];
+    if (w->skipped) {
+        w->skipped = false;
+        w->at = 0;
+        return;
+    }
+    w->phase = OVER;
+    if (--core->resize->left > 0)
+        return;
+    core->stats.resize.over = true;
+    core->stats.resize.end_ns = core->now;
+}
+
+static void move_batch(struct kvt_core *core, uint32_t engine)
+{
+    struct growth *w = &core->resize->engines[engine];
+    const uint32_t o = w->at < w->end ? kvt_op_new(core, OP_MOVE, BATCH) : KVT_NONE;
+    uint32_t n = 0;
+    w->failed &= w->at > 0;
+    if (o == KVT_NONE && w->at < w->end)
+        return; /* memory is out: another time */
+    for (; n < BATCH && w->at < w->end; w->at++)
+        n += take_copy(core, engine, w->at, op_at(core, o), n);
+    if (n == 0) {
+        if (o != KVT_NONE)
+            kvt_op_free(core, o);
+        end_pass(core, engine);
+        return;
+    }
+    struct op *op = op_at(core, o);
+    op->engine = engine;
+    op->tier = KVT_GPU;
+    op->used = n;
+    w->phase = MOVES;
+    if (kvt_emit_transfer(core, o, core->refs, n, 0))
+        return;
+    const struct kvt_done refused = {.op = {o}, .status = KVT_BUSY};
+    kvt_resize_done(core, o, &refused);
+}
+
+void kvt_resize_pump(struct kvt_core *core, uint32_t engine)
+{
+    struct growth *w = &core->resize->engines[engine];
+    struct kvt_shard_book *book = book_of(core, engine);
+    if (!core->resize->begun || w->phase != WAITS || readers_left(core, engine, w->until_ns))
+        return;
+    bool any = false;
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        any |= book->extra[g] > 0;
+    if (any)
+        kvt_book_free_extra(book);
+    if (w->at > 0 || book->changes != w->changes)
+        move_batch(core, engine);
+    const bool again = w->failed || book->changes != w->changes;
+    if (w->phase == WAITS && w->at == 0 && again)
+        move_batch(core, engine);
+}
+
+void kvt_resize_moves(struct kvt_core *core, const struct op *op, struct kvt_transfer *t)
+{
+    struct kvt_resize *r = core->resize;
+    const struct kvt_shard_book *book = book_of(core, op->engine);
+    const uint32_t n = book->shards.n, gpus = book->shards.config.gpus;
+    const uint8_t *target = r->engines[op->engine].rows;
+    memset(r->between, 0, pairs(core) * sizeof *r->between);
+    for (uint32_t k = 0; k < op->used; k++, target += n) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[k]);
+        for (uint32_t i = 0; i < n; i++)
+            if (row[i] != target[i])
+                r->between[row[i] * gpus + target[i]] +=
+                    (uint64_t)book->shards.weight[i] * core->config.block_tokens;
+    }
+    t->moves = r->moves;
+    for (uint32_t i = 0; i < pairs(core); i++)
+        if (r->between[i])
+            r->moves[t->n_moves++] = (struct kvt_shard_move){i / gpus, i % gpus, r->between[i]};
+}
+
+/* The block lies elsewhere: what was extra is in its row, and the other way round. */
+static void change_row(struct kvt_core *core, struct kvt_shard_book *book, uint32_t copy,
+                       const uint8_t *target)
+{
+    uint8_t *row = kvt_book_row(book, copy);
+    uint64_t weight = 0;
+    for (uint32_t k = 0; k < book->shards.n; k++) {
+        if (row[k] == target[k])
+            continue;
+        book->extra[target[k]] -= book->shards.weight[k];
+        book->extra[row[k]] += book->shards.weight[k];
+        weight += book->shards.weight[k];
+        row[k] = target[k];
+    }
+    *kvt_book_age(book, row) = 1;
+    core->stats.resize.moved_blocks++;
+    core->stats.resize.moved_b += weight * book->room.unit_b;
+}
+
+void kvt_resize_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+{
+    const struct op *op = op_at(core, o);
+    const uint32_t n = op->used;
+    const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
+    struct growth *w = &core->resize->engines[op->engine];
+    struct kvt_shard_book *book = book_of(core, op->engine);
+    for (uint32_t k = 0; k < n; k++) {
+        if (k < good)
+            change_row(core, book, op->gpu[k], w->rows + (size_t)k * book->shards.n);
+        kvt_copy_unuse(&core->room, op->gpu[k], &no_use);
+    }
+    w->skipped |= good < n;
+    w->failed |= good < n;
+    core->stats.resize.failed_blocks += n - good;
+    w->phase = WAITS;
+    w->until_ns = core->now;
+    kvt_op_free(core, o);
+}

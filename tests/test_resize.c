@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * test_resize.c - engines that get more GPUs while they serve.
+ *
+ * Small engines under a world that does whatever the port allows (chaos_world.h), resized at any moment: after every event
+ * all invariants hold, among them that no GPU holds more than it can. What a move names is checked by who asks for it; at
+ * the end nothing is lost or invented, every block lies where it would be placed anew, and a recording replays to the
+ * same decisions. In a world without time moves take none; in the simulated one a move alone takes its closed form,
+ * and steps afterwards are those of an engine that always had as many GPUs.
+ */
+#include "../cli/shards.h"
+#include "../core/null.h"
+#include "../core/record.h"
+#include "../core/replay.h"
+#include "chaos_world.h"
+#include "failing_alloc.h"
+#include "kvt_test.h"
+
+enum { ROUNDS = 300, REQUESTS = 50, KEYS = 24, PREFIXES = 5, BLOCK = 500 };
+
+/* ---- A world that looks at moves ---------------------------------------------------------------- */
+
+struct tape {
+    unsigned char *bytes;
+    size_t n, room;
+};
+
+static int keep(void *self, const void *bytes, size_t n)
+{
+    struct tape *t = self;
+    if (t->n + n > t->room) {
+        t->room = 2 * (t->n + n);
+        t->bytes = realloc(t->bytes, t->room);
+        ck_assert_ptr_nonnull(t->bytes);
+    }
+    memcpy(t->bytes + t->n, bytes, n);
+    t->n += n;
+    return 0;
+}
+
+struct mover {
+    struct chaos chaos;
+    struct kvt_port inner;
+    struct kvt_core_config config;
+    bool resized, under_way[CHAOS_ENGINES];
+    uint64_t asked_parts; /* weights times tokens of all moves that were accepted */
+    uint64_t moves;
+};
+
+static int store(void *self, const struct kvt_transfer *t)
+{
+    struct mover *m = self;
+    if (!t->n_moves)
+        return m->inner.ops->store(&m->chaos, t);
+    uint64_t parts = 0;
+    ck_assert(m->resized && t->tier == KVT_GPU && t->n_blocks > 0 && t->n_blocks <= 64);
+    for (uint32_t i = 0; i < t->n_moves; i++) {
+        const struct kvt_shard_move *move = &t->moves[i];
+        ck_assert(move->from != move->to && move->from < m->config.shard.gpus);
+        ck_assert(move->to < m->config.resize.gpus && move->parts > 0);
+        for (uint32_t k = 0; k < i; k++)
+            ck_assert(t->moves[k].from != move->from || t->moves[k].to != move->to);
+        parts += move->parts;
+    }
+    ck_assert_uint_le(parts,
+                      (uint64_t)t->n_blocks * m->config.shard.layers * m->config.block_tokens);
+    const int rc = m->inner.ops->store(&m->chaos, t);
+    if (rc == 0) {
+        m->asked_parts += parts;
+        m->moves++;
+    }
+    return rc;
+}
+
+/* The port's other operations, which want the chaos world: it comes first in struct mover. */
+static struct kvt_port port_of(struct mover *m, struct kvt_port_ops *ops)
+{
+    m->inner = chaos_port(&m->chaos);
+    *ops = *m->inner.ops;
+    ops->store = store;
+    return (struct kvt_port){ops, m};
+}
+
+static void any_config(struct chaos *w, struct kvt_core_config *c)
+{
+    static const char *const policies[] = {"horizontal", "vertical", "hybrid", "single"};
+    kvt_core_config_init(c);
+    c->engines = 1 + (uint32_t)chaos_draw(w, 3);
+    c->page_tokens = 1u << chaos_draw(w, 3);
+    c->block_tokens = c->page_tokens * (1 + (uint32_t)chaos_draw(w, 4));
+    c->page_numbers = false;
+    c->gpu_pages = 40 + chaos_draw(w, 200);
+    c->max_batch_requests = 1 + (uint32_t)chaos_draw(w, 8);
+    c->max_batch_tokens = c->max_batch_requests + 1 + (uint32_t)chaos_draw(w, 60);
+    c->single_flight = chaos_draw(w, 3) > 0;
+    c->prefill = (struct kvt_prefill_cost){1e6, (double)chaos_draw(w, 3000), 1};
+    c->tiers[KVT_HOST].present = chaos_draw(w, 2);
+    c->tiers[KVT_HOST].write_through = true;
+    c->tiers[KVT_HOST].stored_b_per_token = 10;
+    struct kvt_shard_config after;
+    do {
+        c->shard = (struct kvt_shard_config){.policy = kvt_shard_named(policies[chaos_draw(w, 4)]),
+                                             .access = KVT_ACCESS_GATHER,
+                                             .gpus = 2 + (uint32_t)chaos_draw(w, 4),
+                                             .layers = 1 + (uint32_t)chaos_draw(w, 12),
+                                             .kv_heads = 4,
+                                             .block_tokens = c->block_tokens,
+                                             .slice_tokens =
+                                                 1 + (uint32_t)chaos_draw(w, 3 * c->block_tokens),
+                                             .replicas = 1,
+                                             .interleaved = chaos_draw(w, 2),
+                                             .recent_blocks = 1 + chaos_draw(w, 30)};
+        after = c->shard;
+        after.gpus += 1 + (uint32_t)chaos_draw(w, 8);
+    } while (kvt_shard_check(&c->shard) || kvt_shard_check(&after) ||
+             kvt_shard_join_check(&c->shard, &after));
+    const uint64_t pages_per_block = c->block_tokens / c->page_tokens;
+    c->shard_room.page_gpu_b = 2 * (uint64_t)c->shard.layers;
+    c->shard_room.unit_b = c->shard.gpus * pages_per_block;
+    c->shard_room.gpu_b = c->gpu_pages * c->shard_room.page_gpu_b;
+    c->resize = (struct kvt_resize_config){.gpus = after.gpus,
+                                           .gpu_pages = c->gpu_pages * after.gpus / c->shard.gpus,
+                                           .gpu_b = c->shard_room.gpu_b +
+                                                    chaos_draw(w, 2) * c->shard_room.gpu_b / 4,
+                                           .page_gpu_b = c->shard_room.page_gpu_b -
+                                                         chaos_draw(w, c->shard.layers),
+                                           .prefill = {1e6, (double)chaos_draw(w, 2000), 1}};
+}
+
+static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64_t id,
+                        struct kvt_request *r, kvt_key keys[KEYS])
+{
+    *r = (struct kvt_request){.id = id, .arrive_ns = w->now, .session = KVT_NONE, .keys = keys};
+    r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, c->block_tokens * 14);
+    r->output_tokens = (uint32_t)chaos_draw(w, 20);
+    const uint32_t all = (r->prompt_tokens + r->output_tokens) / c->block_tokens;
+    r->n_keys = all < KEYS ? all : KEYS;
+    const uint64_t prefix = chaos_draw(w, PREFIXES), shared = 1 + chaos_draw(w, 14);
+    for (uint32_t i = 0; i < r->n_keys; i++) {
+        const uint64_t whose = i < shared ? prefix : 1000 + id;
+        keys[i] = (kvt_key){.hi = kvt_mix64(whose + 77), .lo = kvt_mix64(whose << 16 | i)};
+    }
+}
+
+static void check_all(const struct kvt_core *core, const struct mover *m, uint64_t seed)
+{
+    char why[200] = "";
+    ck_assert_msg(kvt_core_check(core, why, sizeof why), "seed %llu at %llu ns: %s",
+                  (unsigned long long)seed, (unsigned long long)m->chaos.now, why);
+    ck_assert_msg(!m->chaos.bad[0], "seed %llu: %s", (unsigned long long)seed, m->chaos.bad);
+}
+
+/* Nothing runs: what GPUs hold is what blocks are, to the byte. */
+static void check_rest(const struct kvt_core *core, const struct kvt_core_config *c, uint64_t seed)
+{
+    struct kvt_core_gauges g;
+    kvt_core_gauges(core, KVT_NONE, &g);
+    uint64_t held_b = 0;
+    for (uint32_t e = 0; e < c->engines; e++) {
+        for (uint32_t i = 0; i < c->resize.gpus; i++) {
+            struct kvt_core_gpu gpu;
+            ck_assert(kvt_core_gpu(core, (kvt_engine_id){e}, i, &gpu));
+            ck_assert_uint_eq(gpu.working_b, 0);
+            ck_assert_uint_le(gpu.shards_b, gpu.capacity_b);
+            held_b += gpu.shards_b;
+        }
+    }
+    ck_assert_msg(held_b == g.held_blocks[KVT_GPU] * c->shard.layers * c->shard_room.unit_b,
+                  "seed %llu: bytes were lost or invented", (unsigned long long)seed);
+}
+
+/* The longest chain lies where G' GPUs would have it. Of policies whose rule this test knows without a prefix. */
+static void check_places(const struct kvt_core *core, const struct kvt_core_config *c)
+{
+    uint8_t gpus[KEYS * KVT_SHARD_GPUS], want[KVT_SHARD_GPUS];
+    uint32_t n;
+    if (c->shard.policy != kvt_shard_named("horizontal") &&
+        c->shard.policy != kvt_shard_named("vertical"))
+        return;
+    struct kvt_shard_config config = c->shard;
+    config.gpus = c->resize.gpus;
+    struct kvt_shards s;
+    kvt_shards_init(&s, &config);
+    const uint32_t blocks = kvt_core_shard_chain(core, (kvt_engine_id){0}, gpus, sizeof gpus, &n);
+    for (uint32_t i = 0; i < blocks; i++) {
+        kvt_shards_place(&s, &(struct kvt_shard_site){{1, 1}, i}, want);
+        for (uint32_t layer = 0; layer < config.layers; layer++)
+            ck_assert_uint_eq(gpus[i * n + kvt_core_shard_of(core, layer)],
+                              want[kvt_shard_of(&s, layer, 0)]);
+    }
+}
+
+static void replays(const struct kvt_core_config *c, const struct tape *tape, const char *digest)
+{
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
+    struct kvt_replay replay;
+    int error, status;
+    ck_assert_int_eq(kvt_replay_init(&replay, alloc, tape->bytes, tape->n, NULL), 0);
+    const struct kvt_port port = kvt_replay_port(&replay);
+    struct kvt_core *core = kvt_core_new(c, &port, alloc, &error);
+    ck_assert_ptr_nonnull(core);
+    while ((status = kvt_replay_step(&replay, core)) > 0)
+        ;
+    ck_assert_int_eq(status, 0);
+    char again[33];
+    kvt_core_digest(core, again);
+    ck_assert_str_eq(digest, again);
+    kvt_core_free(core);
+    kvt_replay_release(&replay);
+    ck_assert(failing_alloc_clean(&memory));
+}
+
+/* Engines and GPUs that fail, before, while and after shards move. */
+static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core_config *c)
+{
+    const kvt_engine_id engine = {(uint32_t)chaos_draw(w, c->engines)};
+    w->inside = true;
+    if (chaos_draw(w, 3)) {
+        kvt_core_gpu_lost(core, w->now, engine, (uint32_t)chaos_draw(w, c->resize.gpus));
+    } else {
+        w->step_of[engine.v] = false;
+        kvt_core_down(core, w->now, KVT_GPU, engine);
+        if (chaos_draw(w, 2))
+            kvt_core_up(core, w->now, KVT_GPU, engine);
+    }
+    w->inside = false;
+}
+
+static uint64_t moved_blocks, moves;
+
+static void live(uint64_t seed)
+{
+    static struct mover m;
+    struct chaos *w = &m.chaos;
+    struct kvt_port_ops ops;
+    memset(&m, 0, sizeof m);
+    chaos_init(w, seed, seed % 3 ? 0 : 15);
+    any_config(w, &m.config);
+    const struct kvt_core_config *c = &m.config;
+    ck_assert_msg(!kvt_core_config_check(c), "%s", kvt_core_config_check(c));
+    const struct kvt_port port = port_of(&m, &ops);
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
+    struct tape tape = {0};
+    struct kvt_record record;
+    const struct kvt_sink sink = {keep, &tape};
+    ck_assert_int_eq(kvt_record_init(&record, alloc, &sink), 0);
+    int error;
+    struct kvt_core *core = kvt_core_new(c, &port, alloc, &error);
+    ck_assert_ptr_nonnull(core);
+    kvt_core_tap(core, kvt_record_tap(&record));
+    const uint64_t when = chaos_draw(w, REQUESTS);
+    kvt_key keys[KEYS];
+    for (uint64_t id = 0; id < REQUESTS; id++) {
+        struct kvt_request r;
+        any_request(w, c, id, &r, keys);
+        w->inside = true;
+        ck_assert_int_eq(kvt_core_request(core, w->now, &r), 0);
+        w->inside = false;
+        check_all(core, &m, seed);
+        for (uint64_t n = chaos_draw(w, 14); n && chaos_happen(w, core); n--)
+            check_all(core, &m, seed);
+        if (seed % 7 == 3 && chaos_draw(w, 6) == 0) {
+            toggle(w, core, c);
+            check_all(core, &m, seed);
+        }
+        if (id == when ||
+            (id > when && chaos_draw(w, 20) == 0)) { /* the second time nothing happens */
+            m.resized = w->inside = true;
+            kvt_core_resize(core, w->now);
+            w->inside = false;
+            check_all(core, &m, seed);
+        }
+    }
+    w->inside = true;
+    for (uint32_t e = 0; e < c->engines; e++)
+        kvt_core_up(core, w->now, KVT_GPU, (kvt_engine_id){e});
+    w->inside = false;
+    for (uint64_t events = 0; w->n_ops || w->n_timers; events++) {
+        chaos_happen(w, core);
+        check_all(core, &m, seed);
+        ck_assert_msg(events < 200000, "seed %llu: livelock", (unsigned long long)seed);
+    }
+    ck_assert_uint_eq(kvt_core_unfinished(core), 0);
+    struct kvt_core_stats stats;
+    kvt_core_stats(core, &stats);
+    check_rest(core, c, seed);
+    if (!w->fail_percent && seed % 7 != 3) {
+        ck_assert_msg(stats.resize.over, "seed %llu: not over", (unsigned long long)seed);
+        ck_assert_uint_eq(stats.resize.failed_blocks, 0);
+        ck_assert_uint_eq(stats.resize.moved_b * c->block_tokens,
+                          m.asked_parts * c->shard_room.unit_b);
+        check_places(core, c);
+    }
+    moved_blocks += stats.resize.moved_blocks;
+    moves += m.moves;
+    char digest[33];
+    kvt_core_digest(core, digest);
+    kvt_core_free(core);
+    ck_assert_int_eq(kvt_record_finish(&record), 0);
+    kvt_record_release(&record);
+    ck_assert(failing_alloc_clean(&memory));
+    replays(c, &tape, digest);
+    free(tape.bytes);
+    chaos_release(w);
+}
+
+START_TEST(nothing_is_lost_or_invented)
+{
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        live(seed * 1019);
+    ck_assert_uint_gt(moves, ROUNDS / 2);
+    ck_assert_uint_gt(moved_blocks, ROUNDS);
+}
+END_TEST
+
+/* ---- How many move ------------------------------------------------------------------------------ */
+
+/* Of 4,000 prefixes the rendezvous hash moves the G'-th part that must go to new GPUs, and nothing else; the modulo moves
+ * a block unless both remainders are equal; a range slice that is first on its GPU stays. */
+START_TEST(policies_move_what_they_must)
+{
+    struct kvt_shard_config before = {.policy = kvt_shard_named("single"),
+                                      .gpus = 8,
+                                      .layers = 32,
+                                      .kv_heads = 8,
+                                      .block_tokens = 16,
+                                      .slice_tokens = 160,
+                                      .replicas = 1,
+                                      .recent_blocks = 1};
+    struct kvt_shard_config after = before;
+    after.gpus = 12;
+    struct kvt_shards a, b;
+    kvt_shards_init(&a, &before);
+    kvt_shards_init(&b, &after);
+    uint32_t moved = 0;
+    for (uint32_t i = 0; i < 4000; i++) {
+        uint8_t old, new;
+        const struct kvt_shard_site site = {{kvt_mix64(i), kvt_mix64(i + 5000)}, 0};
+        kvt_shards_place(&a, &site, &old);
+        kvt_shards_place(&b, &site, &new);
+        ck_assert(old == new || new >= 8);
+        moved += old != new;
+    }
+    ck_assert_uint_gt(moved, 4000 / 3 - 120);
+    ck_assert_uint_lt(moved, 4000 / 3 + 120);
+    before.policy = after.policy = kvt_shard_named("horizontal");
+    kvt_shards_init(&a, &before);
+    kvt_shards_init(&b, &after);
+    for (uint32_t i = 0; i < 240; i++) { /* 24 slices, the least common multiple */
+        uint8_t old, new;
+        kvt_shards_place(&a, &(struct kvt_shard_site){{1, 1}, i}, &old);
+        kvt_shards_place(&b, &(struct kvt_shard_site){{1, 1}, i}, &new);
+        ck_assert_uint_eq(old == new, i / 10 < 8);
+    }
+}
+END_TEST
+
+/* Joint shards keep together what both rules do, and weigh all layers once. */
+START_TEST(joint_shards_are_the_coarsest)
+{
+    struct kvt_shard_config before = {.policy = kvt_shard_named("vertical"),
+                                      .layers = 61,
+                                      .kv_heads = 8,
+                                      .block_tokens = 16,
+                                      .slice_tokens = 160,
+                                      .replicas = 1,
+                                      .recent_blocks = 1};
+    struct kvt_shard_config after = before;
+    for (uint32_t g = 2; g < 20; g++) {
+        for (uint32_t more = g + 1; more < 40; more++) {
+            struct kvt_shard_joint joint;
+            struct kvt_shards s;
+            before.gpus = g;
+            after.gpus = more;
+            before.interleaved = after.interleaved = more % 2;
+            ck_assert_ptr_null(kvt_shard_join_check(&before, &after));
+            kvt_shards_join(&joint, &s, &before, &after);
+            uint32_t weight = 0, pairs = 0;
+            bool seen[64][64] = {{false}};
+            for (uint32_t layer = 0; layer < 61; layer++) {
+                bool *pair = &seen[kvt_shard_of(&joint.shape[0], layer, 0)]
+                                  [kvt_shard_of(&joint.shape[1], layer, 0)];
+                pairs += !*pair;
+                *pair = true;
+            }
+            for (uint32_t k = 0; k < s.n; k++)
+                weight += s.weight[k];
+            ck_assert_uint_eq(weight, 61);
+            ck_assert_uint_eq(s.n, pairs);
+        }
+    }
+}
+END_TEST
+
+/* ---- Worlds -------------------------------------------------------------------------------------- */
+
+static void *get(void *self, size_t size_b)
+{
+    (void)self;
+    return malloc(size_b);
+}
+
+static void put(void *self, void *memory, size_t size_b)
+{
+    (void)self;
+    (void)size_b;
+    free(memory);
+}
+
+static const struct kvt_alloc heap = {get, put, NULL};
+
+static struct kvt_report seen;
+
+static void note(void *self, const struct kvt_note *n)
+{
+    (void)self;
+    if (n->kind == KVT_NOTE_REPORT)
+        seen = *n->report;
+}
+
+static void resolve_text(struct resolved *r, uint32_t gpus, const char *more)
+{
+    char text[500], error[SCENARIO_ERROR_SIZE] = "";
+    struct scenario s;
+    struct catalog *catalog;
+    snprintf(text, sizeof text,
+             "cluster: {model: llama-3.1-8b, gpu: h100-80g-sxm, gpus_per_engine: %u}\n"
+             "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
+             "  shard: {policy: horizontal, variant: interleaved%s}\n  tiers:\n    - {kind: gpu}\n",
+             gpus, more);
+    int rc = scenario_load_text(&s, "x.yaml", text, strlen(text), error);
+    if (rc == 0)
+        rc = scenario_type(&s, error);
+    if (rc == 0)
+        rc = catalog_load(&catalog, "scenarios/catalog", error, sizeof error);
+    if (rc == 0)
+        rc = resolve(r, &s, catalog, BLOCK, error);
+    ck_assert_msg(rc == 0, "%s", error);
+    scenario_release(&s);
+    catalog_free(catalog);
+}
+
+static void serve(struct kvt_core *core, const struct kvt_world_ops *ops, void *world, kvt_ns at,
+                  uint64_t id, uint32_t blocks)
+{
+    kvt_key keys[KEYS];
+    for (uint32_t i = 0; i < blocks; i++)
+        keys[i] = (kvt_key){kvt_mix64(i + 1), kvt_mix64(i + 1000)};
+    const struct kvt_request q = {.id = id,
+                                  .arrive_ns = at,
+                                  .session = KVT_NONE,
+                                  .prompt_tokens = blocks * BLOCK + 1,
+                                  .output_tokens = 2,
+                                  .n_keys = blocks,
+                                  .keys = keys};
+    ck_assert_int_eq(ops->advance(world, core, at), 0);
+    ck_assert_int_eq(kvt_core_request(core, at, &q), 0);
+    while (ops->next(world) != KVT_NEVER)
+        ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
+}
+
+/* Blocks 0 to 8 over 8 GPUs, then 16: only block 8 moves, from GPU 0 to GPU 8, in the other node: 500 tokens of 131,072
+ * bytes through 8 NICs of 50 GB/s, which are slower than a port of 450 GB/s, and 5.2 us until the first byte. */
+START_TEST(a_move_alone_takes_its_closed_form)
+{
+    static struct resolved r, always;
+    char why[200] = "";
+    int error;
+    resolve_text(&r, 8, ", resize_at: 1s, resize_gpus: 16");
+    resolve_text(&always, 16, "");
+    const struct kvt_observer observer = {note, NULL};
+    struct sim_world *world = sim_world_new(&r.sim, &observer, why, sizeof why);
+    ck_assert_msg(world != NULL, "%s", why);
+    const struct kvt_port port = sim_world_port(world);
+    const struct kvt_world_ops *ops = sim_world_ops();
+    struct kvt_core *core = kvt_core_new(&r.core, &port, &heap, &error);
+    ck_assert_ptr_nonnull(core);
+    serve(core, ops, world, 0, 1, 9);
+    const kvt_ns at = 1000 * KVT_SECOND;
+    ck_assert_int_eq(ops->advance(world, core, at), 0);
+    sim_world_resize(world);
+    kvt_core_resize(core, at);
+    while (ops->next(world) != KVT_NEVER)
+        ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
+    struct kvt_core_stats stats;
+    kvt_core_stats(core, &stats);
+    const uint64_t moved_b = UINT64_C(500) * 131072;
+    ck_assert_uint_eq(stats.resize.moved_blocks, 1);
+    ck_assert_uint_eq(stats.resize.kept_blocks, 8);
+    ck_assert_uint_eq(stats.resize.moved_b, moved_b);
+    ck_assert_uint_eq(stats.resize.end_ns - stats.resize.begin_ns, moved_b / 400 + 5200);
+    /* and from then on it is an engine like any other of that size */
+    serve(core, ops, world, 2000 * KVT_SECOND, 2, 9);
+    struct shards_cost first;
+    ck_assert(shards_cost_of(&always, always.core.shard.policy, KVT_ACCESS_GATHER, 9 * BLOCK + 1,
+                             &first));
+    ck_assert_uint_eq(seen.ledger_tokens[KVT_HIT_GPU], 9 * BLOCK);
+    ck_assert_uint_eq(seen.first_token_ns - seen.arrive_ns, first.first_token_ns);
+    for (uint32_t i = 0; i < 16; i++) {
+        struct kvt_core_gpu gpu;
+        ck_assert(kvt_core_gpu(core, (kvt_engine_id){0}, i, &gpu));
+        ck_assert_uint_eq(gpu.shards_b, i < 9 ? moved_b : 0);
+        ck_assert_uint_eq(gpu.capacity_b, always.core.shard_room.gpu_b);
+    }
+    kvt_core_free(core);
+    sim_world_free(world);
+}
+END_TEST
+
+START_TEST(without_time_moves_take_none)
+{
+    static struct resolved r;
+    int error;
+    resolve_text(&r, 8, ", resize_at: 1s, resize_gpus: 16");
+    struct kvt_null *world = kvt_null_new(&heap, NULL);
+    const struct kvt_port port = kvt_null_port(world);
+    const struct kvt_world_ops *ops = kvt_null_world();
+    struct kvt_core *core = kvt_core_new(&r.core, &port, &heap, &error);
+    ck_assert_ptr_nonnull(core);
+    serve(core, ops, world, 0, 1, 20);
+    const kvt_ns at = 1000 * KVT_SECOND;
+    ck_assert_int_eq(ops->advance(world, core, at), 0);
+    kvt_core_resize(core, at);
+    ck_assert_int_eq(ops->advance(world, core, at), 0);
+    struct kvt_core_stats stats;
+    kvt_core_stats(core, &stats);
+    ck_assert_uint_eq(stats.resize.end_ns, at);
+    ck_assert_uint_eq(stats.resize.moved_blocks,
+                      8); /* 8 to 15; 16 to 19 lie on GPU 0 to 3 both times */
+    ck_assert_uint_eq(stats.resize.kept_blocks, 12);
+    kvt_core_free(core);
+    kvt_null_free(world);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("resize");
+    TCase *tc = tcase_create("resize");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, nothing_is_lost_or_invented);
+    tcase_add_test(tc, policies_move_what_they_must);
+    tcase_add_test(tc, joint_shards_are_the_coarsest);
+    tcase_add_test(tc, a_move_alone_takes_its_closed_form);
+    tcase_add_test(tc, without_time_moves_take_none);
+    suite_add_tcase(suite, tc);
+    return kvt_test_main(suite);
+}
