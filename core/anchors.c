@@ -192,15 +192,21 @@ static bool marked(const uint32_t *marks, uint32_t j)
     return marks[j / 32] >> j % 32 & 1;
 }
 
+uint32_t kvt_anchors_run_at(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                            const uint32_t *marks, uint32_t j)
+{
+    uint32_t h = 0, n = 0;
+    while (n < PIECE && j + n < n_b && marked(marks, j + n) && has(s->pieces, h = mix(h, b[j + n])))
+        n++;
+    return n;
+}
+
 uint32_t kvt_anchors_run(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
                          const uint32_t *marks, uint32_t from)
 {
     uint32_t longest = 0;
     for (uint32_t j = from < PIECE ? 0 : from - PIECE + 1; j < n_b && longest < PIECE; j++) {
-        uint32_t h = 0, n = 0;
-        for (; n < PIECE && j + n < n_b && marked(marks, j + n); n++)
-            if (!has(s->pieces, h = mix(h, b[j + n])))
-                break;
+        const uint32_t n = kvt_anchors_run_at(s, b, n_b, marks, j);
         if (j + n > from && n > longest)
             longest = n;
     }

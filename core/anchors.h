@@ -68,4 +68,8 @@ enum { KVT_ANCHORS_PIECE = 6 };
 uint32_t kvt_anchors_run(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
                          const uint32_t *marks, uint32_t from);
 
+/* The same of the run that begins at b[j]. */
+uint32_t kvt_anchors_run_at(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                            const uint32_t *marks, uint32_t j);
+
 #endif

@@ -231,11 +231,6 @@ static uint32_t beginning(struct kvt_similar *s, const struct prompt *p, struct 
     return asked->most[shared];
 }
 
-static bool marked(const struct prompt *p, uint32_t j)
-{
-    return p->marks[j / 32] >> j % 32 & 1;
-}
-
 /* The cut of p's first n elements, a multiple of 32; NULL: there is no room for it. */
 static const struct cut *cut_of(struct kvt_similar *s, const struct prompt *p, uint32_t n,
                                 const uint32_t *query, uint32_t n_query)
@@ -255,18 +250,18 @@ static const struct cut *cut_of(struct kvt_similar *s, const struct prompt *p, u
     return &t->cuts[k];
 }
 
-/* How long a run of the query's rows from `row` on with p is at most that ends behind p's first n elements; 1 is
- * not told from 0, nor what is longer than KVT_RATIO_RUNS from that. */
-static uint32_t longest_run(const struct prompt *p, uint32_t n, const uint32_t *query,
-                            uint32_t n_query, uint32_t row)
+/* How long a run of the query's rows from `row` on with p is that ends behind p's first n elements; 1 is not told
+ * from 0. None is known to have more than KVT_ANCHORS_PIECE - 1. */
+static uint32_t longest_run(const struct kvt_similar *s, const struct prompt *p, uint32_t n,
+                            const uint32_t *query, uint32_t n_query, uint32_t row)
 {
     uint32_t longest = 1;
-    for (uint32_t j = n < KVT_RATIO_RUNS ? 0 : n - KVT_RATIO_RUNS; j < p->n; j++) {
-        uint32_t most = 0;
-        while (most < KVT_RATIO_RUNS && j + most < p->n && marked(p, j + most))
-            most++;
+    for (uint32_t j = n < KVT_ANCHORS_PIECE ? 0 : n - KVT_ANCHORS_PIECE + 1; j < p->n; j++) {
+        const uint32_t most = kvt_anchors_run_at(&s->anchors, p->elements, p->n, p->marks, j);
         for (uint32_t i = row; j + most > n && most > longest && i < n_query; i++) {
-            uint32_t k = 0;
+            if (query[i] != p->elements[j])
+                continue;
+            uint32_t k = 1;
             while (k < most && i + k < n_query && query[i + k] == p->elements[j + k])
                 k++;
             longest = j + k > n && k > longest ? k : longest;
@@ -289,7 +284,7 @@ static uint32_t by_runs(struct kvt_similar *s, const struct prompt *p, uint32_t 
     /* Only what lies in the box that the longer runs left counts. */
     for (uint32_t before = KVT_RATIO_RUNS; run > 1 && run < before;) {
         before = run;
-        run = smaller(run, longest_run(p, n, query, n_query, cut->by_run[run + 1].row));
+        run = smaller(run, longest_run(s, p, n, query, n_query, cut->by_run[run + 1].row));
     }
     return cut->by_run[run + 1].most;
 }
