@@ -20,7 +20,7 @@
  *      5 down      tier, engine + 1
  *      6 refused   op, -error; within the input before it
  *      7 wording   n, then n tokens of the prompt; m + 1, then m letters, or 0 for none; of the request
- *                  that is the next record, at the same time. Only where requests bring them
+ *                  that comes next, at the same time. Only where requests bring them
  *      8 gpu lost  engine + 1, gpu
  *      9 root      hi:8 lo:8; of the wording that is the next record, at the same time. Only where requests
  *                  say what stands before their first block, and bring tokens
