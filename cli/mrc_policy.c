@@ -22,6 +22,7 @@
 #include "../core/flat.h"
 #include "../core/mix.h"
 #include "../core/null.h"
+#include "../workload/future.h"
 #include "session.h"
 #include "stop.h"
 
@@ -74,32 +75,21 @@ static void expand(const struct mrc_trace *t, size_t prompt, uint64_t *ids)
 
 /* ---- The future ----------------------------------------------------------------------------------- */
 
-/* For every look-up of every prompt: which look-up (flat) or which prompt names the block next. */
-static int look_ahead(struct lab *lab, bool flat, uint64_t **next)
+/* For every look-up of every prompt, where its block is named next: flat, by look-up; else as core is told. */
+static int look_ahead(struct lab *lab, bool flat, struct wl_future **out)
 {
     const struct mrc_trace *t = &lab->m->trace;
-    uint64_t *comes = malloc((t->numbers + UINT64_C(1)) * sizeof *comes);
-    *next = malloc((t->blocks + 1) * sizeof **next);
-    if (!comes || !*next) {
-        free(comes);
-        free(*next);
-        *next = NULL;
-        return no_memory(lab);
-    }
-    for (uint64_t i = 0; i < t->numbers; i++)
-        comes[i] = KVT_NEVER;
-    uint64_t at = t->blocks;
-    for (size_t p = t->n; p-- > 0;) {
+    struct wl_future *f = *out = wl_future_begin();
+    uint64_t at = 0;
+    int status = f ? 0 : -ENOMEM;
+    for (size_t p = 0; p < t->n && status == 0; p++) {
         const uint32_t n = t->prompts[p].n_blocks;
         expand(t, p, lab->ids);
-        at -= n;
-        for (uint32_t i = n; i-- > 0;) {
-            (*next)[at + i] = comes[lab->ids[i]];
-            comes[lab->ids[i]] = flat ? at + i : p;
-        }
+        for (uint32_t i = 0; i < n && status == 0; i++, at++)
+            status = wl_future_note(f, (uint32_t)lab->ids[i],
+                                    flat ? at : (uint64_t)p << WL_FUTURE_SHIFT | i);
     }
-    free(comes);
-    return 0;
+    return status == 0 ? 0 : no_memory(lab);
 }
 
 /* ---- One simulation ------------------------------------------------------------------------------- */
@@ -215,7 +205,7 @@ static uint64_t simulated_capacity(const struct lab *lab, uint64_t capacity)
 }
 
 static int simulate_point(struct lab *lab, const struct kvt_evict_ops *ops,
-                          const struct kvt_core_config *config, uint64_t *const next[2],
+                          const struct kvt_core_config *config, const uint64_t *const next[2],
                           uint64_t capacity, struct mrc_point *point)
 {
     struct wl_mrc_hits flat = {0}, prefix = {0};
@@ -269,14 +259,17 @@ static int simulate_policy(struct lab *lab, const struct kvt_evict_ops *ops,
 {
     const struct mrc *m = lab->m;
     struct kvt_core_config config;
-    uint64_t *next[2] = {NULL, NULL}; /* flat, prefix */
+    struct wl_future *futures[2] = {NULL, NULL}; /* flat, prefix */
+    const uint64_t *next[2] = {NULL, NULL};
     int status = configure(lab, ops, &config);
-    for (int i = 0; i < 2 && status == 0 && ops->needs_future; i++)
-        status = look_ahead(lab, i == 0, &next[i]);
+    for (int i = 0; i < 2 && status == 0 && ops->needs_future; i++) {
+        status = look_ahead(lab, i == 0, &futures[i]);
+        next[i] = status == 0 ? wl_future_all(futures[i]) : NULL;
+    }
     for (size_t row = 0; row < m->n_table && status == 0; row++)
         status = simulate_point(lab, ops, &config, next, m->table[row].capacity, &points[row]);
-    free(next[0]);
-    free(next[1]);
+    wl_future_free(futures[0]);
+    wl_future_free(futures[1]);
     return status;
 }
 

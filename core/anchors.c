@@ -4,7 +4,8 @@
  *
  * Counting for marks goes by a table with one element per slot: who comes first has it, and others of
  * the same slot count as not popular. That errs on the side of more anchors, and a bound is weaker for
- * it, never wrong. What is popular comes often, and so nearly always first.
+ * it, never wrong. What is popular comes often, and so nearly always first. Where the others of a slot are
+ * together no more than a popular element takes, none of them was popular, and marks are exact.
  */
 #include "anchors.h"
 
@@ -14,10 +15,15 @@
 
 #include "ratio.h"
 
-enum { PIECE = 6, FILTER_BITS = 18, FILTER_WORDS = (1 << FILTER_BITS) / 64, COUNTS_BITS = 10 };
+enum {
+    PIECE = KVT_ANCHORS_PIECE,
+    FILTER_BITS = 18,
+    FILTER_WORDS = (1 << FILTER_BITS) / 64,
+    COUNTS_BITS = 10
+};
 
 struct kvt_anchors_count {
-    uint32_t element, count;
+    uint32_t element, count, others;
 };
 
 static const size_t pieces_b = 2 * FILTER_WORDS * sizeof(uint64_t);
@@ -60,18 +66,23 @@ static struct kvt_anchors_count *count_of(const struct kvt_anchors *s, uint32_t 
     return &s->counts[mix(0, element) >> (32 - COUNTS_BITS)];
 }
 
-bool kvt_anchors_mark(struct kvt_anchors *s, const uint32_t *b, uint32_t n_b, uint32_t *marks)
+bool kvt_anchors_mark(struct kvt_anchors *s, const uint32_t *b, uint32_t n_b, uint32_t *marks,
+                      bool *exact)
 {
     const uint32_t most = kvt_ratio_popular_above(n_b);
-    bool any = false;
+    bool any = false, doubt = false;
     memset(s->counts, 0, counts_b);
     for (uint32_t j = 0; j < n_b; j++) {
         struct kvt_anchors_count *c = count_of(s, b[j]);
         if (c->count == 0)
             c->element = b[j];
-        c->count += c->element == b[j];
+        const bool own = c->element == b[j];
+        c->count += own;
+        c->others += !own;
         any |= c->count > most;
+        doubt |= c->others > most;
     }
+    *exact = !doubt;
     if (!any)
         return false;
     memset(marks, 0, kvt_anchors_words(n_b) * sizeof *marks);
@@ -149,16 +160,55 @@ static uint32_t lost_between(const struct kvt_anchors *s, const uint32_t *b, uin
     return lost + (reached < between ? between - reached : 0);
 }
 
+static uint32_t lacking(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b, uint32_t from,
+                        uint32_t most)
+{
+    uint32_t lost = 0;
+    for (uint32_t j = n_b; j-- > from && lost <= most;)
+        lost += !has(s->pieces, mix(0, b[j]));
+    return lost;
+}
+
 uint32_t kvt_anchors_lost(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
-                          const uint32_t *marks, uint32_t most)
+                          const uint32_t *marks, uint32_t from, uint32_t most)
 {
     uint32_t lost = 0, next = n_b;
-    for (uint32_t word = kvt_anchors_words(n_b); word-- > 0 && lost <= most;)
+    if (!marks)
+        return lacking(s, b, n_b, from, most);
+    for (uint32_t word = kvt_anchors_words(n_b); word-- > from / 32 && lost <= most;)
         for (uint32_t left = marks[word]; left && lost <= most;) {
             const uint32_t bit = 31 - (uint32_t)__builtin_clz(left);
             left &= ~(UINT32_C(1) << bit);
+            if (word * 32 + bit < from)
+                return lost;
             lost += lost_between(s, b, n_b, word * 32 + bit, next);
             next = word * 32 + bit;
         }
     return lost;
+}
+
+static bool marked(const uint32_t *marks, uint32_t j)
+{
+    return marks[j / 32] >> j % 32 & 1;
+}
+
+uint32_t kvt_anchors_run_at(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                            const uint32_t *marks, uint32_t j)
+{
+    uint32_t h = 0, n = 0;
+    while (n < PIECE && j + n < n_b && marked(marks, j + n) && has(s->pieces, h = mix(h, b[j + n])))
+        n++;
+    return n;
+}
+
+uint32_t kvt_anchors_run(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                         const uint32_t *marks, uint32_t from)
+{
+    uint32_t longest = 0;
+    for (uint32_t j = from < PIECE ? 0 : from - PIECE + 1; j < n_b && longest < PIECE; j++) {
+        const uint32_t n = kvt_anchors_run_at(s, b, n_b, marks, j);
+        if (j + n > from && n > longest)
+            longest = n;
+    }
+    return longest;
 }

@@ -37,7 +37,7 @@ struct kvt_anchors {
     struct kvt_anchors_count *counts;
 };
 
-/* 0 or -ENOMEM with nothing to release. alloc is borrowed. 72 KiB. */
+/* 0 or -ENOMEM with nothing to release. alloc is borrowed. 76 KiB. */
 KVT_MUST_CHECK int kvt_anchors_init(struct kvt_anchors *s, const struct kvt_alloc *alloc);
 void kvt_anchors_release(struct kvt_anchors *s); /* a zeroed one is fine */
 size_t kvt_anchors_memory_b(const struct kvt_anchors *s);
@@ -47,16 +47,29 @@ static inline uint32_t kvt_anchors_words(uint32_t n)
 {
     return n / 32 + 1;
 }
-/* Marks the anchors of b, kvt_anchors_words(n_b) words. An element that is popular may be marked as well,
- * one that is not always is. False, with undefined marks: nothing is known to be popular. */
-bool kvt_anchors_mark(struct kvt_anchors *s, const uint32_t *b, uint32_t n_b, uint32_t *marks);
+/* Marks the anchors of b, kvt_anchors_words(n_b) words. An element that is popular may be marked as well, if not
+ * *exact; one that is not always is. False, with undefined marks: nothing is known to be popular; *exact:
+ * nothing is. */
+bool kvt_anchors_mark(struct kvt_anchors *s, const uint32_t *b, uint32_t n_b, uint32_t *marks,
+                      bool *exact);
 
 /* Takes the pieces of a, until the next call. a is not kept. */
 void kvt_anchors_ask(struct kvt_anchors *s, const uint32_t *a, uint32_t n_a);
 
-/* How many elements of b cannot match the sequence asked about; when they are more than `most`, any number
- * above `most`. From the end of b on: what tells prompts apart is mostly there. */
+/* How many elements of b from b[from] on cannot match the sequence asked about; when they are more than `most`,
+ * any number above `most`. From the end of b on: what tells prompts apart is mostly there. marks NULL: nothing is
+ * popular, and lost is what a lacks. */
 uint32_t kvt_anchors_lost(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
-                          const uint32_t *marks, uint32_t most);
+                          const uint32_t *marks, uint32_t from, uint32_t most);
+
+/* How long a run of b, anchors only, is at most that ends beyond b[from] and that the sequence asked about has;
+ * KVT_ANCHORS_PIECE: that, or longer. */
+enum { KVT_ANCHORS_PIECE = 6 };
+uint32_t kvt_anchors_run(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                         const uint32_t *marks, uint32_t from);
+
+/* The same of the run that begins at b[j]. */
+uint32_t kvt_anchors_run_at(const struct kvt_anchors *s, const uint32_t *b, uint32_t n_b,
+                            const uint32_t *marks, uint32_t j);
 
 #endif

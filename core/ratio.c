@@ -168,10 +168,18 @@ static uint32_t code_other(struct kvt_ratio_work *w)
     return common;
 }
 
+/* Tells popular elements by their marks instead of their counts. */
+static void count_by_marks(struct kvt_ratio_work *w)
+{
+    for (uint32_t j = 0; j < w->n_b; j++)
+        if (!(w->marks[j / 32] >> j % 32 & 1))
+            w->count[w->code_b[j]] = UINT32_MAX;
+}
+
 /* Lists where the unpopular elements of b are, and takes popular ones out of both codings. (T2) */
 static void place_elements(struct kvt_ratio_work *w)
 {
-    const uint32_t most = kvt_ratio_popular_above(w->n_b);
+    const uint32_t most = w->marks ? w->n_b : kvt_ratio_popular_above(w->n_b);
     uint32_t *is_not = w->element; /* whose use is over: a code, or KVT_RATIO_NOT_IN_B */
     uint32_t begin = 0;
     for (uint32_t c = 0; c < w->codes; c++) {
@@ -222,6 +230,22 @@ uint32_t kvt_ratio_matches(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a,
     r->compared++;
     place_elements(&w);
     return kvt_ratio_match(&w) && w.matches >= least ? (uint32_t)w.matches : KVT_NONE;
+}
+
+void kvt_ratio_prefix(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a, const uint32_t *b,
+                      uint32_t n_b, const uint32_t *marks, struct kvt_ratio_cut *by_run)
+{
+    struct kvt_ratio_work w = {.a = a, .b = b, .n_a = n_a, .n_b = n_b, .marks = marks};
+    lay_out(r, &w);
+    if (w.shorter == 0) {
+        memset(by_run, 0, KVT_RATIO_RUNS * sizeof *by_run);
+        return;
+    }
+    code_elements(&w);
+    code_other(&w);
+    count_by_marks(&w);
+    place_elements(&w);
+    kvt_ratio_match_prefix(&w, by_run);
 }
 
 uint32_t kvt_ratio_bag(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a, const uint32_t *b,

@@ -60,6 +60,25 @@ KVT_MUST_CHECK int kvt_ratio_reserve(struct kvt_ratio *r, uint32_t n_a, uint32_t
 uint32_t kvt_ratio_matches(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a, const uint32_t *b,
                            uint32_t n_b, uint32_t least);
 
+/* The same for two that are equal in their first `same` elements, and no further, by what is behind those alone.
+ * marks: a bit per element of b, 0 where it is popular in b; NULL: none is. True and *matches, or false: that would
+ * not be the whole answer, or more than 512 elements are left; compare in full. No memory is needed. (ratio_rest.c) */
+bool kvt_ratio_rest(const uint32_t *a, uint32_t n_a, const uint32_t *b, uint32_t n_b,
+                    const uint32_t *marks, uint32_t same, uint32_t *matches);
+
+/* Of a with any b that begins with these n_b elements, of which marks say which are popular there (a bit each, 0:
+ * popular): by_run[n].most is how many of the n_b can match at most, if no run of n or more elements, n < KVT_RATIO_RUNS,
+ * ends beyond them in b. Runs are taken longest first, so all that have n or more are those of the prefix, for every
+ * such b, and cut the same boxes. Only the last box goes on behind the prefix; it may match as much as its
+ * smaller side. What matches in the others is settled. Runs of less than n before by_run[n].row are in those. Room was
+ * reserved. */
+enum { KVT_RATIO_RUNS = 7 };
+struct kvt_ratio_cut {
+    uint32_t most, row; /* row: of a, where the last box begins */
+};
+void kvt_ratio_prefix(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a, const uint32_t *b,
+                      uint32_t n_b, const uint32_t *marks, struct kvt_ratio_cut *by_run);
+
 /* Elements that both have, in whatever order: no less than kvt_ratio_matches. Room was reserved. */
 uint32_t kvt_ratio_bag(struct kvt_ratio *r, const uint32_t *a, uint32_t n_a, const uint32_t *b,
                        uint32_t n_b);

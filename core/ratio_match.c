@@ -30,6 +30,12 @@
  *        of a, KVT_NONE for rows that are matched or whose box has no column left.
  *   (M3) `open` is the sum of the smaller sides of all boxes: matches + open bounds M from above.
  *
+ * The same tells what a can have of a beginning of b, T, whatever follows it (kvt_ratio_prefix). If no run that ends
+ * behind T has n elements or more, all runs that do are those of a and T, so steps 1 and 2 down to n leave the same boxes
+ * for every b that begins with T. All but the last lie in T with all their columns, and from then on each box is alone:
+ * what they match in the end is settled. The last one goes on behind T, and of T it matches at most as many
+ * elements as the smaller side has that it has in T. A block that grows beyond T only takes rows from what follows.
+ *
  * Rows are relabelled on the smaller side of a cut only, so that costs n log n at worst.
  */
 #include "ratio_work.h"
@@ -62,6 +68,13 @@ static void first_box(struct kvt_ratio_work *w)
     w->open = w->shorter;
 }
 
+static void count_matches(struct kvt_ratio_work *w, uint32_t i, uint32_t n)
+{
+    w->matches += n;
+    for (uint32_t k = 0; k < w->n_tails; k++)
+        w->tails[k].matches += i >= w->tails[k].from ? n : 0;
+}
+
 /* Takes a run that lies in one box, extends it there (T2), and cuts the box. */
 static void take(struct kvt_ratio_work *w, uint32_t i, uint32_t j, uint32_t n)
 {
@@ -74,7 +87,7 @@ static void take(struct kvt_ratio_work *w, uint32_t i, uint32_t j, uint32_t n)
     const struct kvt_ratio_box left = {x.a_begin, i, x.b_begin, j};
     const struct kvt_ratio_box right = {i + n, x.a_end, j + n, x.b_end};
     const uint32_t left_side = smaller_side(&left), right_side = smaller_side(&right);
-    w->matches += n;
+    count_matches(w, i, n);
     w->open = w->open - smaller_side(&x) + left_side + right_side;
     label(w, i, i + n, KVT_NONE);
     /* The side with more rows keeps the number, and with it its labels. */
@@ -282,10 +295,10 @@ static bool fits_or_cut(struct kvt_ratio_work *w, uint32_t i, uint32_t j, uint32
     return false;
 }
 
-/* Step 2: takes runs, longest first, while all of that length are listed. False: hopeless. */
-static bool take_runs(struct kvt_ratio_work *w)
+/* Step 2: takes runs, longest first, down to `shortest` and while all of that length are listed. False: hopeless. */
+static bool take_runs(struct kvt_ratio_work *w, uint32_t shortest)
 {
-    for (uint32_t n = w->longest; n >= w->floor; n--) {
+    for (uint32_t n = w->longest; n >= w->floor && n >= shortest; n--) {
         uint32_t run = sort_list(w->runs, w->head[n]);
         w->head[n] = KVT_NONE;
         while (run != KVT_NONE) {
@@ -363,11 +376,11 @@ static void finish_box(struct kvt_ratio_work *w, struct kvt_ratio_box x, uint32_
         while (begin + n < x.a_end && j + n < x.b_end && w->a[begin + n] == w->b[j + n])
             n++;
         const struct kvt_ratio_box left = {x.a_begin, begin, x.b_begin, j};
-        w->matches += n + common_start(w, &left);
+        count_matches(w, x.a_begin, n + common_start(w, &left));
         i = x.a_begin = begin + n;
         x.b_begin = j + n;
     }
-    w->matches += common_start(w, &x);
+    count_matches(w, x.a_begin, common_start(w, &x));
 }
 
 static bool finish(struct kvt_ratio_work *w)
@@ -398,11 +411,42 @@ bool kvt_ratio_match(struct kvt_ratio_work *w)
         const uint32_t listed_from = w->floor;
         if (w->longest < 2)
             break;
-        if (w->floor > w->longest ? !take_length(w, w->longest) : !take_runs(w))
+        if (w->floor > w->longest ? !take_length(w, w->longest) : !take_runs(w, 2))
             return false;
         /* Cutting may have raised the floor as well: then there is more to find. */
         if (listed_from == 2 && w->floor == 2)
             break;
     } while (true);
     return finish(w);
+}
+
+/* The box that reaches to both ends, as a tail; how much could match in it. */
+static uint32_t add_tail(struct kvt_ratio_work *w)
+{
+    const uint32_t number = w->box_of[w->n_a - 1];
+    const struct kvt_ratio_box none = {w->n_a, w->n_a, w->n_b, w->n_b};
+    const struct kvt_ratio_box x = number == KVT_NONE ? none : w->boxes[number];
+    assert(x.a_end == w->n_a && x.b_end == w->n_b);
+    w->tails[w->n_tails].from = x.a_begin;
+    w->tails[w->n_tails++].matches = 0;
+    return smaller_side(&x);
+}
+
+void kvt_ratio_match_prefix(struct kvt_ratio_work *w, struct kvt_ratio_cut by_run[KVT_RATIO_RUNS])
+{
+    uint32_t n = KVT_RATIO_RUNS;
+    chain_pairs(w);
+    first_box(w);
+    list_runs(w);
+    while (n-- > 2) {
+        take_runs(w, n);
+        by_run[n].most = add_tail(w);
+        by_run[n].row = w->tails[w->n_tails - 1].from;
+    }
+    finish(w);
+    for (uint32_t k = 0; k < w->n_tails; k++)
+        by_run[KVT_RATIO_RUNS - 1 - k].most += (uint32_t)(w->matches - w->tails[k].matches);
+    by_run[0] = by_run[1] = by_run[2];
+    for (n = 0; n < KVT_RATIO_RUNS && w->floor > 2; n++)
+        by_run[n] = (struct kvt_ratio_cut){w->shorter, 0}; /* not all runs were there at once */
 }

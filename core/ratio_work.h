@@ -23,6 +23,7 @@ struct kvt_ratio_run {
 struct kvt_ratio_work {
     const uint32_t *a, *b;
     uint32_t n_a, n_b, shorter;
+    const uint32_t *marks; /* a bit per element of b, 0: popular; NULL: to be counted */
     /* coding */
     uint32_t *table, table_shift, table_mask;
     uint32_t *element, *count, *first; /* per code; first[codes] is the end of the last */
@@ -41,11 +42,19 @@ struct kvt_ratio_work {
     uint32_t n_boxes;
     uint32_t *box_of;
     uint64_t matches, open, least;
+    struct {
+        uint32_t from;
+        uint64_t matches; /* of rows from there on, since it was added */
+    } tails[KVT_RATIO_RUNS];
+    uint32_t n_tails;
 };
 
 /* Finds the matches, step by step; true, and their number in w->matches, or false when w->least
  * cannot be reached. The codes are placed. */
 bool kvt_ratio_match(struct kvt_ratio_work *w);
+
+/* See kvt_ratio_prefix. w->least is 0, and both have elements. */
+void kvt_ratio_match_prefix(struct kvt_ratio_work *w, struct kvt_ratio_cut by_run[KVT_RATIO_RUNS]);
 
 /* Both sequences at most so long, with elements of b below 256: true, and the number of matches, at once. False:
  * they are not. */

@@ -104,6 +104,19 @@ static void record_wording(struct kvt_record *r, kvt_ns now, const struct kvt_re
         put_words(r, q->letters, q->n_letters);
 }
 
+/* Blocks that come back together come in a row, and cost a byte each; so do those that never do. */
+static void record_future(struct kvt_record *r, kvt_ns now, const struct kvt_request *q)
+{
+    uint64_t before = 0;
+    put_kind(r, KVT_RECORD_FUTURE, now);
+    put_leb(r, &(uint64_t){q->n_keys}, 1);
+    for (uint32_t i = 0; i < q->n_keys; i++) {
+        const uint64_t next = q->next_use[i] + 1; /* KVT_NEVER: 0 */
+        put_leb(r, &(uint64_t){next - before}, 1);
+        before = next;
+    }
+}
+
 static void put_keys(struct kvt_record *r, const kvt_key *keys, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -119,6 +132,8 @@ static void record_request(void *self, kvt_ns now, const struct kvt_request *q)
     }
     if (q->tokens)
         record_wording(r, now, q);
+    if (q->next_use && q->n_keys > 0)
+        record_future(r, now, q);
     put_kind(r, q->background ? KVT_RECORD_BACKGROUND : KVT_RECORD_REQUEST, now);
     const uint64_t fields[] = {q->id - r->id,    now - q->arrive_ns, q->tenant, or_none(q->session),
                                q->prompt_tokens, q->output_tokens,   q->n_keys};

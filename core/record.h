@@ -20,7 +20,7 @@
  *      5 down      tier, engine + 1
  *      6 refused   op, -error; within the input before it
  *      7 wording   n, then n tokens of the prompt; m + 1, then m letters, or 0 for none; of the request
- *                  that is the next record, at the same time. Only where requests bring them
+ *                  that comes next, at the same time. Only where requests bring them
  *      8 gpu lost  engine + 1, gpu
  *      9 root      hi:8 lo:8; of the wording that is the next record, at the same time. Only where requests
  *                  say what stands before their first block, and bring tokens
@@ -29,6 +29,8 @@
  *     12 discard   n, then n keys as in 1
  *     13 region    region; of the request whose records come next, at the same time. Only where it is not 0
  *     14 resize
+ *     15 future    n, then per key next_use + 1, less that of the key before; of the request that comes next, at
+ *                  the same time. Only where requests bring it: for policies that are told the future
  *
  * Numbers with a width are little endian; all others are LEB128 (seven bits a byte, low ones first,
  * the top bit says that more follow), at most ten bytes. Differences and "+ 1" are modulo 2^64 and
@@ -36,9 +38,8 @@
  * with the chunk's number: a flipped bit, a lost chunk, and two in the wrong order all show. A
  * record may cross from one chunk into the next.
  *
- * Not in the recording: core's configuration (the caller keeps it), and the future that some eviction
- * policies are told (kvt_request.next_use). Requests that core could not keep for want of memory look like
- * others.
+ * Not in the recording: core's configuration (the caller keeps it). Requests that core could not keep for want of
+ * memory look like others.
  */
 #ifndef KVT_RECORD_H
 #define KVT_RECORD_H
@@ -62,7 +63,8 @@ enum kvt_record_kind {
     KVT_RECORD_BACKGROUND,
     KVT_RECORD_DISCARD,
     KVT_RECORD_REGION,
-    KVT_RECORD_RESIZE
+    KVT_RECORD_RESIZE,
+    KVT_RECORD_FUTURE
 };
 
 /* Where the bytes go. write takes all n or returns a negative errno. Called from inside core. */

@@ -310,19 +310,47 @@ static int get_wording(struct kvt_replay *r)
     return n ? get_words(r, &r->letters, n - 1) : 0;
 }
 
+static int get_future(struct kvt_replay *r)
+{
+    const uint64_t left_b = (uint64_t)(r->end - r->at) + (uint64_t)(r->limit - r->rest);
+    uint32_t n;
+    if (!get_u32(r, &n) || n > left_b)
+        return -EBADMSG;
+    if (n > r->future.room) {
+        uint64_t *next = r->alloc->get(r->alloc->self, n * sizeof *next);
+        if (!next)
+            return -ENOMEM;
+        r->alloc->put(r->alloc->self, r->future.next, r->future.room * sizeof *next);
+        r->future.next = next;
+        r->future.room = n;
+    }
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t more;
+        if (!get_leb(r, &more))
+            return -EBADMSG;
+        before += more;
+        r->future.next[i] = before - 1;
+    }
+    r->future.n = n;
+    r->future.there = true;
+    return 0;
+}
+
 static int feed_request(struct kvt_replay *r, struct kvt_core *core, bool background)
 {
     struct kvt_request q = {.background = background,
                             .tokens = r->tokens.there ? r->tokens.words : NULL,
                             .letters = r->letters.there ? r->letters.words : NULL,
                             .n_letters = r->letters.there ? r->letters.n : 0,
+                            .next_use = r->future.there ? r->future.next : NULL,
                             .root = r->root,
                             .region = r->region};
     uint64_t id, age;
     if (!get_leb(r, &id) || !get_leb(r, &age) || age > r->now || !get_u32(r, &q.tenant) ||
         !get_or_none(r, &q.session) || !get_u32(r, &q.prompt_tokens) ||
         !get_u32(r, &q.output_tokens) || !get_u32(r, &q.n_keys) ||
-        (q.tokens && r->tokens.n != q.prompt_tokens))
+        (q.tokens && r->tokens.n != q.prompt_tokens) || (q.next_use && r->future.n != q.n_keys))
         return -EBADMSG;
     r->id += id;
     q.id = r->id;
@@ -458,39 +486,42 @@ static int feed(struct kvt_replay *r, struct kvt_core *core, unsigned char kind)
     }
 }
 
-/* The record behind must be of this kind: to it. */
-static bool next_is(struct kvt_replay *r, unsigned char *kind, enum kvt_record_kind wanted)
+/* On to the record behind. */
+static bool next_kind(struct kvt_replay *r, unsigned char *kind)
 {
-    if (!peek_kind(r, kind) || *kind != wanted)
+    if (!peek_kind(r, kind))
         return false;
     r->at++;
     return true;
 }
 
-/* What comes before the request that it belongs to, and on to that. */
+/* What comes before the request that it belongs to, and on to that: a region, a root and a wording, a future. */
 static int read_ahead(struct kvt_replay *r, unsigned char *kind)
 {
-    if (*kind == KVT_RECORD_REGION) {
-        if (!get_time(r) || !get_below(r, KVT_REGIONS_MOST, &r->region) || !r->region ||
-            !peek_kind(r, kind) ||
-            (*kind != KVT_RECORD_ROOT && *kind != KVT_RECORD_WORDING &&
-             *kind != KVT_RECORD_REQUEST && *kind != KVT_RECORD_BACKGROUND))
-            return -EBADMSG;
-        r->at++;
+    int error = 0;
+    const bool region = *kind == KVT_RECORD_REGION;
+    if (region && (!get_time(r) || !get_below(r, KVT_REGIONS_MOST, &r->region) || !r->region ||
+                   !next_kind(r, kind)))
+        return -EBADMSG;
+    const bool root = *kind == KVT_RECORD_ROOT;
+    if (root && (!get_time(r) || !get_key(r, &r->root) || (!r->root.hi && !r->root.lo) ||
+                 !next_kind(r, kind) || *kind != KVT_RECORD_WORDING))
+        return -EBADMSG;
+    const bool wording = *kind == KVT_RECORD_WORDING;
+    if (wording) {
+        error = get_time(r) ? get_wording(r) : -EBADMSG;
+        if (!error && !next_kind(r, kind))
+            error = -EBADMSG;
     }
-    if (*kind == KVT_RECORD_ROOT) {
-        if (!get_time(r) || !get_key(r, &r->root) || (!r->root.hi && !r->root.lo) ||
-            !next_is(r, kind, KVT_RECORD_WORDING))
-            return -EBADMSG;
+    const bool future = !error && *kind == KVT_RECORD_FUTURE;
+    if (future) {
+        error = get_time(r) ? get_future(r) : -EBADMSG;
+        if (!error && !next_kind(r, kind))
+            error = -EBADMSG;
     }
-    if (*kind != KVT_RECORD_WORDING)
-        return 0;
-    const int error = get_time(r) ? get_wording(r) : -EBADMSG;
-    if (error)
+    if (error || !(region || wording || future))
         return error;
-    return next_is(r, kind, KVT_RECORD_REQUEST) || next_is(r, kind, KVT_RECORD_BACKGROUND)
-               ? 0
-               : -EBADMSG;
+    return *kind == KVT_RECORD_REQUEST || *kind == KVT_RECORD_BACKGROUND ? 0 : -EBADMSG;
 }
 
 int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
@@ -501,7 +532,7 @@ int kvt_replay_step(struct kvt_replay *r, struct kvt_core *core)
     if (!peek_kind(r, &kind))
         return r->ended && r->rest == r->limit ? 0 : fail(r, -EBADMSG);
     r->at++;
-    r->tokens.there = r->letters.there = false;
+    r->tokens.there = r->letters.there = r->future.there = false;
     r->root = (kvt_key){0};
     r->region = 0;
     int error = read_ahead(r, &kind);
@@ -543,8 +574,11 @@ void kvt_replay_release(struct kvt_replay *replay)
                replay->tokens.room * sizeof *replay->tokens.words);
     alloc->put(alloc->self, replay->letters.words,
                replay->letters.room * sizeof *replay->letters.words);
+    alloc->put(alloc->self, replay->future.next, replay->future.room * sizeof *replay->future.next);
     replay->ops = NULL;
     replay->keys = NULL;
+    replay->future.next = NULL;
+    replay->future.room = 0;
     replay->tokens = replay->letters = (struct kvt_replay_words){0};
     replay->n_ops = replay->n_keys = 0;
 }

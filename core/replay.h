@@ -51,8 +51,13 @@ struct kvt_replay {
         uint32_t *words, room, n;
         bool there;
     } tokens, letters; /* likewise; tokens.there: the next record is the request */
-    kvt_key root;      /* likewise */
-    uint32_t region;   /* likewise */
+    struct {
+        uint64_t *next;
+        uint32_t room, n;
+        bool there;
+    } future;        /* likewise */
+    kvt_key root;    /* likewise */
+    uint32_t region; /* likewise */
     int error;
 };
 

@@ -7,9 +7,7 @@
  * the ratio that it could at most have. Bids are a heap, highest first, so that the best prompt tends
  * to be compared early and outbids the rest unseen.
  *
- * What two sketches have in common is the sum of the smaller of each two counts, sixteen at a time, by
- * the compilers' vector types. Counts stop at 255, and all that was not counted is in one number per
- * sketch: of it, the smaller of both may be in common as well.
+ * Who passes those is asked element by element, from where it parts from the query, or from what it shares with many.
  */
 #include "similar.h"
 
@@ -20,11 +18,18 @@
 enum {
     PROMPTS_SHIFT = 8,
     SKETCHES_SHIFT = 6,
-    FULL = 255,
-    LANES_B = 16,
-    SMALL = 256,       /* elements with a bit vector */
-    WORDS_MOST = 128,  /* of one vector: queries of up to 8,192 elements */
-    STEPS_MOST = 16384 /* rows times words: beyond that comparing is no dearer */
+    STEM_LEAST = 64, /* elements that a beginning has */
+    STEMS = 1024,    /* that are remembered for new prompts */
+    ASKED = 64,      /* stems held against one query */
+    ORDERED = 4,     /* and in order as well */
+    CUTS =
+        32 /* beginnings, and what is popular in them, that were held against one query run by run */
+};
+
+/* A prompt that others begin like, if it is still the one that was born then. */
+struct stem {
+    uint64_t born;
+    uint32_t prompt;
 };
 
 struct prompt {
@@ -33,38 +38,48 @@ struct prompt {
     uint32_t *marks;        /* of anchors; NULL: nothing is popular */
     uint64_t born, tag;
     uint32_t n;
-};
-
-struct sketch {
-    uint8_t bag[KVT_SIMILAR_BAG_B], grams[KVT_SIMILAR_GRAMS_B];
-    uint32_t bag_more, grams_more; /* not counted because a byte was full */
-    uint32_t unused[2];            /* records stay whole vectors */
+    uint32_t shared;  /* this many elements, and no more, are those of the stem as well */
+    struct stem stem; /* its prompt may be KVT_NONE */
+    bool exact;       /* the marks are; NULL: nothing is popular */
 };
 
 struct kvt_similar_bid {
     double most; /* ratio, at most */
     uint32_t prompt, least, grams;
+    uint32_t matches; /* KVT_NONE: to be compared */
 };
 
-_Static_assert(sizeof(struct sketch) % LANES_B == 0, "vectors");
-_Static_assert(KVT_SIMILAR_GRAMS_B / LANES_B * FULL <= UINT16_MAX, "sums of lanes fit");
+/* What a query has in common with a stem. */
+struct asked {
+    uint32_t prompt, same;
+    uint32_t *most; /* by order, of each prefix; NULL: not asked */
+};
+
+/* What a query can have of a beginning, by the longest run of what follows (kvt_ratio_prefix). */
+struct cut {
+    const struct prompt *like; /* of these elements and marks */
+    uint32_t n;
+    struct kvt_ratio_cut by_run[KVT_RATIO_RUNS];
+};
+
+struct kvt_similar_stems {
+    struct stem kept[STEMS]; /* by a hash of the beginning */
+    struct asked asked[ASKED];
+    struct cut cuts[CUTS];
+    uint32_t n_cuts, n_ordered, most[ORDERED][KVT_LCS_MOST + 1];
+};
 
 static struct prompt *prompt_at(const struct kvt_similar *s, uint32_t number)
 {
     return kvt_pool_at(&s->prompts, number);
 }
 
-static struct sketch *sketch_at(const struct kvt_similar *s, uint32_t number)
+static struct kvt_grams *sketch_at(const struct kvt_similar *s, uint32_t number)
 {
     return kvt_pool_at(&s->sketches, number);
 }
 
 /* ---- Start and end -------------------------------------------------------------------------------- */
-
-static size_t bits_b(void)
-{
-    return (size_t)(SMALL + 1) * WORDS_MOST * sizeof(uint64_t);
-}
 
 int kvt_similar_init(struct kvt_similar *s, const struct kvt_alloc *alloc,
                      const struct kvt_similar_config *config)
@@ -77,13 +92,17 @@ int kvt_similar_init(struct kvt_similar *s, const struct kvt_alloc *alloc,
     s->q = config->threshold > 0.8 ? 3 : config->threshold > 2.0 / 3 ? 2 : 0;
     kvt_ratio_init(&s->ratio, alloc, 0);
     kvt_pool_init(&s->prompts, alloc, sizeof(struct prompt), PROMPTS_SHIFT);
-    kvt_pool_init(&s->sketches, alloc, sizeof(struct sketch), SKETCHES_SHIFT);
+    kvt_pool_init(&s->sketches, alloc, sizeof(struct kvt_grams), SKETCHES_SHIFT);
     kvt_slab_init(&s->elements, alloc);
     s->bids = alloc->get(alloc->self, config->capacity * sizeof *s->bids);
-    s->query = alloc->get(alloc->self, sizeof(struct sketch));
-    s->bits = alloc->get(alloc->self, bits_b());
-    if (s->bids && s->query && s->bits && kvt_anchors_init(&s->anchors, alloc) == 0)
+    s->query = alloc->get(alloc->self, sizeof(struct kvt_grams));
+    s->stems = alloc->get(alloc->self, sizeof *s->stems);
+    if (s->bids && s->query && s->stems && kvt_lcs_init(&s->lcs, alloc) == 0 &&
+        kvt_anchors_init(&s->anchors, alloc) == 0) {
+        for (uint32_t k = 0; k < STEMS; k++)
+            s->stems->kept[k].prompt = KVT_NONE;
         return 0;
+    }
     kvt_similar_release(s);
     return -ENOMEM;
 }
@@ -95,9 +114,10 @@ void kvt_similar_release(struct kvt_similar *s)
     if (s->bids)
         s->alloc->put(s->alloc->self, s->bids, s->config.capacity * sizeof *s->bids);
     if (s->query)
-        s->alloc->put(s->alloc->self, s->query, sizeof(struct sketch));
-    if (s->bits)
-        s->alloc->put(s->alloc->self, s->bits, bits_b());
+        s->alloc->put(s->alloc->self, s->query, sizeof(struct kvt_grams));
+    if (s->stems)
+        s->alloc->put(s->alloc->self, s->stems, sizeof *s->stems);
+    kvt_lcs_release(&s->lcs);
     kvt_slab_release(&s->elements);
     kvt_pool_release(&s->sketches);
     kvt_pool_release(&s->prompts);
@@ -110,50 +130,8 @@ size_t kvt_similar_memory_b(const struct kvt_similar *s)
 {
     return kvt_pool_memory_b(&s->prompts) + kvt_pool_memory_b(&s->sketches) + s->elements.memory_b +
            s->ratio.room * sizeof *s->ratio.words + s->config.capacity * sizeof *s->bids +
-           kvt_anchors_memory_b(&s->anchors) + bits_b() + sizeof(struct sketch);
-}
-
-/* ---- Sketches --------------------------------------------------------------------------------------- */
-
-static void count_one(uint8_t *count, uint32_t *more)
-{
-    if (*count < FULL)
-        ++*count;
-    else
-        ++*more;
-}
-
-static void draw(struct sketch *k, uint32_t q, const uint32_t *elements, uint32_t n)
-{
-    memset(k, 0, sizeof *k);
-    for (uint32_t i = 0; i < n; i++)
-        count_one(&k->bag[elements[i] * UINT32_C(0x9e3779b1) >> 24], &k->bag_more);
-    for (uint32_t i = 0; q > 0 && i + q <= n; i++) {
-        uint32_t h = 0;
-        for (uint32_t g = 0; g < q; g++)
-            h = (h ^ elements[i + g]) * UINT32_C(0x9e3779b1);
-        count_one(&k->grams[h >> 20], &k->grams_more);
-    }
-}
-
-typedef uint8_t lanes8 __attribute__((vector_size(LANES_B)));
-typedef uint16_t lanes16 __attribute__((vector_size(LANES_B)));
-
-static uint32_t common(const uint8_t *x, const uint8_t *y, uint32_t n_b)
-{
-    lanes16 sum = {0};
-    for (uint32_t i = 0; i < n_b; i += LANES_B) {
-        lanes8 a, b;
-        memcpy(&a, x + i, sizeof a);
-        memcpy(&b, y + i, sizeof b);
-        const lanes8 less = (lanes8)(a < b);
-        const lanes16 least = (lanes16)((a & less) | (b & ~less));
-        sum += (least & 0xff) + (least >> 8);
-    }
-    uint32_t all = 0;
-    for (uint32_t i = 0; i < LANES_B / 2; i++)
-        all += sum[i];
-    return all;
+           kvt_anchors_memory_b(&s->anchors) + kvt_lcs_memory_b(&s->lcs) + sizeof *s->stems +
+           sizeof(struct kvt_grams);
 }
 
 static uint32_t smaller(uint32_t x, uint32_t y)
@@ -161,70 +139,154 @@ static uint32_t smaller(uint32_t x, uint32_t y)
     return x < y ? x : y;
 }
 
-static uint32_t bag_bound(const struct sketch *x, const struct sketch *y)
-{
-    return common(x->bag, y->bag, KVT_SIMILAR_BAG_B) + smaller(x->bag_more, y->bag_more);
-}
-
-static uint32_t grams_in_common(const struct sketch *x, const struct sketch *y)
-{
-    return common(x->grams, y->grams, KVT_SIMILAR_GRAMS_B) + smaller(x->grams_more, y->grams_more);
-}
-
 static uint64_t grams_bound(uint32_t grams, uint32_t q, uint64_t both)
 {
     return (grams + (q - 1) * (both + 1)) / (2 * q - 1);
 }
 
-/* ---- Order --------------------------------------------------------------------------------------------- */
+/* ---- Stems -------------------------------------------------------------------------------------------- */
 
-/* Notes where each element stands in the query, when all are small. */
-static void draw_bits(struct kvt_similar *s, const uint32_t *query, uint32_t n)
+/* Up to where x and y are equal, from `from` on, `most` at most. */
+static uint32_t equal_until(const uint32_t *x, const uint32_t *y, uint32_t from, uint32_t most)
 {
-    s->words = (n + 63) / 64;
-    if (s->words > WORDS_MOST)
-        s->words = 0;
-    memset(s->bits, 0, (size_t)SMALL * s->words * sizeof *s->bits);
-    for (uint32_t i = 0; i < n && s->words > 0; i++) {
-        if (query[i] < SMALL)
-            s->bits[query[i] * s->words + i / 64] |= UINT64_C(1) << i % 64;
-        else
-            s->words = 0;
-    }
+    enum { STRIDE = 32 };
+    while (from + STRIDE <= most && memcmp(x + from, y + from, STRIDE * sizeof *x) == 0)
+        from += STRIDE;
+    while (from < most && x[from] == y[from])
+        from++;
+    return from;
 }
 
-/* Elements in common in the same order, at most: the prefix that both have, and the longest common
- * subsequence behind it. A zero in `row` is an element of the query that it has. */
-static uint64_t order_bound(const struct kvt_similar *s, const uint32_t *query, uint32_t n,
-                            const struct prompt *p)
+/* Finds a new prompt's stem. Where there is none, or it began otherwise, the prompt is one itself. */
+static void find_stem(struct kvt_similar *s, uint32_t number)
 {
-    const uint32_t shorter = smaller(n, p->n);
-    uint32_t same = 0;
-    while (same < shorter && query[same] == p->elements[same])
-        same++;
-    const uint32_t from = same / 64, words = s->words;
-    if (words == 0 || same == shorter || (uint64_t)(words - from) * (p->n - same) > STEPS_MOST)
-        return shorter;
-    uint64_t *row = s->bits + (size_t)SMALL * words;
-    const uint64_t behind = ~UINT64_C(0) << same % 64; /* of the first word */
-    memset(row + from, 0xff, (words - from) * sizeof *row);
-    for (uint32_t j = same; j < p->n; j++) {
-        if (p->elements[j] >= SMALL)
-            continue;
-        const uint64_t *at = s->bits + (size_t)p->elements[j] * words;
-        uint64_t carry = 0, mask = behind;
-        for (uint32_t k = from; k < words; k++, mask = ~UINT64_C(0)) {
-            const uint64_t v = row[k], u = v & at[k] & mask;
-            const uint64_t sum = v + u, all = sum + carry;
-            carry = (uint64_t)(sum < v) | (uint64_t)(all < sum);
-            row[k] = all | (v - u);
+    struct prompt *p = prompt_at(s, number);
+    uint32_t h = 0;
+    p->stem.prompt = KVT_NONE;
+    if (p->n < STEM_LEAST)
+        return;
+    for (uint32_t i = 0; i < STEM_LEAST; i++)
+        h = (h ^ p->elements[i]) * UINT32_C(0x9e3779b1);
+    struct stem *kept = &s->stems->kept[(h >> 16) % STEMS];
+    const struct prompt *first = kept->prompt != KVT_NONE ? prompt_at(s, kept->prompt) : NULL;
+    if (first && first->elements && first->born == kept->born) {
+        p->shared = equal_until(p->elements, first->elements, 0, smaller(p->n, first->n));
+        if (p->shared >= STEM_LEAST) {
+            p->stem = *kept;
+            return;
         }
     }
-    uint64_t common = same;
-    for (uint32_t k = from; k < words; k++)
-        for (uint64_t left = ~row[k]; left; left &= left - 1)
-            common++;
-    return common;
+    p->stem = *kept = (struct stem){p->born, number};
+    p->shared = p->n;
+}
+
+static void forget_asked(struct kvt_similar *s)
+{
+    s->stems->n_ordered = s->stems->n_cuts = 0;
+    for (uint32_t k = 0; k < ASKED; k++)
+        s->stems->asked[k].prompt = KVT_NONE;
+}
+
+/* What the query has in common with p's stem; NULL: no stem, or it cannot be kept. */
+static struct asked *ask_stem(struct kvt_similar *s, const struct prompt *p, const uint32_t *query,
+                              uint32_t n)
+{
+    const uint32_t number = p->stem.prompt;
+    if (number == KVT_NONE)
+        return NULL;
+    const struct prompt *stem = prompt_at(s, number);
+    if (!stem->elements || stem->born != p->stem.born)
+        return NULL;
+    struct asked *asked = &s->stems->asked[number % ASKED];
+    if (asked->prompt == KVT_NONE)
+        *asked = (struct asked){number, equal_until(query, stem->elements, 0, smaller(n, stem->n)),
+                                NULL};
+    return asked->prompt == number ? asked : NULL;
+}
+
+static uint32_t prefix(const struct prompt *p, const struct asked *asked, const uint32_t *query,
+                       uint32_t n)
+{
+    if (asked && asked->same != p->shared)
+        return smaller(asked->same, p->shared);
+    return equal_until(query, p->elements, asked ? p->shared : 0, smaller(n, p->n));
+}
+
+/* Of the first *from elements of p, which may grow: how many can match at most. `same` are those of the query. */
+static uint32_t beginning(struct kvt_similar *s, const struct prompt *p, struct asked *asked,
+                          uint32_t same, uint32_t *from)
+{
+    *from = same;
+    if (!asked || p->shared <= same)
+        return same;
+    if (!asked->most && s->stems->n_ordered < ORDERED) {
+        const struct prompt *stem = prompt_at(s, p->stem.prompt);
+        asked->most = s->stems->most[s->stems->n_ordered++];
+        kvt_lcs_prefixes(&s->lcs, stem->elements, smaller(stem->n, KVT_LCS_MOST), asked->most);
+    }
+    const uint32_t shared = smaller(p->shared, KVT_LCS_MOST) / 32 * 32; /* whole words of marks */
+    if (!asked->most || shared <= same)
+        return same;
+    *from = shared;
+    return asked->most[shared];
+}
+
+/* The cut of p's first n elements, a multiple of 32; NULL: there is no room for it. */
+static const struct cut *cut_of(struct kvt_similar *s, const struct prompt *p, uint32_t n,
+                                const uint32_t *query, uint32_t n_query)
+{
+    struct kvt_similar_stems *t = s->stems;
+    uint32_t k = 0;
+    while (k < t->n_cuts &&
+           (t->cuts[k].n != n || t->cuts[k].like->stem.born != p->stem.born ||
+            memcmp(t->cuts[k].like->marks, p->marks, n / 32 * sizeof *p->marks) != 0))
+        k++;
+    if (k < t->n_cuts)
+        return &t->cuts[k];
+    if (k == CUTS || kvt_ratio_reserve(&s->ratio, n_query, n))
+        return NULL; /* a bound less is no harm */
+    t->cuts[t->n_cuts++] = (struct cut){.like = p, .n = n};
+    kvt_ratio_prefix(&s->ratio, query, n_query, p->elements, n, p->marks, t->cuts[k].by_run);
+    return &t->cuts[k];
+}
+
+/* How long a run of the query's rows from `row` on with p is that ends behind p's first n elements; 1 is not told
+ * from 0. None is known to have more than KVT_ANCHORS_PIECE - 1. */
+static uint32_t longest_run(const struct kvt_similar *s, const struct prompt *p, uint32_t n,
+                            const uint32_t *query, uint32_t n_query, uint32_t row)
+{
+    uint32_t longest = 1;
+    for (uint32_t j = n < KVT_ANCHORS_PIECE ? 0 : n - KVT_ANCHORS_PIECE + 1; j < p->n; j++) {
+        const uint32_t most = kvt_anchors_run_at(&s->anchors, p->elements, p->n, p->marks, j);
+        for (uint32_t i = row; j + most > n && most > longest && i < n_query; i++) {
+            if (query[i] != p->elements[j])
+                continue;
+            uint32_t k = 1;
+            while (k < most && i + k < n_query && query[i + k] == p->elements[j + k])
+                k++;
+            longest = j + k > n && k > longest ? k : longest;
+        }
+    }
+    return longest;
+}
+
+/* How many of p's first n elements can match, as far as what follows them makes no difference to what is taken first;
+ * n when that is not known. */
+static uint32_t by_runs(struct kvt_similar *s, const struct prompt *p, uint32_t n,
+                        const uint32_t *query, uint32_t n_query)
+{
+    uint32_t run = kvt_anchors_run(&s->anchors, p->elements, p->n, p->marks, n);
+    if (run + 1 >= KVT_RATIO_RUNS)
+        return n;
+    const struct cut *cut = cut_of(s, p, n, query, n_query);
+    if (!cut)
+        return n;
+    /* Only what lies in the box that the longer runs left counts. */
+    for (uint32_t before = KVT_RATIO_RUNS; run > 1 && run < before;) {
+        before = run;
+        run = smaller(run, longest_run(s, p, n, query, n_query, cut->by_run[run + 1].row));
+    }
+    return cut->by_run[run + 1].most;
 }
 
 /* ---- The set ------------------------------------------------------------------------------------------ */
@@ -306,13 +368,15 @@ int kvt_similar_add(struct kvt_similar *s, const uint32_t *elements, uint32_t n,
         return -ENOMEM;
     }
     memcpy(copy, elements, n * sizeof *copy);
-    if (!kvt_anchors_mark(&s->anchors, elements, n, marks)) {
+    bool exact;
+    if (!kvt_anchors_mark(&s->anchors, elements, n, marks, &exact)) {
         kvt_slab_give(&s->elements, marks, words);
         marks = NULL;
     }
-    *prompt_at(s, number) =
-        (struct prompt){.elements = copy, .marks = marks, .born = s->born++, .tag = tag, .n = n};
-    draw(sketch_at(s, number), s->q, elements, n);
+    *prompt_at(s, number) = (struct prompt){
+        .elements = copy, .marks = marks, .born = s->born++, .tag = tag, .n = n, .exact = exact};
+    find_stem(s, number);
+    kvt_grams_draw(sketch_at(s, number), s->q, elements, n);
     link_first(s, number);
     s->count++;
     *prompt = number;
@@ -330,11 +394,7 @@ uint32_t kvt_similar_prefix(const struct kvt_similar *s, uint32_t prompt, const 
                             uint32_t n)
 {
     const struct prompt *p = prompt_at(s, prompt);
-    const uint32_t most = smaller(p->n, n);
-    uint32_t same = 0;
-    while (same < most && p->elements[same] == query[same])
-        same++;
-    return same;
+    return equal_until(query, p->elements, 0, smaller(p->n, n));
 }
 
 /* ---- Bids ---------------------------------------------------------------------------------------------- */
@@ -364,41 +424,74 @@ static void sift_down(struct kvt_similar *s, uint32_t n, uint32_t at)
     s->bids[at] = bid;
 }
 
-/* True with a bid when the prompt could be above the threshold. */
-static bool bids(struct kvt_similar *s, uint32_t number, uint32_t n, struct kvt_similar_bid *bid)
+/* What the sketches say a prompt can match at most, or fewer than `least`: then it is counted as told. */
+static uint64_t by_sketches(struct kvt_similar *s, const struct prompt *p,
+                            const struct kvt_grams *k, uint32_t n, uint64_t least, uint32_t *grams)
 {
-    const struct prompt *p = prompt_at(s, number);
-    const struct sketch *query = s->query, *k = sketch_at(s, number);
-    const uint64_t both = (uint64_t)n + p->n, least = kvt_ratio_least(s->config.threshold, both);
+    const struct kvt_grams *query = s->query;
     uint64_t most = smaller(n, p->n);
-    s->counts.seen++;
     if (most < least) {
         s->counts.by_length++;
-        return false;
+        return most;
     }
-    const uint32_t bag = bag_bound(query, k);
+    const uint32_t bag = kvt_grams_bag(query, k);
     most = bag < most ? bag : most;
     if (most < least) {
         s->counts.by_bag++;
-        return false;
+        return most;
     }
-    const uint32_t grams = s->q ? grams_in_common(query, k) : 0;
-    const uint64_t by_grams = s->q ? grams_bound(grams, s->q, both) : most;
+    *grams = s->q ? kvt_grams_common(query, k) : 0;
+    const uint64_t by_grams = s->q ? grams_bound(*grams, s->q, (uint64_t)n + p->n) : most;
     most = by_grams < most ? by_grams : most;
-    if (most < least) {
-        s->counts.by_grams++;
+    s->counts.by_grams += most < least;
+    return most;
+}
+
+/* The same from where p parts from the query, or from its stem. */
+static uint64_t by_elements(struct kvt_similar *s, const struct prompt *p, struct asked *asked,
+                            const uint32_t *query, uint32_t n, uint32_t same, uint64_t least)
+{
+    uint32_t from;
+    const uint32_t first = beginning(s, p, asked, same, &from), rest = p->n - from;
+    if (first + (uint64_t)rest < least) {
+        s->counts.by_order++;
+        return first + (uint64_t)rest;
+    }
+    const uint32_t may_lose = (uint32_t)(first + rest - least);
+    const uint32_t lost =
+        kvt_anchors_lost(&s->anchors, p->elements, p->n, p->marks, from, may_lose);
+    uint32_t most = first + rest - lost;
+    if (lost <= may_lose && from > same && p->marks && p->exact)
+        most = smaller(most, by_runs(s, p, from, query, n) + rest - lost);
+    s->counts.by_anchors += most < least;
+    return most;
+}
+
+/* True with a bid when the prompt could be above the threshold. */
+static bool bids(struct kvt_similar *s, uint32_t number, const uint32_t *query, uint32_t n,
+                 struct kvt_similar_bid *bid)
+{
+    const struct prompt *p = prompt_at(s, number);
+    const uint64_t both = (uint64_t)n + p->n, least = kvt_ratio_least(s->config.threshold, both);
+    uint32_t grams = 0, matches = KVT_NONE;
+    s->counts.seen++;
+    uint64_t most = by_sketches(s, p, sketch_at(s, number), n, least, &grams);
+    if (most < least)
         return false;
+    struct asked *asked = ask_stem(s, p, query, n);
+    const uint32_t same = prefix(p, asked, query, n);
+    const uint64_t behind = by_elements(s, p, asked, query, n, same, least);
+    if (behind < least)
+        return false;
+    most = behind < most ? behind : most;
+    if (p->exact && kvt_ratio_rest(query, n, p->elements, p->n, p->marks, same, &matches)) {
+        s->counts.by_rest += matches < least;
+        most = matches;
     }
-    if (p->marks) {
-        const uint32_t may_lose = p->n - (uint32_t)least;
-        const uint32_t lost = kvt_anchors_lost(&s->anchors, p->elements, p->n, p->marks, may_lose);
-        if (lost > may_lose) {
-            s->counts.by_anchors++;
-            return false;
-        }
-        most = p->n - lost < most ? p->n - lost : most;
-    }
-    *bid = (struct kvt_similar_bid){kvt_ratio_of(most, both), number, (uint32_t)least, grams};
+    if (most < least)
+        return false;
+    *bid =
+        (struct kvt_similar_bid){kvt_ratio_of(most, both), number, (uint32_t)least, grams, matches};
     return true;
 }
 
@@ -435,15 +528,17 @@ static int compare_bids(struct kvt_similar *s, uint32_t n_bids, const uint32_t *
             s->counts.by_best++;
             continue;
         }
-        if (!p->marks && order_bound(s, query, n, p) < least) {
+        uint32_t matches = bid.matches;
+        if (matches == KVT_NONE && !p->marks && kvt_lcs_bound(&s->lcs, p->elements, p->n) < least) {
             s->counts.by_order++;
             continue;
         }
-        if (kvt_ratio_reserve(&s->ratio, n, p->n))
-            return -ENOMEM;
         s->counts.compared++;
-        const uint32_t matches =
-            kvt_ratio_matches(&s->ratio, query, n, p->elements, p->n, (uint32_t)least);
+        if (matches == KVT_NONE) {
+            if (kvt_ratio_reserve(&s->ratio, n, p->n))
+                return -ENOMEM;
+            matches = kvt_ratio_matches(&s->ratio, query, n, p->elements, p->n, (uint32_t)least);
+        }
         if (matches == KVT_NONE)
             continue;
         s->counts.above++;
@@ -463,11 +558,12 @@ int kvt_similar_find(struct kvt_similar *s, const uint32_t *query, uint32_t n,
     const struct kvt_similar_counts before = s->counts;
     *found = (struct kvt_similar_found){.prompt = KVT_NONE};
     s->counts.lookups++;
-    draw(s->query, s->q, query, n);
-    draw_bits(s, query, n);
+    kvt_grams_draw(s->query, s->q, query, n);
+    kvt_lcs_ask(&s->lcs, query, n);
+    forget_asked(s);
     kvt_anchors_ask(&s->anchors, query, n);
     for (uint32_t number = 0; number < s->prompts.fresh; number++)
-        if (prompt_at(s, number)->elements && bids(s, number, n, &s->bids[n_bids]))
+        if (prompt_at(s, number)->elements && bids(s, number, query, n, &s->bids[n_bids]))
             n_bids++;
     const int error = compare_bids(s, n_bids, query, n, found);
     if (error) {
@@ -493,6 +589,6 @@ bool kvt_similar_check(const struct kvt_similar *s)
         live += prompt_at(s, p)->elements != NULL;
     return forward == s->count && live == s->count && before == s->last &&
            s->count <= s->config.capacity &&
-           c->seen == c->by_length + c->by_bag + c->by_grams + c->by_best + c->by_anchors +
-                          c->by_order + c->compared;
+           c->seen == c->by_length + c->by_bag + c->by_grams + c->by_rest + c->by_best +
+                          c->by_anchors + c->by_order + c->compared;
 }

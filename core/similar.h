@@ -8,11 +8,15 @@
  * not, because bounds from above are cheap. In this order, with n and m the lengths:
  *
  *      length   M <= min(n, m)
- *      bag      M <= elements in common in whatever order, by a sketch
+ *      bag      M <= elements in common in whatever order, by a sketch (grams.h)
  *      grams    M <= (G + (q - 1)(n + m + 1)) / (2q - 1), G the q-grams in common, by a sketch
- *      anchors  M <= m - what is out of reach of all unpopular elements (anchors.h)
+ *      order    M <= the longest common subsequence with a beginning that many prompts here have, and all of
+ *               what follows there (lcs.h)
+ *      anchors  M <= the same less what is out of reach of all unpopular elements that follow (anchors.h); and what
+ *               runs leave of that beginning, longest first, whatever follows (kvt_ratio_prefix)
+ *      rest     M itself, from what is behind the prefix that both have, where that is short (kvt_ratio_rest)
  *      best     what cannot beat the best one so far, best bound first, of equals more grams first
- *      order    M <= the longest common subsequence; where none is popular, and the rests behind the common
+ *      order    M <= the longest common subsequence of both; where none is popular, and the rests behind the common
  *               prefix are short and of few kinds of elements
  *      ratio    exact; gives up as soon as the wanted number of matches is out of reach
  *
@@ -23,29 +27,28 @@
  * above 0.8, 2 above 2/3, and below that grams are not asked. Letters alone tell two texts in one
  * language hardly apart; their grams do.
  *
- * The longest common subsequence comes from bit vectors, 64 elements of the query at a time (Hyyro,
- * "Bit-parallel LCS-length computation revisited", 2004); a common prefix is part of it.
- *
- * A sketch counts by a hash in saturating bytes, and the counts that did not fit in one sum: so what
- * two sketches have in common is never less than what the sequences have.
+ * Prompts share beginnings. Each remembers the first prompt here that began as it does, its *stem*, and how much
+ * they have in common. A query is held against the stem, once, and so against that much of every prompt: how
+ * long the common prefix is, and how much of a beginning the query can have in order. What a stem has told is only a
+ * saving: a prompt whose stem has gone is asked itself.
  *
  * A similar prompt is a hint, not a hit. KV depends on all tokens before it: what may be reused is the
  * longest common prefix, and kvt_similar_prefix says how long that is.
  *
  *   (S1) At most `capacity` prompts; the one used longest ago goes first.
  *   (S2) kvt_similar_find changes nothing but the counters.
- *   (S3) seen = by_length + by_bag + by_grams + by_anchors + by_best + by_order + compared.
+ *   (S3) seen = by_length + by_bag + by_grams + by_rest + by_anchors + by_best + by_order + compared.
  *
- * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches, a bit per element. Once: 330 KiB.
+ * Memory per prompt: 4 bytes per element (rounded up to a power of two), 4.4 KiB of sketches, a bit per element. Once: 490 KiB.
  */
 #ifndef KVT_SIMILAR_H
 #define KVT_SIMILAR_H
 
 #include "anchors.h"
+#include "grams.h"
+#include "lcs.h"
 #include "pool.h"
 #include "ratio.h"
-
-enum { KVT_SIMILAR_BAG_B = 256, KVT_SIMILAR_GRAMS_B = 4096 };
 
 struct kvt_similar_config {
     double threshold;  /* 0 to 1; found is what lies above it */
@@ -57,9 +60,9 @@ struct kvt_similar_config {
 struct kvt_similar_counts {
     uint64_t lookups, found;
     uint64_t seen; /* pairs of a query and a prompt here */
-    uint64_t by_length, by_bag, by_grams, by_anchors, by_best,
-        by_order; /* told apart without comparing, by what */
-    uint64_t compared;
+    uint64_t by_length, by_bag, by_grams, by_rest, by_anchors, by_best,
+        by_order;      /* told apart without comparing all, by what */
+    uint64_t compared; /* in full, or the rest had it that it is above the best */
     uint64_t above; /* of the compared ones: above the threshold, and not below the best so far */
 };
 
@@ -71,7 +74,8 @@ struct kvt_similar_found {
     uint64_t tag;
 };
 
-struct kvt_similar_bid; /* private: a candidate and its bound */
+struct kvt_similar_bid;   /* private: a candidate and its bound */
+struct kvt_similar_stems; /* private: beginnings that prompts share */
 
 struct kvt_similar {
     struct kvt_similar_counts counts;
@@ -80,12 +84,12 @@ struct kvt_similar {
     const struct kvt_alloc *alloc;
     struct kvt_ratio ratio;
     struct kvt_anchors anchors;
+    struct kvt_lcs lcs;
     struct kvt_pool prompts, sketches;
     struct kvt_slab elements; /* and the marks of their anchors */
     struct kvt_similar_bid *bids;
+    struct kvt_similar_stems *stems;
     void *query;          /* its sketch */
-    uint64_t *bits;       /* where each small element stands in the query; and one vector of work */
-    uint32_t words;       /* of one of them; 0: this query does without */
     uint32_t first, last; /* most and least recently used */
     uint32_t count, q;
     uint64_t born;

@@ -187,16 +187,17 @@ static int measure(const struct mix *m)
     const struct kvt_similar_counts *c = &s.counts;
     printf("{\"bench\": \"similar\", \"prompts\": \"%s\", \"find_ms\": %.2f, \"worst_ms\": %.2f, "
            "\"all_ms\": %.0f, \"compared\": %.1f, \"found\": %.2f, \"by_length\": %.1f, "
-           "\"by_bag\": %.1f, \"by_grams\": %.1f, \"by_best\": %.1f, \"by_anchors\": %.1f, "
+           "\"by_bag\": %.1f, \"by_grams\": %.1f, \"by_rest\": %.1f, \"by_best\": %.1f, "
+           "\"by_anchors\": %.1f, "
            "\"by_order\": %.1f, "
            "\"other_answers\": %d, "
            "\"memory_mib\": %.0f",
            m->name, find_s / QUERIES * 1e3, worst_s * 1e3, all_s / QUERIES * 1e3,
            (double)c->compared / QUERIES, (double)c->found / QUERIES,
            (double)c->by_length / QUERIES, (double)c->by_bag / QUERIES,
-           (double)c->by_grams / QUERIES, (double)c->by_best / QUERIES,
-           (double)c->by_anchors / QUERIES, (double)c->by_order / QUERIES, differ,
-           (double)kvt_similar_memory_b(&s) / 0x1p20);
+           (double)c->by_grams / QUERIES, (double)c->by_rest / QUERIES,
+           (double)c->by_best / QUERIES, (double)c->by_anchors / QUERIES,
+           (double)c->by_order / QUERIES, differ, (double)kvt_similar_memory_b(&s) / 0x1p20);
     if (ask_python(m, n, &plain_s, &bounds_s))
         printf(", \"difflib_ms\": %.0f, \"difflib_bounds_ms\": %.0f, \"times_difflib\": %.0f",
                plain_s * PROMPTS * 1e3, bounds_s * PROMPTS * 1e3,

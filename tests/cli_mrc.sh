@@ -124,6 +124,18 @@ mrc scenarios/traces/chat-2000.kvt --policy sieve,belady --sample 30% --no-plot 
 check "policies in miniature" test "$status" = 0
 mrc "$trace" --policy belady --prefix-closed --no-plot --out "$scratch/policies" --capacity "$longest"
 check "prefix-closed" grep -q '^belady,1,' "$scratch/policies/mrc-policies.csv"
+as_run() { # POLICY: as `kvtwin run` counts blocks under it
+    local simulated
+    "$kvtwin" run scenarios/reference/lru.yaml --set "workload.trace=$PWD/$trace" --set "cache.tiers.gpu.capacity=300blocks" \
+        --set "cache.tiers.gpu.evict=$1" --out "$scratch/run" --json >"$scratch/run.json" || return 1
+    mrc "$trace" --policy "$1" --no-plot --out "$scratch/policies" --capacity 300
+    simulated=$(grep "^$1," "$scratch/policies/mrc-policies.csv" | awk -F, '{ print $(NF - 1) }')
+    [ "$simulated" = "$(awk -v hits="$(value "$scratch/run.json" hit_blocks)" -v all="$(value "$scratch/run.json" lookup_blocks)" \
+        'BEGIN { printf "%.6f", hits / all }')" ]
+}
+for policy in belady sieve; do
+    check "$policy: as kvtwin run counts" as_run "$policy"
+done
 
 # ---- Bad input -------------------------------------------------------------------------------------
 

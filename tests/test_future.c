@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kvt_test.h"
+#include "dice.h"
 
 enum { MOST_KEYS = 60000 };
 
@@ -82,6 +82,29 @@ START_TEST(an_empty_future)
 }
 END_TEST
 
+/* Blocks by number, one by one, with any rising positions. */
+START_TEST(noted_one_by_one)
+{
+    enum { LOOKUPS = 3000 };
+    static uint32_t numbers[LOOKUPS];
+    struct wl_future *future = wl_future_begin();
+    ck_assert_ptr_nonnull(future);
+    dice_seed(21);
+    for (uint32_t i = 0; i < LOOKUPS; i++) {
+        numbers[i] = (uint32_t)dice_below(1 + i / 3) * (dice_one_in(50) ? 20 : 1);
+        MUST(wl_future_note(future, numbers[i], UINT64_C(7) * i) == 0);
+    }
+    const uint64_t *next = wl_future_all(future);
+    for (uint32_t i = 0; i < LOOKUPS; i++) {
+        uint32_t k = i + 1;
+        while (k < LOOKUPS && numbers[k] != numbers[i])
+            k++;
+        MUST(next[i] == (k < LOOKUPS ? UINT64_C(7) * k : KVT_NEVER));
+    }
+    wl_future_free(future);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("future");
@@ -89,6 +112,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_next_use_beside_a_search);
     tcase_add_test(tcase, an_empty_future);
+    tcase_add_test(tcase, noted_one_by_one);
     suite_add_tcase(suite, tcase);
     return kvt_test_main(suite);
 }

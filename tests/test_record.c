@@ -43,6 +43,7 @@ struct input {
 static struct input script[INPUTS];
 static uint32_t n_script;
 static kvt_key keys[MOST_KEYS];
+static uint64_t uses[2 * MOST_KEYS]; /* what is told of the future begins somewhere here */
 static uint32_t
     words[WORDS]; /* tokens and letters of all requests that bring them begin somewhere here */
 
@@ -98,6 +99,9 @@ int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request
     MUST(r->background == e->background);
     for (uint32_t i = 0; i < r->n_keys; i++)
         MUST(kvt_key_equal(r->keys[i], key_of(e->id, i)));
+    MUST(!r->next_use == !e->next_use);
+    for (uint32_t i = 0; r->next_use && i < r->n_keys; i++)
+        MUST(r->next_use[i] == e->next_use[i]);
     MUST(!r->tokens == !e->tokens && !r->letters == !e->letters && r->n_letters == e->n_letters);
     for (uint32_t i = 0; e->tokens && i < r->prompt_tokens; i++)
         MUST(r->tokens[i] == e->tokens[i]);
@@ -212,6 +216,8 @@ static void any_request(struct input *in, uint32_t most_keys)
         .background = dice_one_in(3),
     };
     struct kvt_request *r = &in->request;
+    if (r->n_keys > 0 && dice_one_in(2))
+        r->next_use = uses + dice_below(MOST_KEYS);
     if (!r->prompt_tokens || r->prompt_tokens > WORDS / 2 || dice_one_in(3))
         return;
     r->tokens = words + dice_below(WORDS / 2);
@@ -268,6 +274,8 @@ static void write_script(uint64_t seed, uint32_t n, uint32_t most_keys)
     memset(script, 0, sizeof script);
     for (uint32_t i = 0; i < WORDS; i++)
         words[i] = (uint32_t)any_number(UINT32_MAX);
+    for (uint32_t i = 0; i < 2 * MOST_KEYS; i++)
+        uses[i] = i > 0 && dice_one_in(2) ? uses[i - 1] + 1 : any_number(UINT64_MAX);
     kvt_ns now = 0;
     uint32_t live = 0;
     for (n_script = 0; n_script < n; n_script++) {

@@ -92,10 +92,16 @@ static void draw_prompt(void)
         n_text = (uint32_t)dice_below(6);
         for (uint32_t i = 0; i < n_text; i++)
             text[i] = 'a' + (uint32_t)dice_below(2);
-    } else {
+    } else if (dice_one_in(2)) {
         n_text = 1 + (uint32_t)dice_below(300);
         for (uint32_t i = 0; i < n_text; i++)
             text[i] = (uint32_t)dice_word();
+    } else { /* tokens, and most of them a template's */
+        const uint32_t shared = (uint32_t)dice_below(600);
+        memcpy(text, templates[0], shared * sizeof *text);
+        n_text = prose_write(text, shared, shared + (uint32_t)dice_below(100));
+        for (uint32_t i = n_text; i-- > 1;)
+            text[i] = text[i] << 8 | text[i - 1];
     }
     n_text = n_text > LONGEST ? LONGEST : n_text;
 }
@@ -167,6 +173,7 @@ START_TEST(random_operations)
     }
     MUST(s.counts.seen > s.counts.compared || threshold == 0);
     MUST(s.counts.by_order > 0 || threshold < 0.5 || threshold > 0.99);
+    MUST(s.counts.by_rest > 0 || threshold < 0.5 || threshold > 0.99);
     kvt_similar_release(&s);
     kvt_ratio_release(&r);
     ck_assert(failing_alloc_clean(&memory));
@@ -200,6 +207,101 @@ START_TEST(most_are_never_compared)
     ck_assert_uint_eq(s.counts.by_bag + s.counts.by_grams, TEXTS - 1);
     ck_assert_uint_gt(s.counts.by_grams, TEXTS / 10);
     kvt_similar_release(&s);
+    ck_assert(failing_alloc_clean(&memory));
+}
+END_TEST
+
+/* One template in all: what is behind it tells. The stem may go, and come back as another prompt. */
+START_TEST(one_template)
+{
+    enum { TEXTS = 300, TEMPLATE = 1000, LETTERS = 1100 };
+    struct failing_alloc memory;
+    struct kvt_similar s;
+    struct kvt_similar_found found;
+    uint32_t number;
+    prose_make_words();
+    dice_seed(6);
+    prose_write(templates[0], 0, TEMPLATE);
+    ck_assert_int_eq(kvt_similar_init(&s, failing_alloc_init(&memory, 0),
+                                      &(struct kvt_similar_config){0.9, TEXTS, LONGEST}),
+                     0);
+    for (uint64_t i = 0; i < TEXTS; i++) {
+        memcpy(text, templates[0], TEMPLATE * sizeof *text);
+        prose_write(text, TEMPLATE, LETTERS);
+        ck_assert_int_eq(kvt_similar_add(&s, text, LETTERS, i, &number), 0);
+    }
+    for (int round = 0; round < 3; round++) {
+        memset(&s.counts, 0, sizeof s.counts);
+        memcpy(text, templates[0], TEMPLATE * sizeof *text);
+        prose_write(text, TEMPLATE, LETTERS);
+        ck_assert_int_eq(kvt_similar_find(&s, text, LETTERS, &found), 1);
+        ck_assert_uint_eq(s.counts.seen, TEXTS - (round > 0));
+        ck_assert_uint_le(s.counts.compared, 3);
+        const struct kvt_similar_counts before = s.counts;
+        uint32_t n;
+        memcpy(text, kvt_similar_elements(&s, 100, &n), LETTERS * sizeof *text);
+        n = prose_edit(text, LETTERS, 2);
+        ck_assert_int_eq(kvt_similar_find(&s, text, n, &found), 1);
+        ck_assert_uint_eq(found.prompt, 100);
+        ck_assert_uint_le(s.counts.compared - before.compared, round == 0 ? 3 : TEXTS);
+        if (round == 0) {
+            kvt_similar_remove(&s, 0);
+        } else if (round == 1) {
+            prose_write(text, 0, LETTERS);
+            ck_assert_int_eq(kvt_similar_add(&s, text, LETTERS, 0, &number), 0);
+            ck_assert_uint_eq(number, 0);
+            kvt_similar_remove(&s, 1);
+        }
+    }
+    kvt_similar_release(&s);
+    ck_assert(failing_alloc_clean(&memory));
+}
+END_TEST
+
+/* The same with edited queries, a few and many, beside comparing with all; prompts share different beginnings of the
+ * template. */
+START_TEST(an_edited_template)
+{
+    enum { TEXTS = 200, TEMPLATE = 1000, QUERIES = 60 };
+    static uint32_t texts[TEXTS][LONGEST], n_texts[TEXTS];
+    struct failing_alloc memory;
+    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
+    struct kvt_similar s;
+    struct kvt_ratio r;
+    struct kvt_similar_found found;
+    uint32_t number;
+    prose_make_words();
+    dice_seed(60 + (uint64_t)_i);
+    prose_write(templates[0], 0, TEMPLATE);
+    kvt_ratio_init(&r, alloc, 0);
+    const double threshold = _i % 2 ? 0.9 : 0.8;
+    ck_assert_int_eq(kvt_similar_init(&s, alloc,
+                                      &(struct kvt_similar_config){threshold, TEXTS, LONGEST}),
+                     0);
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        const uint32_t shared = TEMPLATE - (dice_one_in(4) ? (uint32_t)dice_below(900) : 0);
+        memcpy(texts[i], templates[0], shared * sizeof *text);
+        n_texts[i] = prose_write(texts[i], shared, shared + (uint32_t)dice_below(150));
+        ck_assert_int_eq(kvt_similar_add(&s, texts[i], n_texts[i], i, &number), 0);
+    }
+    for (int query = 0; query < QUERIES; query++) {
+        const uint32_t like = (uint32_t)dice_below(TEXTS);
+        memcpy(text, texts[like], n_texts[like] * sizeof *text);
+        uint32_t n = prose_edit(text, n_texts[like], (uint32_t)dice_below(16));
+        n = n > LONGEST ? LONGEST : n;
+        uint32_t best = KVT_NONE;
+        double most = threshold, ratio;
+        for (uint32_t i = 0; i < TEXTS; i++) {
+            MUST(kvt_ratio(&r, text, n, texts[i], n_texts[i], &ratio) == 0);
+            best = ratio > most ? i : best;
+            most = ratio > most ? ratio : most;
+        }
+        MUST(kvt_similar_find(&s, text, n, &found) == (best != KVT_NONE));
+        MUST(best == KVT_NONE || (found.tag == best && !(found.ratio < most)));
+    }
+    ck_assert_uint_lt(s.counts.compared, s.counts.seen * 3 / 5);
+    kvt_similar_release(&s);
+    kvt_ratio_release(&r);
     ck_assert(failing_alloc_clean(&memory));
 }
 END_TEST
@@ -263,6 +365,8 @@ int main(void)
     TCase *tests = tcase_create("similar");
     tcase_add_loop_test(tests, random_operations, 0, sizeof thresholds / sizeof thresholds[0]);
     tcase_add_test(tests, most_are_never_compared);
+    tcase_add_test(tests, one_template);
+    tcase_add_loop_test(tests, an_edited_template, 0, 10);
     tcase_add_test(tests, no_memory);
     tcase_add_test(tests, too_long);
     tcase_set_timeout(tests, 120);

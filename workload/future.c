@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * future.c - see future.h. One pass forward: each key remembers where it stood last, and that place is
- * told when the key appears again.
+ * future.c - see future.h. One pass forward: each block remembers where it stood last, and that place is
+ * told when the block appears again.
  */
 #include "future.h"
 
@@ -11,36 +11,49 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct wl_future {
-    uint64_t *next; /* by key, in order of appearance */
+    uint64_t *next; /* by look-up */
     size_t n, room;
-    size_t at; /* of the request that is told next */
+    size_t at;    /* of the request that is told next */
+    size_t *last; /* by block: behind its last look-up so far; 0: none */
+    size_t room_last;
 };
 
-/* Where each distinct key stood last. */
-struct last {
-    struct wl_intern keys;
-    size_t *at;
-    size_t room;
-};
-
-static int add_key(struct wl_future *f, struct last *last, kvt_key key, uint64_t position)
+struct wl_future *wl_future_begin(void)
 {
-    uint32_t number;
-    bool fresh;
-    if (wl_intern(&last->keys, key, &number, &fresh) ||
-        wl_grow(&last->at, &last->room, last->keys.n, sizeof *last->at) ||
-        wl_grow(&f->next, &f->room, f->n + 1, sizeof *f->next))
+    return calloc(1, sizeof(struct wl_future));
+}
+
+int wl_future_note(struct wl_future *f, uint32_t number, uint64_t position)
+{
+    const size_t had = f->room_last;
+    if (wl_grow(&f->last, &f->room_last, number + (size_t)1, sizeof *f->last))
         return -ENOMEM;
-    if (!fresh)
-        f->next[last->at[number]] = position;
-    last->at[number] = f->n;
+    if (f->room_last > had)
+        memset(f->last + had, 0, (f->room_last - had) * sizeof *f->last);
+    if (wl_grow(&f->next, &f->room, f->n + 1, sizeof *f->next))
+        return -ENOMEM;
+    if (f->last[number] > 0)
+        f->next[f->last[number] - 1] = position;
     f->next[f->n++] = KVT_NEVER;
+    f->last[number] = f->n;
     return 0;
 }
 
-static int read_all(struct wl_future *f, struct last *last, struct wl_source *source)
+const uint64_t *wl_future_all(const struct wl_future *future)
+{
+    return future->next;
+}
+
+static int note_key(struct wl_future *f, struct wl_intern *keys, kvt_key key, uint64_t position)
+{
+    uint32_t number;
+    return wl_intern(keys, key, &number, NULL) ? -ENOMEM : wl_future_note(f, number, position);
+}
+
+static int read_all(struct wl_future *f, struct wl_intern *keys, struct wl_source *source)
 {
     struct kvt_request request;
     int got, rc = 0;
@@ -49,31 +62,41 @@ static int read_all(struct wl_future *f, struct last *last, struct wl_source *so
         if (got < 0)
             return got;
         for (uint32_t i = 0; rc == 0 && i < request.n_keys; i++)
-            rc = add_key(f, last, request.keys[i], r << WL_FUTURE_SHIFT | i);
+            rc = note_key(f, keys, request.keys[i], r << WL_FUTURE_SHIFT | i);
     }
     wl_rewind(source);
     return rc;
 }
 
+static void forget_last(struct wl_future *f)
+{
+    free(f->last);
+    f->last = NULL;
+    f->room_last = 0;
+}
+
 int wl_future_new(struct wl_future **out, struct wl_source *source)
 {
-    struct last last = {0};
+    struct wl_intern keys = {0};
     *out = NULL;
-    struct wl_future *f = calloc(1, sizeof *f);
-    const int rc = f ? read_all(f, &last, source) : -ENOMEM;
-    wl_intern_release(&last.keys);
-    free(last.at);
-    if (rc)
+    struct wl_future *f = wl_future_begin();
+    const int rc = f ? read_all(f, &keys, source) : -ENOMEM;
+    wl_intern_release(&keys);
+    if (rc) {
         wl_future_free(f);
-    else
-        *out = f;
-    return rc;
+        return rc;
+    }
+    forget_last(f); /* nothing more is noted */
+    *out = f;
+    return 0;
 }
 
 void wl_future_free(struct wl_future *future)
 {
-    if (future)
+    if (future) {
+        forget_last(future);
         free(future->next);
+    }
     free(future);
 }
 

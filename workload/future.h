@@ -9,6 +9,8 @@
  *
  * so that of one request's blocks the deeper ones count as later, and leave first. 8 bytes per key
  * of the workload.
+ *
+ * Who has look-ups in another form than a source notes them one by one, with positions of his own.
  */
 #ifndef WL_FUTURE_H
 #define WL_FUTURE_H
@@ -23,6 +25,14 @@ struct wl_future;
  * wl_future_free), or a negative errno (wl_source_error(source) may say more). */
 KVT_MUST_CHECK int wl_future_new(struct wl_future **out, struct wl_source *source);
 void wl_future_free(struct wl_future *future);
+
+/* The same of look-ups that come one by one. An empty one, or NULL when memory is out. */
+struct wl_future *wl_future_begin(void);
+/* The next look-up names the block with this number, small and dense, at a position that rises. 0 or -ENOMEM. */
+KVT_MUST_CHECK int wl_future_note(struct wl_future *future, uint32_t number, uint64_t position);
+/* The position of the same block's next look-up, or KVT_NEVER, of every look-up noted so far. Borrowed until the
+ * next wl_future_note. */
+const uint64_t *wl_future_all(const struct wl_future *future);
 
 /* To be called when the source was rewound. */
 void wl_future_rewind(struct wl_future *future);
