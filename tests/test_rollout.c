@@ -84,7 +84,8 @@ static void run(struct out *out, struct stream *s, const struct wl_rollout_confi
         ck_assert_int_eq(got, 1);
         ck_assert_uint_lt(out->n, OUT);
         MUST(q.n_keys <= MOST_KEYS);
-        memcpy(out->keys[out->n], q.keys, q.n_keys * sizeof *q.keys);
+        if (q.n_keys > 0)
+            memcpy(out->keys[out->n], q.keys, q.n_keys * sizeof *q.keys);
         q.keys = out->keys[out->n];
         MUST(out->n == 0 || q.arrive_ns >= out->requests[out->n - 1].arrive_ns);
         out->requests[out->n++] = q;
