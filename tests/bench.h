@@ -10,6 +10,8 @@
 
 #include "../core/alloc.h"
 
+#include "heap.h"
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -28,19 +30,6 @@ static inline double bench_cpu_s(void)
 static inline double bench_wall_s(void)
 {
     return bench_clock_s(CLOCK_MONOTONIC);
-}
-
-static inline void *bench_get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static inline void bench_put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
 }
 
 #endif

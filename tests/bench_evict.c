@@ -33,8 +33,6 @@ struct input {
     uint64_t capacities[2];
 };
 
-static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
-
 /* Ranks by inversion in the table of cumulated weights; ids are the ranks, shuffled. */
 static bool zipf(struct flat_trace *t)
 {

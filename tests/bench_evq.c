@@ -29,8 +29,6 @@ struct hold {
     uint64_t calls, digest;
 };
 
-static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
-
 static void must(int error)
 {
     if (error) {

@@ -28,8 +28,6 @@ static struct bench {
     uint64_t drawn, started, ends;
 } bench;
 
-static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
-
 static uint32_t draw(uint64_t below)
 {
     bench.drawn += UINT64_C(0x9e3779b97f4a7c15);

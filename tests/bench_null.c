@@ -21,8 +21,6 @@ enum { RUNS = 5 };
 
 static const char trace[] = "../shared/traces/conversation_trace.jsonl";
 
-static const struct kvt_alloc heap = {bench_get, bench_put, NULL};
-
 struct outcome {
     double seconds;
     uint64_t blocks, hits;

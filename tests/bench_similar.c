@@ -161,15 +161,14 @@ static bool ask_python(const struct mix *m, uint32_t n, double *plain_s, double 
 
 static int measure(const struct mix *m)
 {
-    const struct kvt_alloc alloc = {bench_get, bench_put, NULL};
     struct kvt_similar s;
     struct kvt_ratio r;
     struct kvt_similar_found found;
     double find_s = 0, worst_s = 0, all_s = 0, plain_s = 0, bounds_s = 0;
     int differ = 0;
     uint32_t n = 0;
-    kvt_ratio_init(&r, &alloc, 0);
-    if (kvt_similar_init(&s, &alloc, &(struct kvt_similar_config){0.9, PROMPTS, ROOM}))
+    kvt_ratio_init(&r, &heap, 0);
+    if (kvt_similar_init(&s, &heap, &(struct kvt_similar_config){0.9, PROMPTS, ROOM}))
         abort();
     fill(&s, m);
     for (int query = 0; query < QUERIES; query++) {

@@ -10,28 +10,16 @@
 #include "../core/null.h"
 #include "../workload/mrc.h"
 
+#include "heap.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-
-static inline void *direct_get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static inline void direct_put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
 
 /* The configuration of scenarios/reference/lru.yaml. Returns 0 and what was found. */
 static inline int direct_hits(struct wl_source *source, uint64_t capacity,
                               enum kvt_touch_order touch, struct wl_mrc_hits *hits)
 {
-    static const struct kvt_alloc heap = {direct_get, direct_put, NULL};
     struct kvt_core_config config;
     struct wl_info info;
     wl_source_info(source, &info);

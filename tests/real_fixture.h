@@ -18,6 +18,7 @@
 #include "../backend/world.h"
 #include "../core/key.h"
 #include "../core/record.h"
+#include "heap.h"
 #include "dice.h"
 #include "kvt_test.h"
 
@@ -87,19 +88,6 @@ static void real_note(void *self, const struct kvt_note *note)
     r->finished += report->outcome == KVT_FINISHED;
     r->not_adding_up += report->outcome == KVT_FINISHED && sum != report->prompt_tokens;
 }
-
-static void *real_get(void *self, size_t b)
-{
-    (void)self;
-    return malloc(b);
-}
-static void real_put(void *self, void *memory, size_t b)
-{
-    (void)self;
-    (void)b;
-    free(memory);
-}
-static const struct kvt_alloc real_heap = {real_get, real_put, NULL};
 
 /* One engine with room for `blocks` blocks, gpu tier only. */
 static inline void real_init(struct real *r, uint32_t blocks)
@@ -197,7 +185,7 @@ static inline void real_open(struct real *r)
     r->ops = be_world_ops();
     const struct kvt_port port = be_world_port(r->world);
     REAL_MUST(kvt_core_config_check(&r->core_config) == NULL);
-    r->core = kvt_core_new(&r->core_config, &port, &real_heap, &rc);
+    r->core = kvt_core_new(&r->core_config, &port, &heap, &rc);
     REAL_MUST(r->core != NULL);
 }
 

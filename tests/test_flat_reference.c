@@ -68,13 +68,12 @@ START_TEST(equal_to_every_printed_digit)
             fclose(file);
         return;
     }
-    const struct kvt_alloc alloc = {bench_get, bench_put, NULL};
     uint64_t *next_use = malloc(trace.n * sizeof *next_use);
-    ck_assert_int_eq(kvt_flat_next_use(trace.ids, trace.n, &alloc, next_use), 0);
+    ck_assert_int_eq(kvt_flat_next_use(trace.ids, trace.n, &heap, next_use), 0);
     struct row row;
     unsigned compared = 0, wrong = 0;
     while (read_row(file, &row)) {
-        struct kvt_evict_config config = {.capacity = row.capacity, .alloc = &alloc};
+        struct kvt_evict_config config = {.capacity = row.capacity, .alloc = &heap};
         const struct kvt_evict_ops *ops = ours(&row, &config);
         if (strcmp(row.trace, name) != 0 || !ops)
             continue;

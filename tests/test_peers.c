@@ -3,6 +3,7 @@
  * test_peers.c - what one engine's GPU holds serves another: stories worked by hand, and a cluster whose engines
  * lend each other everything beside a single engine that has it all.
  */
+#include "heap.h"
 #include "hand_world.h"
 
 #include "../core/null.h"
@@ -222,22 +223,9 @@ END_TEST
 
 /* ---- Without time -------------------------------------------------------------------------------------------- */
 
-static void *heap_get(void *self, size_t b)
-{
-    (void)self;
-    return malloc(b);
-}
-static void heap_put(void *self, void *memory, size_t b)
-{
-    (void)self;
-    (void)b;
-    free(memory);
-}
-
 /* Serves random chains, one after the other. GPUs without bounds. */
 static struct kvt_core_stats serve(uint32_t engines, bool peers)
 {
-    static const struct kvt_alloc heap = {heap_get, heap_put, NULL};
     struct kvt_core_config c = cluster(engines);
     c.gpu_pages = UINT64_MAX;
     c.page_numbers = false;

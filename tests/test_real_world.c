@@ -271,9 +271,9 @@ static void replay_of(const struct kvt_core_config *config, const void *bytes, s
 {
     struct kvt_replay replay;
     int rc = 0;
-    ck_assert_int_eq(kvt_replay_init(&replay, &real_heap, bytes, n, NULL), 0);
+    ck_assert_int_eq(kvt_replay_init(&replay, &heap, bytes, n, NULL), 0);
     const struct kvt_port port = kvt_replay_port(&replay);
-    struct kvt_core *core = kvt_core_new(config, &port, &real_heap, &rc);
+    struct kvt_core *core = kvt_core_new(config, &port, &heap, &rc);
     ck_assert_ptr_nonnull(core);
     while ((rc = kvt_replay_step(&replay, core)) > 0) {
     }
@@ -295,7 +295,7 @@ START_TEST(a_run_can_be_replayed)
     real_tier(&r, KVT_REDIS, 1000);
     real_open(&r);
     const struct kvt_sink sink = {keep, file};
-    ck_assert_int_eq(kvt_record_init(&record, &real_heap, &sink), 0);
+    ck_assert_int_eq(kvt_record_init(&record, &heap, &sink), 0);
     kvt_core_tap(r.core, kvt_record_tap(&record));
     crowd(&r, 11, 100, 12, KVT_MILLISECOND);
     real_check(&r);

@@ -12,6 +12,7 @@
 #include "../core/null.h"
 #include "../core/record.h"
 #include "../core/replay.h"
+#include "heap.h"
 #include "chaos_world.h"
 #include "failing_alloc.h"
 #include "kvt_test.h"
@@ -395,21 +396,6 @@ START_TEST(joint_shards_are_the_coarsest)
 END_TEST
 
 /* ---- Worlds -------------------------------------------------------------------------------------- */
-
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
-
-static const struct kvt_alloc heap = {get, put, NULL};
 
 static struct kvt_report seen;
 

@@ -5,27 +5,13 @@
  */
 #include "../core/shard_book.h"
 
+#include "heap.h"
 #include "dice.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { COPIES = 120, BLOCKS_READ = 60 };
-
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
-
-static const struct kvt_alloc heap = {get, put, NULL};
 
 static struct kvt_shard_config roll(uint64_t seed)
 {

@@ -6,26 +6,12 @@
 #include "../cli/shards.h"
 
 #include "../core/mix.h"
+#include "heap.h"
 #include "kvt_test.h"
 
 #include <string.h>
 
 enum { BLOCK = 500, MOST_BLOCKS = 300 };
-
-static void *get(void *self, size_t size_b)
-{
-    (void)self;
-    return malloc(size_b);
-}
-
-static void put(void *self, void *memory, size_t size_b)
-{
-    (void)self;
-    (void)size_b;
-    free(memory);
-}
-
-static const struct kvt_alloc heap = {get, put, NULL};
 
 static struct kvt_report seen;
 

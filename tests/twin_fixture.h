@@ -35,9 +35,9 @@ static inline void watch(struct watched *w)
     const struct kvt_port bare = be_world_port(w->real.world);
     static struct kvt_port port;
     port = meter_port(&w->meter, &bare);
-    w->real.core = kvt_core_new(&w->real.core_config, &port, &real_heap, &rc);
+    w->real.core = kvt_core_new(&w->real.core_config, &port, &heap, &rc);
     ck_assert_ptr_nonnull(w->real.core);
-    ck_assert_int_eq(kvt_record_init(&w->record, &real_heap, &sink), 0);
+    ck_assert_int_eq(kvt_record_init(&w->record, &heap, &sink), 0);
     kvt_core_tap(w->real.core, meter_tap(&w->meter, kvt_record_tap(&w->record)));
     real_pass(&w->real, 1);
 }
@@ -65,9 +65,9 @@ static inline void replay_agrees(struct watched *w)
     kvt_core_tap(w->real.core, NULL);
     ck_assert_int_eq(kvt_record_finish(&w->record), 0);
     kvt_record_release(&w->record);
-    ck_assert_int_eq(kvt_replay_init(&replay, &real_heap, w->tape.bytes, w->tape.n, NULL), 0);
+    ck_assert_int_eq(kvt_replay_init(&replay, &heap, w->tape.bytes, w->tape.n, NULL), 0);
     const struct kvt_port port = kvt_replay_port(&replay);
-    struct kvt_core *core = kvt_core_new(&w->real.core_config, &port, &real_heap, &rc);
+    struct kvt_core *core = kvt_core_new(&w->real.core_config, &port, &heap, &rc);
     ck_assert_ptr_nonnull(core);
     while ((rc = kvt_replay_step(&replay, core)) > 0) {
     }
@@ -137,7 +137,7 @@ static inline void simulate(struct simulated *s, const struct real *like)
     const struct kvt_port bare = sim_world_port(s->world);
     static struct kvt_port port;
     port = meter_port(&s->meter, &bare);
-    s->core = kvt_core_new(&like->core_config, &port, &real_heap, &rc);
+    s->core = kvt_core_new(&like->core_config, &port, &heap, &rc);
     ck_assert_ptr_nonnull(s->core);
     kvt_core_tap(s->core, meter_tap(&s->meter, NULL));
 }
