@@ -53,6 +53,7 @@ do for [format in FORMATS] {
         for [i = 3:5] F using (strcol("tier") eq word(TIERS, i) && column("own") == 1 ? column("tokens") : NaN):"load_ms" \
             with linespoints linestyle i pointtype 2 * i + 1 pointsize 0.7 title title_of(i), \
         F using (strcol("tier") eq first && column("own") == 1 ? column("tokens") : NaN):"compute_ms" \
-            with lines linewidth 2.5 linecolor rgb BLACK title (rows > 0 ? "computing" : "")
+            with lines linewidth 2.5 linecolor rgb BLACK title (rows > 0 ? "computing" : ""), \
+        NaN with lines linewidth 0.7 dashtype 3 linecolor rgb BLACK title "thin: with other codecs"
     set output
 }
