@@ -55,7 +55,7 @@ same=0
 for f in summary.json requests.csv timeline.csv faults.csv fault_timeline.csv; do
     cmp -s "$scratch/one/$f" "$scratch/two/$f" || same=1
 done
-ok $same "the same bytes twice"
+report $same "the same bytes twice"
 [ "$(column "$scratch/one/faults.csv" target 1)" = redis/0 ] && [ "$(column "$scratch/one/faults.csv" until_s 1)" = 720.000 ] &&
     [ "$(column "$scratch/one/faults.csv" blocks_lost 1)" -gt 0 ] && [ "$(column "$scratch/one/faults.csv" target 2)" = network ]
 report $? "one line for each, with what was lost"

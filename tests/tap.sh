@@ -42,6 +42,12 @@ value() { # KEY FILE: of a line of JSON that holds this key and a number, text o
     sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2"
 }
 
+# A check whose name is misspelt would go unseen: bash calls this for what is no command.
+command_not_found_handle() {
+    echo "not ok $((n + 1)) - no command $1" >&2
+    return 127
+}
+
 tap_end() {
     echo "1..$n"
     exit $failed
