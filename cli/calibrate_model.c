@@ -10,7 +10,7 @@
  *      ASKED ---> QUEUED ---> VALUE ---> BACK ---> WAITS ---> CHORE ---> ENDED        load from Redis
  *      WAITS ---> CHORE ---> ASKED ---> QUEUED ---> VALUE ---> ENDED                  store to Redis
  *
- * CHORE (a worker) and VALUE (the loop with a server, one value at a time) are threads with equal shares of the cores, ASKED and BACK half round trips.
+ * CHORE (a worker) and VALUE (the loop with a server, one value at a time) are threads on shared cores (sim/crew.h, C3 and C4), ASKED and BACK half round trips.
  * A step of the loop goes to the next moment at which any of them ends.
  *
  * tests/test_measure_model.c holds it against the world itself.
@@ -197,7 +197,7 @@ static bool moves(const struct part *p)
     return p->phase == ASKED || p->phase == BACK;
 }
 
-/* How fast the threads of a value go, [0], and chores, [1]: max-min fair. */
+/* How fast each thread of a value goes, [0], and all chores together, [1]. */
 static void share_cores(const struct lone *l, double pace[2])
 {
     const double cores = l->model->cores, chores = count(l, CHORE);
@@ -208,24 +208,34 @@ static void share_cores(const struct lone *l, double pace[2])
     const double most = chores > 0 ? fmin(1, fmax(1, l->model->worker_cores) / chores) : 1;
     const double equal = chores + values > 0 ? cores / (chores + values) : 1;
     if (most <= equal) { /* workers are held back by less than the cores */
-        pace[1] = most;
+        pace[1] = most * chores;
         pace[0] = values > 0 ? fmin(1, (cores - most * chores) / values) : 1;
     } else {
-        pace[0] = pace[1] = fmin(1, equal);
+        pace[0] = fmin(1, equal);
+        pace[1] = pace[0] * chores;
     }
+}
+
+/* What is left of that for a chore, by those that began before it. */
+static double chore_pace(const struct lone *l, const struct part *p, double all)
+{
+    for (uint32_t i = 0; i < l->n; i++)
+        all -= l->part[i].phase == CHORE && l->part[i].turn < p->turn;
+    return fmax(0, fmin(1, all));
 }
 
 /* To the next moment at which anything ends. False when nothing is left. */
 static bool advance(struct lone *l)
 {
-    double by = INFINITY, pace[2];
-    share_cores(l, pace);
+    double by = INFINITY, share[2], pace[CALIBRATE_PIECES];
+    share_cores(l, share);
     for (uint32_t i = 0; i < l->n; i++) {
         const struct part *p = &l->part[i];
-        if (works(p) && p->left_ns > DONE_NS)
-            by = fmin(by, p->left_ns / pace[p->phase == CHORE]);
+        pace[i] = p->phase == CHORE ? chore_pace(l, p, share[1]) : share[0];
+        if (works(p) && p->left_ns > DONE_NS && pace[i] > 0)
+            by = fmin(by, p->left_ns / pace[i]);
         if (p->phase == VALUE && p->server_ns > DONE_NS)
-            by = fmin(by, p->server_ns / pace[0]);
+            by = fmin(by, p->server_ns / share[0]);
         if (moves(p))
             by = fmin(by, p->left_ns);
     }
@@ -237,9 +247,9 @@ static bool advance(struct lone *l)
         struct part *p = &l->part[i];
         if (!works(p) && !moves(p))
             continue;
-        p->left_ns -= works(p) ? by * pace[p->phase == CHORE] : by;
+        p->left_ns -= works(p) ? by * pace[i] : by;
         if (p->phase == VALUE)
-            p->server_ns -= by * pace[0];
+            p->server_ns -= by * share[0];
         ends[i] = p->left_ns <= DONE_NS && p->server_ns <= DONE_NS;
     }
     for (uint32_t i = 0; i < l->n; i++)

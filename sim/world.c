@@ -120,7 +120,7 @@ static int world_advance(void *self, struct kvt_core *core, kvt_ns until)
         w->stats.events++;
         e.fn(e.self, e.arg, e.at);
         if (!w->broken)
-            w->broken = w->links.error;
+            w->broken = w->links.error ? w->links.error : w->crew.error;
     }
     w->core = NULL;
     if (until != KVT_NEVER)

@@ -223,7 +223,7 @@ static bool build_machine(struct sim_world *w)
     for (int k = 0; k < 2; k++)
         w->first[k] = w->last[k] = KVT_NONE;
     kvt_pool_init(&w->pieces, w->alloc, sizeof(struct piece), PIECES_SHIFT);
-    return sim_crew_init(&w->crew, &w->links, w->alloc, m->workers, m->cores,
+    return sim_crew_init(&w->crew, &w->events, w->alloc, m->workers, m->cores,
                          m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY) == 0;
 }
 

@@ -123,12 +123,11 @@ static void look_at(const struct sim_world *w, const struct part *p, struct sim_
 /* The last part: all threads on the cores; jobs and waits are the workers'. */
 static void look_at_machine(const struct sim_world *w, struct sim_part_stats *stats)
 {
-    const struct sim_link_stats s = sim_links_stats(&w->links, w->now, w->crew.link);
     snprintf(stats->name, sizeof stats->name, "machine/cores");
     stats->kind = SIM_PART_STATION;
     stats->servers = w->crew.cores;
     stats->jobs = w->crew.chores;
-    stats->busy_ratio = ratio_of(s.busy_ns, (double)w->now);
+    stats->busy_ratio = sim_crew_busy_ratio(&w->crew, w->now);
     stats->mean_wait_ns = w->crew.chores ? (double)w->crew.wait_ns / (double)w->crew.chores : 0;
 }
 
