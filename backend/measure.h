@@ -181,8 +181,8 @@ struct be_point {
     /* The machine rests between repetitions, for some milliseconds, as it does between requests:
      * processors sleep and caches fill with other things, and what that costs is part of the
      * time. The rest counts towards the share. */
-    bool rested;
-    bool slept; /* as rested, for some tens of milliseconds */
+    uint32_t
+        rested; /* before each repetition so many times 2 to 12 ms pass, in quick mode a third; 0: none */
 };
 struct be_clock { /* how far the grid is */
     const struct be_measure_config *config;

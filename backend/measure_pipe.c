@@ -21,7 +21,8 @@
  *
  * Transfers are measured as they come in a run: the machine has rested before each, and each
  * moves other bytes than the one before (LAPS sets of pieces, each with pages, keys and files of
- * its own).
+ * its own). What is stored has just been computed: workers fill its pages, and a step goes by. A single piece is what
+ * decoding leaves: its last page is filled right before the store (world_step.c).
  *
  * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every
  * transfer is alone. Pieces of a block differ in their key; all of them are stored once before
@@ -34,6 +35,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+static const long STEP_NS = 20000000;
 
 static const uint64_t FRESH = UINT64_C(1) << 32; /* keys from here on are of one point */
 
@@ -96,6 +100,24 @@ static void compare_work(struct be_chore *c)
         p->rc = -EILSEQ;
 }
 
+static void fill_work(struct be_chore *c)
+{
+    struct piece *p = piece_of(c);
+    struct pipe *pipe = p->pipe;
+    p->rc = pipe->device.ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
+}
+
+static void fill_last_page(struct be_chore *c)
+{
+    struct piece *p = piece_of(c);
+    const struct pipe *pipe = p->pipe;
+    const uint32_t page = pipe->format.geometry.page_tokens;
+    struct k_part last = p->part;
+    last.first_token = last.tokens > page ? last.tokens - page : 0;
+    last.tokens -= last.first_token;
+    p->rc = pipe->device.ops->fill(pipe->device.self, 0, &last, p->piece.key.lo);
+}
+
 static void store_work(struct be_chore *c)
 {
     struct piece *p = piece_of(c);
@@ -144,9 +166,29 @@ static bool back(struct piece *p)
     return p->rc == 0;
 }
 
-static void after_compare(struct be_chore *c)
+static void after_all(struct be_chore *c)
 {
     (void)back(piece_of(c));
+}
+
+/* All parts have the same pages: the first one's are filled. */
+static int fill_all(struct pipe *pipe, void (*work)(struct be_chore *))
+{
+    for (uint32_t i = 0; i < pipe->n; i++) {
+        struct piece *p = &pipe->part[0].piece[i];
+        p->rc = 0;
+        queue(p, BE_URGENT_FILL, work, after_all);
+    }
+    return be_client_run(&pipe->client);
+}
+
+/* The step before a store. */
+static int compute(struct pipe *pipe)
+{
+    const int rc = fill_all(pipe, fill_work);
+    if (rc == 0)
+        nanosleep(&(struct timespec){.tv_nsec = pipe->config->quick ? STEP_NS / 4 : STEP_NS}, NULL);
+    return rc == 0 && pipe->n == 1 ? fill_all(pipe, fill_last_page) : rc;
 }
 
 static void after_load(struct be_chore *c)
@@ -154,7 +196,7 @@ static void after_load(struct be_chore *c)
     struct piece *p = piece_of(c);
     /* The host tier's bytes were never away. */
     if (back(p) && p->pipe->config->verify && p->path != BE_PATH_LOAD_HOST)
-        queue(p, BE_URGENT_LAST, compare_work, after_compare);
+        queue(p, BE_URGENT_LAST, compare_work, after_all);
 }
 
 static void after_store(struct be_chore *c)
@@ -270,6 +312,9 @@ int be_pipe_once(void *self, double *ns)
     for (uint32_t k = 0; k < pipe->n_parts; k++)
         for (uint32_t i = 0; i < pipe->n; i++)
             be_pipe_turn(&pipe->part[k].piece[i], i);
+    int rc = pipe->keep || is_load(pipe->part[0].path) ? 0 : compute(pipe);
+    if (rc != 0)
+        return rc;
     const kvt_ns begin_ns = uv_hrtime();
     for (uint32_t k = 0; k < pipe->n_parts; k++)
         for (uint32_t i = 0; i < pipe->n; i++)
@@ -277,7 +322,7 @@ int be_pipe_once(void *self, double *ns)
     pipe->asked = pipe->on_wire = 0;
     if (pipe->part[0].path == BE_PATH_LOAD_REDIS)
         ask(pipe);
-    const int rc = be_client_run(&pipe->client);
+    rc = be_client_run(&pipe->client);
     *ns = 0;
     for (uint32_t k = 0; k < pipe->n_parts; k++) {
         const double part_ns = book(pipe, &pipe->part[k], begin_ns);
@@ -332,9 +377,14 @@ int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
                                     .together = pipe->n_parts,
                                     .raw_b = (double)pipe->raw_b};
     pipe->taken = 0;
-    int rc = be_measure_point(
-        clock, &(struct be_point){.once = be_pipe_once, .self = pipe, .share = 1.4, .rested = true},
-        &usual);
+    /* Before a store there is a step, too: no more time passes in all. */
+    const uint32_t rested = is_load(usual.path) ? 6 : 3;
+    int rc = be_measure_point(clock,
+                              &(struct be_point){.once = be_pipe_once,
+                                                 .self = pipe,
+                                                 .share = pipe->config->quick ? 1.4 : 3.5,
+                                                 .rested = rested},
+                              &usual);
     for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
         struct be_sample sample = clock->samples->at[clock->samples->n - 1];
         take(pipe, &pipe->part[k], &sample);

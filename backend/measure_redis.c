@@ -7,6 +7,9 @@
  * reply; the client keeps back what goes beyond its depth. What GET receives is copied once,
  * into a buffer that nobody else uses meanwhile, as the real world does with it. Client and
  * server are at work at one time: on two processors they have one each.
+ *
+ * Questions (EXISTS) are about keys that are there, among many, and others each time, and large values go through the
+ * server between them: an empty server answers at once, and a key that was asked for a moment ago is in its caches.
  */
 #include "measure.h"
 
@@ -18,7 +21,15 @@
 #include "measure_client.h"
 #include "value.h"
 
-enum { SIZES = 6, KEYS = 32, FLIGHT_B = 64 << 20, COMMANDS_MOST = 512, PROBES = 64 };
+enum {
+    SIZES = 6,
+    KEYS = 32,
+    FLIGHT_B = 64 << 20,
+    COMMANDS_MOST = 512,
+    PROBES = 64,
+    KEPT = 1024,
+    LARGE = 4
+};
 
 static const double sizes_b[SIZES] = {4096, 16384, 65536, 262144, 1048576, 4194304};
 
@@ -30,7 +41,8 @@ struct rediss {
     enum be_verb verb;
     size_t value_b;
     uint32_t commands, turn;
-    double usage_b; /* the last answer to MEMORY USAGE */
+    uint32_t base, first, keys; /* which key is next: base + first % keys */
+    double usage_b;             /* the last answer to MEMORY USAGE */
 };
 
 static void on_reply(void *self, uint64_t arg, const struct be_reply *reply)
@@ -56,12 +68,30 @@ static int send_all(struct rediss *r, uint32_t n)
     char key[80];
     for (uint32_t i = 0; rc == 0 && i < n; i++) {
         /* As long as the keys of values are. */
-        snprintf(key, sizeof key, "kvtwin-measure:%032x:0:0-%u", 0u, (unsigned)(i % KEYS));
+        snprintf(key, sizeof key, "kvtwin-measure:%032x:0:0-%u", 0u,
+                 (unsigned)(r->base + r->first++ % r->keys));
         rc = be_client_send(&r->client, 0, r->verb, key, r->value, r->value_b, on_reply, r, i);
     }
     if (rc != 0)
         be_client_failed(&r->client, rc);
     return be_client_run(&r->client);
+}
+
+/* What goes through caches between questions: values of their own, stored or fetched. */
+static int stir(struct rediss *r, enum be_verb verb)
+{
+    const struct rediss was = *r;
+    r->verb = verb;
+    r->value_b = (size_t)sizes_b[SIZES - 1];
+    r->base = KEPT;
+    r->keys = LARGE;
+    const int rc = send_all(r, LARGE);
+    r->verb = was.verb;
+    r->value_b = was.value_b;
+    r->base = was.base;
+    r->first = was.first;
+    r->keys = was.keys;
+    return rc;
 }
 
 static int once(void *self, double *ns)
@@ -70,7 +100,7 @@ static int once(void *self, double *ns)
     const uint64_t begin_ns = uv_hrtime();
     const int rc = send_all(r, r->commands);
     *ns = (double)(uv_hrtime() - begin_ns);
-    return rc;
+    return rc == 0 && r->verb == BE_EXISTS ? stir(r, BE_GET) : rc;
 }
 
 static int point(struct rediss *r, struct be_clock *clock, enum be_path path, uint32_t commands,
@@ -89,8 +119,10 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
     return be_measure_point(clock,
                             &(struct be_point){.once = once,
                                                .self = r,
-                                               .slept = path == BE_PATH_REDIS_EXISTS,
-                                               .share = path == BE_PATH_REDIS_EXISTS ? 5 : 1},
+                                               .rested = path == BE_PATH_REDIS_EXISTS ? 25 : 0,
+                                               .share = path != BE_PATH_REDIS_EXISTS ? 1
+                                                        : r->config->quick           ? 5
+                                                                                     : 20},
                             &sample);
 }
 
@@ -98,8 +130,13 @@ static int measure_round_trips(struct rediss *r, struct be_clock *clock)
 {
     static const uint32_t commands[] = {1, 2, 4, 16, 64};
     const struct be_measure_config *config = r->config;
+    r->value_b = (size_t)sizes_b[0];
+    r->verb = BE_SET;
+    r->keys = KEPT;
+    int rc = send_all(r, KEPT);
     r->value_b = 0;
-    int rc = 0;
+    if (rc == 0)
+        rc = stir(r, BE_SET);
     for (int i = 0; rc == 0 && i < 5; i++)
         rc = point(r, clock, BE_PATH_REDIS_EXISTS, commands[i], config->connections, PROBES);
     return rc;
@@ -116,8 +153,10 @@ static int measure_usage(struct rediss *r, struct be_clock *clock)
         b = (b < config->piece_b ? b : config->piece_b) + BE_HEAD_B;
         r->value_b = b < (size_t)sizes_b[SIZES - 1] ? b : (size_t)sizes_b[SIZES - 1];
         r->verb = BE_SET;
+        r->first = 0;
         rc = send_all(r, 1);
         r->verb = BE_USAGE;
+        r->first = 0;
         if (rc == 0)
             rc = send_all(r, 1);
         const struct be_sample sample = {.path = BE_PATH_REDIS_USAGE,
@@ -145,6 +184,7 @@ static int measure_values(struct rediss *r, struct be_clock *clock, uint32_t con
             continue;
         r->value_b = (size_t)sizes_b[s];
         r->verb = BE_SET;
+        r->keys = KEYS;
         rc = send_all(r, KEYS);
         if (rc == 0)
             rc = point(r, clock, BE_PATH_REDIS_SET, commands, connections, depth);
@@ -190,7 +230,9 @@ static void clean(struct rediss *r)
 {
     if (be_client_open(&r->client, r->config->nodes, 1, 1, 16, 4096) == 0) {
         r->verb = BE_UNLINK;
-        (void)send_all(r, KEYS);
+        r->keys = KEPT;
+        (void)send_all(r, KEPT);
+        (void)stir(r, BE_UNLINK);
     }
     be_client_release(&r->client);
 }

@@ -97,8 +97,10 @@ struct calibrate {
     uint32_t n_values, room_values;
 };
 void calibrate_free(struct calibrate *c);
+/* Forgets fits and values; samples stay. */
+void calibrate_forget(struct calibrate *c);
 
-/* Fits everything there are samples of. 0 or -ENOMEM. */
+/* Fits everything there are samples of; what was fitted before is forgotten. 0 or -ENOMEM. */
 KVT_MUST_CHECK int calibrate_fit(struct calibrate *c);
 /* The value, or NULL when nothing was measured that says it. */
 const struct calibrate_value *calibrate_value(const struct calibrate *c, const char *section,

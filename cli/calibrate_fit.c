@@ -478,6 +478,7 @@ int calibrate_fit(struct calibrate *c)
         .cores = c->config.cores ? c->config.cores : be_processors(),
         .values = values ? values : 1,
     };
+    calibrate_forget(c);
     c->predicted_ns = malloc((c->samples.n + 1) * sizeof *c->predicted_ns);
     if (!c->predicted_ns)
         return -ENOMEM;

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void calibrate_free(struct calibrate *c)
+void calibrate_forget(struct calibrate *c)
 {
-    be_samples_free(&c->samples);
     free(c->predicted_ns);
     free(c->fits);
     free(c->values);
@@ -20,6 +19,12 @@ void calibrate_free(struct calibrate *c)
     c->fits = NULL;
     c->values = NULL;
     c->n_fits = c->n_values = c->room_fits = c->room_values = 0;
+}
+
+void calibrate_free(struct calibrate *c)
+{
+    be_samples_free(&c->samples);
+    calibrate_forget(c);
 }
 
 /* ---- Lists ----------------------------------------------------------------------------------------- */
