@@ -3,48 +3,28 @@
  * cmd_calibrate.c - kvtwin calibrate: measures this machine and writes a profile that the
  * simulator can use.
  *
- * Copies, codecs, disk, Redis by itself; and before and after these whole loads and stores, which
- * the profile's rates come from (calibrate_fit.c). Redis servers are private ones, unless --redis names some; files go below
- * --disk and are removed. What this machine does not have is left out, said so on stderr, and is
- * then missing in the profile, where the catalogue's own entries remain.
+ * What is measured is calibrate_run.c's. What this machine does not have is left out, said so on stderr, and is then missing
+ * in the profile, where the catalogue's own entries remain.
  *
  * Nothing is written before everything was measured: Ctrl-C leaves an older profile as it was.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "../backend/spawn.h"
-#include "calibrate.h"
+#include "calibrate_run.h"
 #include "commands.h"
-#include "datadir.h"
 #include "near.h"
 #include "units.h"
 #include "stop.h"
 
-enum { NODES_MOST = 16, CODECS_MOST = 64, SPAWNED = 2, BAR = 30 };
-
-enum part { COPIES, CODECS, DISK, REDIS, TRANSFERS, PARTS };
-static const char *const part_names[PARTS] = {"copies", "codecs", "disk", "redis", "transfers"};
-/* About how much of the time each takes. */
-static const double part_shares[PARTS] = {0.13, 0.15, 0.06, 0.13, 0.265};
-/* In which order. Whole loads and stores come twice, as far apart as can be: this machine may be faster or slower by a
- * tenth a minute later, and a profile should be neither of the two. */
-static const enum part part_order[] = {TRANSFERS, COPIES, CODECS, DISK, REDIS, TRANSFERS};
-enum { TURNS = sizeof part_order / sizeof *part_order };
-
 struct options {
-    const char *out, *data, *disk, *device, *model;
-    const char *redis[NODES_MOST];
-    uint32_t n_redis;
-    uint64_t threads, connections, depth, block_tokens; /* threads 0: one per processor */
-    enum be_sync sync;
-    bool quick, json, direct, plots, verify, some, only[PARTS];
+    struct calibrate_options measure;
+    const char *out, *data;
+    bool json, plots, some;
 };
 
 static const char help[] =
@@ -55,7 +35,7 @@ static const char help[] =
     "\n"
     "  --out FILE          the profile (profile.yaml)\n"
     "  --data FOLDER       measurements, fits and pictures (calibration/ beside the profile)\n"
-    "  --quick             about half a minute instead of two minutes\n"
+    "  --quick             less than a minute instead of four\n"
     "  --only PART         copies, codecs, disk, redis or transfers; may be repeated\n"
     "  --device NAME       auto, host or cuda (auto)\n"
     "  --model NAME        whose KV is moved, a model of the catalogue (qwen2.5-0.5b)\n"
@@ -120,31 +100,33 @@ static int take_value(struct options *o, const char *option, const char *value)
     } else if (strcmp(option, "--data") == 0) {
         o->data = value;
     } else if (strcmp(option, "--disk") == 0) {
-        o->disk = value;
+        o->measure.disk = value;
     } else if (strcmp(option, "--model") == 0) {
-        o->model = value;
+        o->measure.model = value;
     } else if (strcmp(option, "--device") == 0) {
         status = take_word(option, value, devices, 3, &word);
-        o->device = value;
+        o->measure.device = value;
     } else if (strcmp(option, "--sync") == 0) {
         status = take_word(option, value, syncs, 3, &word);
-        o->sync = (enum be_sync)word;
+        o->measure.sync = (enum be_sync)word;
     } else if (strcmp(option, "--only") == 0) {
-        status = take_word(option, value, part_names, PARTS, &word);
+        status = take_word(option, value, calibrate_part_names, CALIBRATE_PARTS, &word);
+        if (status == EXIT_DONE && !o->some)
+            memset(o->measure.only, 0, sizeof o->measure.only);
         if (status == EXIT_DONE)
-            o->only[word] = o->some = true;
+            o->measure.only[word] = o->some = true;
     } else if (strcmp(option, "--redis") == 0) {
-        if (o->n_redis == NODES_MOST)
+        if (o->measure.n_redis == CALIBRATE_NODES)
             return refuse(option, value, "expected at most 16 servers");
-        o->redis[o->n_redis++] = value;
+        o->measure.redis[o->measure.n_redis++] = value;
     } else if (strcmp(option, "--threads") == 0) {
-        status = take_count(option, value, 64, &o->threads);
+        status = take_count(option, value, 64, &o->measure.threads);
     } else if (strcmp(option, "--connections") == 0) {
-        status = take_count(option, value, 256, &o->connections);
+        status = take_count(option, value, 256, &o->measure.connections);
     } else if (strcmp(option, "--depth") == 0) {
-        status = take_count(option, value, 1024, &o->depth);
+        status = take_count(option, value, 1024, &o->measure.depth);
     } else if (strcmp(option, "--block-tokens") == 0) {
-        status = take_count(option, value, 4096, &o->block_tokens);
+        status = take_count(option, value, 4096, &o->measure.block_tokens);
     } else {
         return refuse(option, NULL, "unknown option, see kvtwin calibrate --help");
     }
@@ -154,13 +136,13 @@ static int take_value(struct options *o, const char *option, const char *value)
 static bool take_flag(struct options *o, const char *option)
 {
     if (strcmp(option, "--quick") == 0)
-        o->quick = true;
+        o->measure.quick = true;
     else if (strcmp(option, "--json") == 0)
         o->json = true;
     else if (strcmp(option, "--direct") == 0)
-        o->direct = true;
+        o->measure.direct = true;
     else if (strcmp(option, "--verify") == 0)
-        o->verify = true;
+        o->measure.verify = true;
     else if (strcmp(option, "--no-plots") == 0)
         o->plots = false;
     else
@@ -187,144 +169,7 @@ static int read_options(struct options *o, int argc, char **argv)
             return status;
         i += equals == NULL;
     }
-    for (int p = 0; p < PARTS && !o->some; p++)
-        o->only[p] = true;
     return EXIT_DONE;
-}
-
-/* ---- What is moved --------------------------------------------------------------------------------- */
-
-static int read_model(const struct options *o, const struct catalog *catalog,
-                      struct k_geometry *geometry)
-{
-    const struct catalog_model *model = NULL;
-    for (uint32_t i = 0; i < catalog->models.n; i++)
-        if (strcmp(catalog->models.entries[i].name, o->model ? o->model : "qwen2.5-0.5b") == 0)
-            model = &catalog->models.entries[i];
-    *geometry = (struct k_geometry){
-        .layers = 24, .heads = 2, .head_dim = 64, .page_tokens = 16, .dtype = K_BF16};
-    if (!model) {
-        if (!o->model)
-            return EXIT_DONE; /* a catalogue without it: its shape, all the same */
-        return refuse("--model", o->model, "expected a model of the catalogue");
-    }
-    if (model->latent_dim.number > 0 || model->kv_heads.number < 1)
-        return refuse("--model", o->model, "expected a model with keys and values per head");
-    geometry->layers = (uint32_t)model->layers.number;
-    geometry->heads = (uint32_t)model->kv_heads.number;
-    geometry->head_dim = (uint32_t)model->head_dim.number;
-    return EXIT_DONE;
-}
-
-/* The catalogue's codecs that there is code for. */
-static uint32_t list_codecs(const struct catalog *catalog, const char *names[CODECS_MOST])
-{
-    uint32_t n = 0;
-    char why[160];
-    for (uint32_t i = 0; i < catalog->codecs.n && n < CODECS_MOST; i++) {
-        struct be_codec codec;
-        if (be_codec_parse(&codec, catalog->codecs.entries[i].name, why, sizeof why) == 0)
-            names[n++] = catalog->codecs.entries[i].name;
-    }
-    return n;
-}
-
-static int load_catalog(struct catalog **catalog)
-{
-    char folder[4096], why[512];
-    if (datadir_find(folder, sizeof folder - sizeof "/scenarios/catalog") != 0) {
-        fprintf(stderr, "kvtwin calibrate: expected a data folder with scenarios/catalog/\n");
-        return EXIT_FAILED;
-    }
-    strcat(folder, "/scenarios/catalog");
-    if (catalog_load(catalog, folder, why, sizeof why) == 0)
-        return EXIT_DONE;
-    fprintf(stderr, "%s\n", why);
-    return EXIT_BAD_INPUT;
-}
-
-/* Fills addresses from --redis, or starts servers. Without redis-server there are none, which is said. */
-static int find_servers(const struct options *o, struct be_redis_address *nodes, uint32_t *n,
-                        struct be_spawn **spawn)
-{
-    char why[256];
-    *n = 0;
-    if (!o->only[REDIS] && !o->only[TRANSFERS])
-        return EXIT_DONE;
-    for (; *n < o->n_redis; (*n)++)
-        if (be_redis_address_parse(&nodes[*n], o->redis[*n], why, sizeof why) != 0)
-            return refuse("--redis", NULL, why);
-    if (*n > 0)
-        return EXIT_DONE;
-    const struct be_spawn_config config = {.n = SPAWNED, .memory_b = UINT64_MAX};
-    *spawn = be_spawn_new(&config, why, sizeof why);
-    if (!*spawn) {
-        fprintf(stderr, "kvtwin calibrate: without Redis: %s\n", why);
-        return EXIT_DONE;
-    }
-    for (; *n < SPAWNED; (*n)++)
-        nodes[*n] = *be_spawn_address(*spawn, *n);
-    return EXIT_DONE;
-}
-
-/* ---- Measuring ------------------------------------------------------------------------------------- */
-
-struct bar {
-    bool shown;
-    double before, share; /* of the parts that were measured, and of this one */
-};
-
-static bool on_tick(void *self, double done, const char *what)
-{
-    const struct bar *b = self;
-    if (b->shown) {
-        const double share = b->before + b->share * (done < 1 ? done : 1);
-        char bar[BAR + 1] = "";
-        for (int i = 0; i < BAR; i++)
-            bar[i] = i < (int)(share * BAR) ? '#' : '.';
-        fprintf(stderr, "\r\033[Kcalibrate [%s] %3.0f %%  %s", bar, 100 * share, what);
-        fflush(stderr);
-    }
-    return stop_wanted != 0;
-}
-
-static int measure(struct calibrate *c, const struct options *o)
-{
-    static int (*const measures[PARTS])(const struct be_measure_config *, struct be_samples *,
-                                        char *, size_t) = {
-        [COPIES] = be_measure_copies, [CODECS] = be_measure_codecs,   [DISK] = be_measure_disk,
-        [REDIS] = be_measure_redis,   [TRANSFERS] = be_measure_pipes,
-    };
-    struct bar bar = {.shown = isatty(STDERR_FILENO) == 1};
-    double all = 0;
-    int rc = 0;
-    for (int turn = 0; turn < TURNS; turn++)
-        all += o->only[part_order[turn]] ? part_shares[part_order[turn]] : 0;
-    c->config.tick = on_tick;
-    c->config.self = &bar;
-    for (int turn = 0; turn < TURNS && rc == 0; turn++) {
-        const enum part p = part_order[turn];
-        char why[256] = "";
-        if (!o->only[p])
-            continue;
-        bar.share = part_shares[p] / all;
-        rc = measures[p](&c->config, &c->samples, why, sizeof why);
-        bar.before += bar.share;
-        if (bar.shown && (rc != 0 || turn == TURNS - 1))
-            fputs("\r\033[K", stderr);
-        if (rc == -ENOTSUP) { /* this machine has none */
-            if (p != REDIS)
-                fprintf(stderr, "kvtwin calibrate: left out: %s\n", why);
-            rc = 0;
-        } else if (rc == -EINTR) {
-            fputs("kvtwin calibrate: interrupted, nothing was written\n", stderr);
-        } else if (rc != 0) {
-            fprintf(stderr, "kvtwin calibrate: %s\n", why);
-        }
-    }
-    if (bar.shown)
-        fputs("\r\033[K", stderr);
-    return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- Files ----------------------------------------------------------------------------------------- */
@@ -390,95 +235,30 @@ static int write_all(struct calibrate *c, const struct options *o, const char *d
 
 /* ---- The command ----------------------------------------------------------------------------------- */
 
-static void set_up(struct calibrate *c, const struct options *o)
-{
-    char number[16];
-    struct be_measure_config *config = &c->config;
-    const time_t now = time(NULL);
-    struct tm day;
-    gmtime_r(&now, &day);
-    strftime(c->date, sizeof c->date, "%Y-%m-%d", &day);
-    c->memory_b = (double)uv_get_free_memory();
-    config->quick = o->quick;
-    config->block_tokens = (uint32_t)o->block_tokens;
-    config->piece_b = 2 << 20;
-    config->device = o->device;
-    config->threads = o->threads ? (uint32_t)o->threads : be_processors();
-    config->threads = config->threads > 64 ? 64 : config->threads;
-    config->connections = (uint32_t)o->connections;
-    config->depth = (uint32_t)o->depth;
-    config->folder = o->disk;
-    config->sync = o->sync;
-    config->direct = o->direct;
-    config->verify = o->verify;
-    config->seed = 1;
-    /* As many as a run has (world.h). libuv reads it when its pool is first used. */
-    config->workers = o->threads ? config->threads : be_processors() + 1;
-    snprintf(number, sizeof number, "%u", (unsigned)config->workers);
-    setenv("UV_THREADPOOL_SIZE", number, 1);
-    stop_catch();
-}
-
-/* Which device it will be, for titles. */
-static int name_device(struct calibrate *c)
-{
-    struct be_device device;
-    struct be_device_config config = {.geometry = c->config.geometry, .pools = 1};
-    char why[256];
-    config.geometry.pages = 1;
-    if (be_device_open(&device, c->config.device, &config, why, sizeof why) != 0) {
-        fprintf(stderr, "kvtwin calibrate: %s\n", why);
-        return EXIT_FAILED;
-    }
-    snprintf(c->device, sizeof c->device, "%s", device.title);
-    device.ops->free(device.self);
-    return EXIT_DONE;
-}
-
 int cmd_calibrate(int argc, char **argv)
 {
-    const char *temporary = getenv("TMPDIR");
     struct options o = {.out = "profile.yaml",
-                        .disk = temporary && *temporary ? temporary : "/tmp",
-                        .device = "auto",
-                        .connections = 2,
-                        .depth = 2,
-                        .block_tokens = 64,
                         .plots = true,
-                        .verify = false};
+                        .measure = calibrate_usual("kvtwin calibrate")};
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(help, stdout);
             return EXIT_DONE;
         }
-    struct calibrate c = {.n_fits = 0};
-    struct be_redis_address nodes[NODES_MOST];
-    const char *codecs[CODECS_MOST];
-    struct catalog *catalog = NULL;
-    struct be_spawn *spawn = NULL;
+    static struct calibrate_run run;
     char data[4096];
     int status = read_options(&o, argc, argv);
     if (status == EXIT_DONE)
-        status = load_catalog(&catalog);
-    if (status == EXIT_DONE)
-        status = read_model(&o, catalog, &c.config.geometry);
-    if (status == EXIT_DONE)
         status = check_out(&o, data, sizeof data);
     if (status == EXIT_DONE) {
-        set_up(&c, &o);
-        c.config.codecs = codecs;
-        c.config.n_codecs = list_codecs(catalog, codecs);
-        c.config.nodes = nodes;
-        status = name_device(&c);
+        stop_catch();
+        status = calibrate_run_open(&run, &o.measure);
     }
     if (status == EXIT_DONE)
-        status = find_servers(&o, nodes, &c.config.n_nodes, &spawn);
+        status = calibrate_run_all(&run);
+    calibrate_run_rest(&run);
     if (status == EXIT_DONE)
-        status = measure(&c, &o);
-    be_spawn_free(spawn);
-    if (status == EXIT_DONE)
-        status = write_all(&c, &o, data);
-    calibrate_free(&c);
-    catalog_free(catalog);
+        status = write_all(&run.c, &o, data);
+    calibrate_run_close(&run);
     return status;
 }

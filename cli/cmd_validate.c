@@ -12,6 +12,12 @@
  * profile was fitted on transfers that calibrate made up; what is compared here is the
  * scenario's own traffic, which the fit has not seen.
  *
+ * With --calibrate the profile is made here, and the simulation goes last:
+ *
+ *      measure -> real run -> measure -> real run -> measure -> fit of all -> simulation -> comparisons
+ *
+ * for a machine that others share is faster or slower by a tenth some minutes later, which no constant can know.
+ *
  * Ctrl-C ends it without a verdict: half a comparison is none.
  */
 #include <errno.h>
@@ -21,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calibrate_run.h"
 #include "commands.h"
 #include "drive.h"
 #include "option.h"
@@ -44,15 +51,18 @@ struct arguments {
     uint64_t rounds;
     const char *out;
     const char *sets[SETS_MOST + 1]; /* and one of our own */
-    bool json;
+    bool json, calibrate, quick;
 };
 
 /* Everything of one `validate`; released by release(). */
 struct run {
     struct arguments arguments;
     struct session session;
-    struct meter real, sim;
-    struct results_real world; /* what the real one said of itself */
+    struct meter *real, sim;          /* one for each round; empty once it was compared */
+    struct calibrate_options options; /* --calibrate */
+    struct calibrate_run machine;
+    char profile[PATH_MAX], made[96]; /* as people are told of it; as it is opened */
+    struct results_real world;        /* what the real one said of itself */
     struct validation
         *rounds; /* each real run beside the simulation; in the end the first is all of them */
     struct results_dir folder;
@@ -62,7 +72,8 @@ struct run {
 
 static const char help[] =
     "usage: kvtwin validate SCENARIO [--profile FILE] [--tolerance P[,P]] [--floor DURATION]\n"
-    "                       [--rounds N] [--set KEY=VALUE]... [--out FOLDER] [--json]\n"
+    "                       [--calibrate] [--rounds N] [--set KEY=VALUE]... [--out FOLDER] "
+    "[--json]\n"
     "\n"
     "Runs a scenario in the real world and in the simulated one, on the same requests, and shows "
     "how\n"
@@ -70,6 +81,12 @@ static const char help[] =
     "distribution; hits, evictions and keys exactly, with the cause of every difference.\n"
     "\n"
     "  --profile FILE     constants of this machine, from kvtwin calibrate, for both worlds\n"
+    "  --calibrate        instead: measures this machine before each real run and after the last, "
+    "on\n"
+    "                     transfers of its own, and leaves the profile in the folder. Machines "
+    "drift;\n"
+    "                     so both worlds get the same minutes\n"
+    "  --quick            fewer and shorter measurements, for --calibrate\n"
     "  --tolerance P,P    relative errors allowed at p50 and at p95; one alone is p50's, and p95 "
     "may\n"
     "                     be off 2.5 times as far (default 10%,25%)\n"
@@ -144,6 +161,10 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
         }
         if (strcmp(name, "--json") == 0)
             a->json = true;
+        else if (strcmp(name, "--calibrate") == 0)
+            a->calibrate = true;
+        else if (strcmp(name, "--quick") == 0)
+            a->quick = true;
         else if (option_value(argc, argv, &i, "--profile", &value))
             a->session.profile = value;
         else if (option_value(argc, argv, &i, "--tolerance", &value))
@@ -171,37 +192,110 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, bool *ask
         return bad("SCENARIO", "expected a file, such as scenarios/real-local.yaml");
     if (units_count(rounds, &a->rounds, &why) != 0 || a->rounds < 1 || a->rounds > ROUNDS_MOST)
         return bad("--rounds", "expected a number from 1 to 99");
+    if (a->quick && !a->calibrate)
+        return bad("--quick", "expected with --calibrate, whose measurements it shortens");
+    if (a->calibrate && a->session.profile)
+        return bad("--calibrate", "expected without --profile: it makes one");
     int code = tolerance ? parse_tolerance(&a->tolerance, tolerance) : EXIT_DONE;
     return code == EXIT_DONE && least ? parse_floor(&a->tolerance, least) : code;
 }
 
 /* ---- Input --------------------------------------------------------------------------------------- */
 
-/* Reads and checks everything, and opens the folder. Returns an exit code, EXIT_DONE to go on. */
-static int prepare(struct run *run)
+/* Everything that the worlds run on. Returns an exit code, EXIT_DONE to go on. */
+static int read_input(struct run *run)
 {
     struct session *s = &run->session;
-    const struct arguments *a = &run->arguments;
-    int rc = session_load(s, &a->session);
+    session_close(s);
+    *s = (struct session){.trace = ""};
+    int rc = session_load(s, &run->arguments.session);
     if (rc == 0)
         rc = session_workload(s);
     if (rc == 0)
         rc = session_resolve(s);
+    if (rc == 0)
+        return EXIT_DONE;
+    fprintf(stderr, "%s\n", s->error);
+    return rc == -ENOSPC ? EXIT_BAD_INPUT : session_exit(rc);
+}
+
+/* What can be known to be wrong before minutes are spent; and which KV it is that calibrate moves. */
+static int look_ahead(struct run *run)
+{
+    struct session *s = &run->session;
+    int rc = session_load(s, &run->arguments.session);
+    if (rc == 0)
+        rc = session_workload(s);
     if (rc != 0) {
         fprintf(stderr, "%s\n", s->error);
-        return rc == -ENOSPC ? EXIT_BAD_INPUT : session_exit(rc);
+        return session_exit(rc);
     }
-    session_name(s, run->name, sizeof run->name);
-    rc = a->out ? ((size_t)snprintf(run->dir, sizeof run->dir, "%s", a->out) < sizeof run->dir
-                       ? 0
-                       : -ENAMETOOLONG)
-                : results_default_dir(run->dir, sizeof run->dir, run->name, "validate");
+    run->options = calibrate_usual("kvtwin validate");
+    run->options.quick = run->arguments.quick;
+    run->options.threads = s->scenario.real.threads;
+    run->options.block_tokens = s->scenario.cache.block_tokens;
+    return EXIT_DONE;
+}
+
+static int open_folder(struct run *run)
+{
+    const struct arguments *a = &run->arguments;
+    session_name(&run->session, run->name, sizeof run->name);
+    int rc = a->out ? ((size_t)snprintf(run->dir, sizeof run->dir, "%s", a->out) < sizeof run->dir
+                           ? 0
+                           : -ENAMETOOLONG)
+                    : results_default_dir(run->dir, sizeof run->dir, run->name, "validate");
     if (rc != 0)
         return bad("--out", "expected a shorter path");
     rc = results_dir_open(&run->folder, run->dir, run->error, sizeof run->error);
     if (rc != 0)
         fprintf(stderr, "%s\n", run->error);
     return rc == 0 ? EXIT_DONE : session_exit(rc);
+}
+
+/* Fits all that was measured so far, and reads the input anew with what comes of it. */
+static int fit_machine(struct run *run)
+{
+    int rc = calibrate_fit(&run->machine.c);
+    if (rc == 0)
+        rc = calibrate_write_profile(&run->machine.c, run->made);
+    if (rc != 0) {
+        fprintf(stderr, "kvtwin validate: %.200s: %s\n", run->profile, strerror(-rc));
+        return EXIT_FAILED;
+    }
+    return read_input(run);
+}
+
+/* The first look at this machine: all of it. The profile is written into the folder that is not there yet. */
+static int calibrate_first(struct run *run)
+{
+    if ((size_t)snprintf(run->profile, sizeof run->profile, "%s/%s", run->dir, validate_profile) >=
+        sizeof run->profile)
+        return bad("--out", "expected a shorter path");
+    snprintf(run->made, sizeof run->made, "/proc/self/fd/%d/%s", run->folder.fd, validate_profile);
+    int code = calibrate_run_open(&run->machine, &run->options);
+    if (code == EXIT_DONE)
+        code = calibrate_run_all(&run->machine);
+    run->arguments.session.profile = run->made;
+    return code == EXIT_DONE ? fit_machine(run) : code;
+}
+
+/* Between real runs, and after them: what drifts most. */
+static int calibrate_more(struct run *run)
+{
+    static const enum calibrate_part parts[] = {CALIBRATE_REDIS, CALIBRATE_TRANSFERS};
+    return calibrate_run_parts(&run->machine, parts, 2);
+}
+
+/* Reads and checks everything, and opens the folder. Returns an exit code, EXIT_DONE to go on. */
+static int prepare(struct run *run)
+{
+    const bool makes = run->arguments.calibrate;
+    int code = makes ? look_ahead(run) : read_input(run);
+    if (code == EXIT_DONE)
+        code = open_folder(run);
+    stop_catch();
+    return code == EXIT_DONE && makes ? calibrate_first(run) : code;
 }
 
 /* ---- Running ------------------------------------------------------------------------------------- */
@@ -274,7 +368,7 @@ static int show(struct run *run)
         .scenario_name = run->name,
         .scenario_sha256 = run->session.sha256,
         .revision = kvtwin_revision(),
-        .profile = run->arguments.session.profile,
+        .profile = run->arguments.calibrate ? run->profile : run->arguments.session.profile,
         .model = s->cluster.model,
         .gpu = s->cluster.gpu,
         .seed = s->seed,
@@ -305,17 +399,45 @@ static int show(struct run *run)
     return rc;
 }
 
-/* One real run and its comparison. */
-static int play_round(struct run *run, size_t i)
+/* A real run beside the simulation. */
+static int compare(struct run *run, size_t i)
 {
-    meter_release(&run->real);
-    int rc = drive(run, WORLD_REAL, &run->real, "real");
-    if (rc != 0)
-        return rc;
-    rc = validate_compare(&run->rounds[i], &run->real, &run->sim, &run->session.resolved.core,
-                          &run->arguments.tolerance);
+    int rc = validate_compare(&run->rounds[i], &run->real[i], &run->sim,
+                              &run->session.resolved.core, &run->arguments.tolerance);
+    meter_release(&run->real[i]);
     if (rc != 0)
         snprintf(run->error, sizeof run->error, "out of memory");
+    return rc;
+}
+
+/* One set of constants: simulation, then real runs. */
+static int play(struct run *run, size_t n)
+{
+    int rc = drive(run, WORLD_SIM, &run->sim, "sim");
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = drive(run, WORLD_REAL, &run->real[i], "real");
+        if (rc == 0)
+            rc = compare(run, i);
+    }
+    return rc;
+}
+
+/* Real runs and measurements in turn, then the simulation. 0; a negative errno; or 1 when it was said already. */
+static int play_between(struct run *run, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = drive(run, WORLD_REAL, &run->real[i], "real");
+        if (rc == 0)
+            rc = calibrate_more(run) == EXIT_DONE ? 0 : 1;
+    }
+    calibrate_run_rest(&run->machine);
+    if (rc == 0)
+        rc = fit_machine(run) == EXIT_DONE ? 0 : 1;
+    if (rc == 0)
+        rc = drive(run, WORLD_SIM, &run->sim, "sim");
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = compare(run, i);
     return rc;
 }
 
@@ -323,9 +445,10 @@ static int execute(struct run *run)
 {
     const size_t n = (size_t)run->arguments.rounds;
     run->rounds = calloc(n, sizeof *run->rounds);
-    int rc = run->rounds ? drive(run, WORLD_SIM, &run->sim, "sim") : -ENOMEM;
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = play_round(run, i);
+    run->real = calloc(n, sizeof *run->real);
+    int rc = -ENOMEM;
+    if (run->rounds && run->real)
+        rc = (run->arguments.calibrate ? play_between : play)(run, n);
     if (rc == -EINTR)
         snprintf(run->error, sizeof run->error, "interrupted: nothing was compared");
     if (rc == 0 && n > 1)
@@ -334,10 +457,10 @@ static int execute(struct run *run)
         snprintf(run->error, sizeof run->error, "out of memory");
     if (rc == 0)
         rc = show(run);
-    if (rc != 0) {
+    if (rc < 0)
         fprintf(stderr, "kvtwin validate: %s\n", run->error);
+    if (rc != 0)
         return EXIT_FAILED;
-    }
     return run->rounds[0].within ? EXIT_DONE : EXIT_OUTSIDE;
 }
 
@@ -346,9 +469,13 @@ static void release(struct run *run)
     results_dir_abort(&run->folder);
     for (size_t i = 0; run->rounds && i < run->arguments.rounds; i++)
         validate_release(&run->rounds[i]);
+    for (size_t i = 0; run->real && i < run->arguments.rounds; i++)
+        meter_release(&run->real[i]);
     free(run->rounds);
-    meter_release(&run->real);
+    free(run->real);
     meter_release(&run->sim);
+    if (run->arguments.calibrate)
+        calibrate_run_close(&run->machine);
     session_close(&run->session);
 }
 
@@ -365,7 +492,6 @@ int cmd_validate(int argc, char **argv)
         fputs(help, stdout);
     } else if (code == EXIT_DONE) {
         code = prepare(run);
-        stop_catch();
         if (code == EXIT_DONE)
             code = execute(run);
         release(run);

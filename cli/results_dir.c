@@ -50,8 +50,9 @@ static bool is_listed(const char *name, const char *const *files)
 static bool is_result_file(const char *name)
 {
     return is_listed(name, results_files) || is_listed(name, validate_files) ||
-           is_listed(name, mrc_files) || is_listed(name, compare_files) ||
-           is_listed(name, plan_files) || has_suffix(name, ".svg") || has_suffix(name, ".png") ||
+           strcmp(name, validate_profile) == 0 || is_listed(name, mrc_files) ||
+           is_listed(name, compare_files) || is_listed(name, plan_files) ||
+           has_suffix(name, ".svg") || has_suffix(name, ".png") ||
            strcmp(name, "report.html") == 0 || strcmp(name, "cost.csv") == 0;
 }
 

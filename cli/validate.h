@@ -171,5 +171,7 @@ KVT_MUST_CHECK int validate_write(int dirfd, const struct validation *v,
                                   const struct validate_title *title);
 /* NULL at the end; summary.json comes last. */
 extern const char *const validate_files[];
+/* The constants, where --calibrate made them: not written by validate_write. */
+extern const char validate_profile[];
 
 #endif

@@ -32,6 +32,8 @@ const char *const validate_files[] = {
     "validate-divergences.csv", "summary.json",     NULL,
 };
 
+const char validate_profile[] = "validate-profile.yaml";
+
 /* ---- CSV. ---- */
 
 static void u64(struct out *o, uint64_t value)

@@ -44,6 +44,10 @@ for bad in 0 100 1.5 -1 x; do
     validate --rounds "$bad" scenarios/real-local.yaml
     report "$(one_line 2 '--rounds: expected a number from 1 to 99'; echo $?)" "rounds $bad"
 done
+validate --calibrate --profile "$scratch/none.yaml" scenarios/real-local.yaml
+report "$(one_line 2 '--calibrate: expected without --profile'; echo $?)" 'a profile beside --calibrate'
+validate --quick scenarios/real-local.yaml
+report "$(one_line 2 '--quick: expected with --calibrate'; echo $?)" '--quick alone'
 validate --verbose scenarios/real-local.yaml
 report "$(one_line 2 'unknown option'; echo $?)" 'unknown option'
 validate scenarios/real-local.yaml --profile "$scratch/none.yaml"
@@ -117,7 +121,24 @@ grep -q '"verified_bytes": [1-9]' "$scratch/out"
 report $? 'loaded KV is verified where that is wanted'
 report "$([ "$(ls "$scratch/a" | wc -l)" = "$(command -v gnuplot >/dev/null && echo 7 || echo 5)" ]; echo $?)" 'earlier results were replaced'
 
+# Constants made on the spot: measured before the real run and after it.
+validate "$small" --calibrate --quick --out "$scratch/c" "${generous[@]}"
+report "$([ "$status" = 0 ] || { [ "$status" = 3 ] && grep -q 'points apart' "$scratch/out"; }; echo $?)" 'with measurements of its own'
+grep -q "^Constants: $scratch/c/validate-profile.yaml" "$scratch/out" && grep -q '^store redis total' "$scratch/out"
+report $? 'the table says which constants'
+grep -q 'worker_cores: {value' "$scratch/c/validate-profile.yaml" && grep -q 'name: local-probe' "$scratch/c/validate-profile.yaml"
+report $? 'the profile lies in the folder'
+clean; report $? 'nothing is left behind by measurements'
+
 # ---- Ctrl-C ----
+"$kvtwin" validate "$small" --calibrate --out "$scratch/b" >"$scratch/out" 2>"$scratch/err" &
+pid=$!
+sleep 1.5
+kill -INT $pid
+wait $pid
+status=$?
+report "$(one_line 1 'interrupted, nothing was written'; echo $?)" 'Ctrl-C while it measures: exit 1, one line'
+report "$([ ! -e "$scratch/b" ] && [ -z "$(ls -A "$scratch" | grep partial)" ]; echo $?)" 'and no folder'
 "$kvtwin" validate "$small" --set workload.generate.rate=2/s --out "$scratch/b" >"$scratch/out" 2>"$scratch/err" &
 pid=$!
 sleep 1.5
