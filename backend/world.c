@@ -278,6 +278,7 @@ struct kvt_port be_world_port(struct be_world *w)
         .interrupt = port_interrupt,
         .arm = port_arm,
         .note = port_note,
+        .freed = be_shard_freed,
     };
     return (struct kvt_port){&ops, w};
 }

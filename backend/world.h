@@ -17,7 +17,8 @@
  * left the last stage, or failed; its spans are how far each stage's last piece extended the end,
  * as in the simulated world.
  *
- *      load    peer    pages to pages                           copy
+ *      load    gpu     shards to where a request computes       copy
+ *              peer    pages to pages                           copy
  *              redis   GET -> verify, decode -> upload          wire | decode | copy
  *              disk    read -> verify, decode -> upload         wire | decode | copy
  *              host    upload                                   copy
@@ -34,6 +35,11 @@
  *        its deadline has passed and the workers have let go of its pages.
  *   (W3) Whatever fails below is a status: missing, down, timeout, corrupt, busy. None stops a run.
  *
+ * Engines whose GPUs are told apart (core/shard.h): a step fills the pages that its request computes with, and copies
+ * each block that it completes to where its shards lie, before core hears that it is there. So nothing is left to do
+ * for the store to tier gpu that core issues when a prompt is complete, but for blocks of output, which have no place
+ * until then. What a load from tier gpu copies, pool to pool, is what the simulated world books for it (sim/fabric.h).
+ *
  * Compute is modelled: a step lasts as long as `compute` says, and meanwhile its pages are really
  * filled, with content that follows from each block's key. With `verify` every loaded piece is
  * compared with that content, byte for byte (lossy codecs: by checksum after the upload only); a
@@ -46,6 +52,7 @@
 
 #include "../core/core.h"
 #include "../core/observer.h"
+#include "cells.h"
 #include "device.h"
 #include "disk.h"
 #include "redis.h"
@@ -64,11 +71,15 @@ struct be_compute {
 struct be_world_config {
     uint32_t engines, gpus_per_engine, block_tokens;
     struct k_geometry geometry; /* of one GPU's pool: heads and pages are one GPU's share */
-    const char *device;         /* see be_device_open */
-    uint64_t epoch;             /* see be_format */
-    size_t piece_b;             /* most raw bytes of a value */
-    uint32_t threads;           /* workers; 0: one per processor, and one */
-    uint64_t stage_b;           /* staging memory; 0: automatic */
+    /* Engines whose GPUs are told apart, by any policy but `head`, whose blocks lie as an engine's without shards do;
+     * gathered. Policy NULL: none. geometry.pages are then core's pages, and each pool has so many cells (cells.h). */
+    struct kvt_shard_config shard;
+    uint32_t cells;
+    const char *device; /* see be_device_open */
+    uint64_t epoch;     /* see be_format */
+    size_t piece_b;     /* most raw bytes of a value */
+    uint32_t threads;   /* workers; 0: one per processor, and one */
+    uint64_t stage_b;   /* staging memory; 0: automatic */
     bool verify;
     bool tiers[KVT_TIERS];            /* which there are */
     struct be_codec codec[KVT_TIERS]; /* of redis and disk; host keeps raw bytes */
@@ -119,6 +130,19 @@ struct be_world_stats {
     uint64_t under_way;
 };
 void be_world_stats(const struct be_world *world, struct be_world_stats *stats);
+
+/* One GPU of an engine whose blocks lie in shards. Copies within a GPU are in neither in nor out. */
+struct be_gpu_stats {
+    uint64_t shards_b, working_b; /* bytes of cells in use now */
+    uint64_t gather_out_b, gather_in_b, spread_out_b, spread_in_b;
+    uint64_t up_b, down_b; /* from tiers below, and to them */
+};
+/* False: no such GPU, or nothing is sharded. */
+bool be_world_gpu(const struct be_world *world, uint32_t engine, uint32_t gpu,
+                  struct be_gpu_stats *stats);
+
+/* Cells of all engines add up. Slow: for assert() and tests. */
+bool be_world_shards_check(const struct be_world *world);
 
 /* What its workers did so far (workers.h); *threads: how many there are. */
 struct be_workers_stats be_world_workers(const struct be_world *world, uint32_t *threads);

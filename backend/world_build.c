@@ -54,7 +54,7 @@ static void set_threads(struct be_world *w)
 
 static int open_device(struct be_world *w, char *why, size_t size)
 {
-    const struct be_device_config config = {.geometry = w->config.geometry,
+    const struct be_device_config config = {.geometry = be_shard_geometry(&w->config),
                                             .pools = w->config.engines * w->config.gpus_per_engine};
     return be_device_open(&w->device, w->config.device, &config, why, size);
 }
@@ -172,10 +172,27 @@ static int open_disks(struct be_world *w, char *why, size_t size)
 static int open_lanes(struct be_world *w)
 {
     for (int tier = 0; tier < KVT_TIERS; tier++)
-        if (w->config.tiers[tier] && tier != KVT_GPU &&
+        if (w->config.tiers[tier] && (tier != KVT_GPU || be_sharded(w)) &&
             be_lane_init(w, (enum kvt_tier_kind)tier) != 0)
             return -ENOMEM;
     return w->config.tiers[KVT_HOST] ? be_host_init(w) : 0;
+}
+
+static const char *wrong_shards(const struct be_world_config *c)
+{
+    const struct kvt_shard_config *s = &c->shard;
+    if (kvt_shard_check(s))
+        return kvt_shard_check(s);
+    if (s->policy->splits == KVT_SPLIT_HEAD || s->access != KVT_ACCESS_GATHER)
+        return "expected shards that are gathered: by sequence, by layer, or both";
+    if (s->gpus != c->gpus_per_engine || s->layers != c->geometry.layers ||
+        s->block_tokens != c->block_tokens || c->cells == 0)
+        return "expected shards of the engine's own GPUs, layers and blocks, and cells for them";
+    if (c->tiers[KVT_PEER])
+        return "a sharded gpu tier is not lent to peers";
+    if (c->block_tokens / c->geometry.page_tokens > PAGES_MOST)
+        return "expected blocks of at most 256 pages where they are sharded";
+    return NULL;
 }
 
 static const char *wrong_config(const struct be_world_config *c)
@@ -191,7 +208,7 @@ static const char *wrong_config(const struct be_world_config *c)
         return "layout per-layer: expected one GPU per engine, since its keys know no shards";
     if (!c->compute.step_ns || !c->compute.iterations_by)
         return "expected a model of compute";
-    return NULL;
+    return c->shard.policy ? wrong_shards(c) : NULL;
 }
 
 static int build(struct be_world *w, char *why, size_t size)
@@ -212,6 +229,9 @@ static int build(struct be_world *w, char *why, size_t size)
     rc = open_device(w, why, size);
     if (rc != 0)
         return rc;
+    rc = be_shard_init(w);
+    if (rc != 0)
+        return refuse(why, size, rc, "shards");
     rc = open_lanes(w);
     if (rc != 0)
         return refuse(why, size, rc, "staging");
@@ -283,6 +303,7 @@ void be_world_free(struct be_world *w)
         w->device.ops->free(w->device.self);
     }
     be_step_release(w);
+    be_shard_release(w);
     for (uint32_t i = 0; i < w->n_ops; i++) {
         free(w->ops[i]->blocks);
         free(w->ops[i]->pages);

@@ -130,14 +130,14 @@ static void copy(struct be_chore *c)
 {
     struct task *t = task_of(c);
     struct be_world *w = t->world;
-    const struct be_device_ops *ops = w->device.ops;
     const struct be_piece piece = {.tokens = t->op->blocks[t->block].tokens,
+                                   .shard = t->piece,
                                    .layers = w->config.geometry.layers};
     const struct k_part part = be_task_part(t, &piece);
-    const uint32_t pool = be_task_pool(t, t->piece);
+    const struct be_pages pages = be_task_pages(t, &piece);
     char *memory = (char *)t->value_at + t->piece * shard_b(w);
-    const int rc = t->op->kind == OP_LOAD ? ops->upload(w->device.self, pool, &part, memory)
-                                          : ops->download(w->device.self, pool, &part, memory);
+    const int rc =
+        t->op->kind == OP_LOAD ? be_pages_up(w, &pages, memory) : be_pages_down(w, &pages, memory);
     t->copy_ns = be_clock(w);
     if (rc != 0)
         t->status = KVT_DOWN;

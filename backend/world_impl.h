@@ -6,7 +6,8 @@
  *      world_op.c      operations and their end             world_redis.c   Redis: commands and replies
  *      world_task.c    pieces: staging, workers, verify     world_disk.c    files
  *      world_step.c    modelled steps, filled pages         world_host.c    main memory
- *      world_peer.c    GPU to GPU
+ *      world_peer.c    engine to engine                 world_shard.c   GPU to GPU: gathered and spread
+ *      world_page.c    pages as core numbers them, and where they are on the device
  *
  * Life of an operation:
  *
@@ -28,7 +29,8 @@
 
 enum op_kind { OP_PROBE, OP_LOAD, OP_STORE, OP_DROP };
 
-enum { LANES = KVT_TIERS, NAMES_MOST = 3 };
+/* PAGES_MOST: of a block in shards. */
+enum { LANES = KVT_TIERS, NAMES_MOST = 3, PAGES_MOST = 256 };
 
 struct op_block {
     kvt_key key;
@@ -43,6 +45,7 @@ struct op {
     kvt_op_id id;
     uint32_t engine;
     uint32_t from; /* peer: whose pages are read */
+    uint32_t copy; /* sharded: which copy of each shard is read */
     enum kvt_tier_kind tier;
     uint32_t n_blocks, n_pieces; /* pieces of all blocks */
     uint32_t started, under_way; /* pieces; of a probe or drop: commands */
@@ -57,7 +60,7 @@ struct op {
     kvt_ns wire_ns, decode_ns, copy_ns; /* when the last piece left the stage; 0: none did */
     struct op_block *blocks;            /* room_blocks */
     uint32_t *pages;                    /* pages_per_block a block */
-    uint32_t *from_pages;               /* peer: the same of what is read; with a peer tier only */
+    uint32_t *from_pages; /* peer, gather: the same of what is read; where there are such */
     uint32_t room_blocks;
     struct be_chore chore; /* disk: removing files */
 };
@@ -109,6 +112,8 @@ struct fill {
     uint32_t
         iteration; /* decode: the one that makes the first token; each one more makes one more */
     bool decode;
+    bool spread;          /* it completes a block whose shards are to be elsewhere: */
+    uint32_t shard_pages; /* from here on in the engine's list */
 };
 
 struct engine {
@@ -125,6 +130,8 @@ struct engine {
     uint32_t fills_under_way;
     uint32_t drops_under_way[KVT_TIERS];
     struct be_disk *disk;
+    struct be_cells cells;     /* sharded */
+    struct be_gpu_stats *gpus; /* sharded: by GPU; counted on the loop */
     /* host tier: the slot of a block by its number, KVT_NONE when it has none */
     uint32_t *host_slot;
     uint32_t host_blocks;
@@ -290,6 +297,42 @@ void be_host_start(struct task *t);
 void be_host_ended(struct op *op); /* gives back what a failed store had taken */
 void be_host_probe(struct op *op);
 void be_host_drop(struct op *op);
+
+/* world_page.c: on a worker. Packed bytes to pages, as core numbers them, and back; content from a seed. 0 or the
+ * device's error. */
+struct be_pages {
+    uint32_t engine;
+    const uint32_t *pages;
+    uint32_t first_token, tokens; /* in the block */
+    uint32_t heads;               /* of which GPU */
+    uint32_t layer0, layers;
+    uint32_t copy; /* sharded, down: which is read */
+};
+int be_pages_up(struct be_world *w, const struct be_pages *p, const void *packed);
+int be_pages_down(struct be_world *w, const struct be_pages *p, void *packed);
+int be_pages_fill(struct be_world *w, const struct be_pages *p, uint64_t seed);
+struct be_pages be_task_pages(const struct task *t, const struct be_piece *piece);
+static inline bool be_sharded(const struct be_world *w)
+{
+    return w->config.shard.policy != NULL;
+}
+
+/* world_shard.c */
+int be_shard_init(struct be_world *w);
+void be_shard_release(struct be_world *w);
+struct k_geometry be_shard_geometry(const struct be_world_config *config);
+void be_shard_freed(void *self, kvt_engine_id engine, uint32_t page);
+/* Pages get their cells: those of a step, and of an operation whose pages are filled in. 0 or negative errno. */
+int be_shard_work(struct be_world *w, uint32_t engine, const uint32_t *pages, uint32_t n);
+int be_shard_place(struct be_world *w, uint32_t engine, const uint32_t *pages, uint32_t n,
+                   const uint8_t *row);
+int be_shard_op(struct op *op, const struct kvt_transfer *t);
+/* On a worker: one GPU's heads of a block, to where its request computes; and a block from there to its shards. */
+void be_shard_gather(struct task *t);
+int be_shard_spread(struct be_world *w, uint32_t engine, const uint32_t *from, const uint32_t *to);
+/* On the loop: books what a piece moved that went well, and a block that was spread. */
+void be_shard_moved(const struct task *t);
+void be_shard_was_spread(struct be_world *w, uint32_t engine, const uint32_t *to);
 
 /* world_peer.c: on a worker, from pages to pages; with verify, what arrived into t->value. */
 void be_peer_copy(struct task *t);

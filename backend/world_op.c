@@ -47,7 +47,8 @@ static void op_free(struct op *op)
     op->world->free_ops = op;
 }
 
-static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block, bool peers)
+/* from: there may be pages that are read besides those that are written. */
+static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block, bool from)
 {
     if (n <= op->room_blocks)
         return true;
@@ -58,11 +59,11 @@ static bool op_reserve(struct op *op, uint32_t n, uint32_t pages_per_block, bool
     if (pages)
         op->pages = pages;
     uint32_t *from_pages = NULL;
-    if (peers)
+    if (from)
         from_pages = realloc(op->from_pages, (size_t)n * pages_per_block * sizeof *from_pages);
     if (from_pages)
         op->from_pages = from_pages;
-    if (!blocks || !pages || (peers && !from_pages))
+    if (!blocks || !pages || (from && !from_pages))
         return false;
     op->room_blocks = n;
     return true;
@@ -106,7 +107,7 @@ static int fill_in(struct be_world *w, struct op *op, const struct kvt_transfer 
                                                   w->pages_per_block) != w->pages_per_block)
             return -EINVAL;
     }
-    return 0;
+    return be_sharded(w) && (kind == OP_LOAD || kind == OP_STORE) ? be_shard_op(op, t) : 0;
 }
 
 static uint32_t pieces_per_block(const struct be_world *w, enum kvt_tier_kind tier)
@@ -127,6 +128,8 @@ static void start(struct be_world *w, struct op *op)
         finish_at_once(op, KVT_OK);
     } else if (op->tier == KVT_REDIS && w->tier_down) {
         finish_at_once(op, KVT_DOWN);
+    } else if (op->kind == OP_STORE && op->tier == KVT_GPU) {
+        finish_at_once(op, KVT_OK); /* be_shard_op has done it */
     } else if (op->kind == OP_LOAD || op->kind == OP_STORE) {
         struct lane *lane = &w->lanes[op->tier];
         op->n_pieces = op->n_blocks * pieces_per_block(w, op->tier);
@@ -144,7 +147,8 @@ static void start(struct be_world *w, struct op *op)
 
 int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind kind)
 {
-    if (t->tier <= KVT_GPU || t->tier >= KVT_TIERS)
+    if (t->tier < KVT_GPU || t->tier >= KVT_TIERS ||
+        (t->tier == KVT_GPU && (!be_sharded(w) || (kind != OP_LOAD && kind != OP_STORE))))
         return -ENODEV;
     const bool shared = t->tier == KVT_REDIS && kind == OP_DROP; /* no engine takes part */
     if (!w->config.tiers[t->tier])
@@ -160,9 +164,10 @@ int be_op_start(struct be_world *w, const struct kvt_transfer *t, enum op_kind k
     if (!op)
         return -ENOMEM;
     op->world = w;
-    int rc = op_reserve(op, t->n_blocks, w->pages_per_block, w->config.tiers[KVT_PEER])
-                 ? fill_in(w, op, t, kind)
-                 : -ENOMEM;
+    int rc =
+        op_reserve(op, t->n_blocks, w->pages_per_block, w->config.tiers[KVT_PEER] || be_sharded(w))
+            ? fill_in(w, op, t, kind)
+            : -ENOMEM;
     if (rc != 0) {
         op_free(op);
         return rc;

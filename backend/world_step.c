@@ -50,6 +50,25 @@ static bool reserve(struct engine *e, uint32_t fills, uint32_t pages)
     return true;
 }
 
+/* Of the stretch that was noted last: its pages have cells, and so has the block that it completes. */
+static bool note_shards(struct be_world *w, struct engine *e,
+                        const struct kvt_sequence_block *block, bool completes)
+{
+    const uint32_t engine = (uint32_t)(e - w->engines);
+    struct fill *f = &e->fills[e->n_fills - 1];
+    if (be_shard_work(w, engine, &e->pages[f->pages], block->n_pages) != 0)
+        return false;
+    if (!completes || !block->row)
+        return true;
+    f->spread = true;
+    f->shard_pages = e->n_pages;
+    uint32_t *to = &e->pages[f->shard_pages];
+    const uint32_t n =
+        kvt_core_pages(w->core, (kvt_engine_id){engine}, block->shard_page, to, w->pages_per_block);
+    e->n_pages += n;
+    return be_shard_place(w, engine, to, n, block->row) == 0;
+}
+
 /* The stretches of one sequence, block by block. */
 static bool note_sequence(struct be_world *w, struct engine *e, const struct kvt_sequence *s)
 {
@@ -59,7 +78,7 @@ static bool note_sequence(struct be_world *w, struct engine *e, const struct kvt
         const uint32_t index = (uint32_t)(at / block_tokens);
         const uint64_t block_end = ((uint64_t)index + 1) * block_tokens;
         const uint64_t until = block_end < end ? block_end : end;
-        if (!reserve(e, 1, w->pages_per_block))
+        if (!reserve(e, 1, 2 * w->pages_per_block))
             return false;
         struct kvt_sequence_block block;
         kvt_core_sequence_block(w->core, s, index, &block, &e->pages[e->n_pages]);
@@ -78,6 +97,8 @@ static bool note_sequence(struct be_world *w, struct engine *e, const struct kvt
                               .iteration = (uint32_t)(at - s->first_token),
                               .decode = s->decode};
             e->n_pages += block.n_pages;
+            if (be_sharded(w) && !note_shards(w, e, &block, first + tokens == block_tokens))
+                return false;
         }
         at = until;
     }
@@ -128,15 +149,17 @@ static void fill(struct be_chore *c)
     const struct k_geometry *g = &w->config.geometry;
     for (uint32_t i = job->first; i < job->end && job->rc == 0; i++) {
         const struct fill *f = &e->fills[i];
-        struct k_part part = {.pages = &e->pages[f->pages], .layers = g->layers};
-        if (!clip(f, job->from_iteration, job->to_iteration, &part.first_token, &part.tokens))
+        struct be_pages p = {.engine = job->engine,
+                             .pages = &e->pages[f->pages],
+                             .layers = g->layers};
+        if (!clip(f, job->from_iteration, job->to_iteration, &p.first_token, &p.tokens))
             continue;
-        for (uint32_t s = 0; s < w->config.gpus_per_engine && job->rc == 0; s++) {
-            job->rc =
-                w->device.ops->fill(w->device.self, job->engine * w->config.gpus_per_engine + s,
-                                    &part, be_seed(f->key, s));
-            job->b += k_packed_b(g, part.layers, part.tokens);
+        for (p.heads = 0; p.heads < w->config.gpus_per_engine && job->rc == 0; p.heads++) {
+            job->rc = be_pages_fill(w, &p, be_seed(f->key, p.heads));
+            job->b += k_packed_b(g, p.layers, p.tokens);
         }
+        if (f->spread && job->rc == 0)
+            job->rc = be_shard_spread(w, job->engine, p.pages, &e->pages[f->shard_pages]);
     }
 }
 
@@ -148,6 +171,10 @@ static void after_fill(struct be_chore *c)
     struct be_world *w = c->workers->self;
     const uint32_t engine = job->engine;
     w->stats.filled_b += job->b;
+    const struct engine *e = &w->engines[engine];
+    for (uint32_t i = job->first; i < job->end && job->rc == 0; i++)
+        if (e->fills[i].spread) /* a prompt's: by this job and no other */
+            be_shard_was_spread(w, engine, &e->pages[e->fills[i].shard_pages]);
     if (job->rc != 0)
         w->error = job->rc; /* the device failed: nothing would be true any more */
     w->engines[engine].fills_under_way--;

@@ -10,7 +10,7 @@
  *
  *      load    GET or read -> [ verify whole, decode -> upload ] -> (compare)        [ ] on a worker
  *      store   [ download -> encode ] -> SET or write
- *      peer    [ pages to pages ] -> (compare)
+ *      peer, gpu  [ pages to pages ] -> (compare)
  *
  * Comparing what was loaded with what must be there comes last and holds up only the staging
  * buffer: the operation has ended by then.
@@ -77,6 +77,12 @@ int be_lane_init(struct be_world *w, enum kvt_tier_kind tier)
         const size_t shard_b =
             k_packed_b(&w->config.geometry, w->config.geometry.layers, w->config.block_tokens);
         lane->raw_room = w->config.verify ? rounded(shard_b) : 0;
+    } else if (tier == KVT_GPU) { /* a piece is all that one GPU computes with of a block */
+        lane->format.piece_layers = w->config.geometry.layers;
+        lane->value_room = lane->raw_room =
+            w->config.verify ? rounded(k_packed_b(&w->config.geometry, w->config.geometry.layers,
+                                                  w->config.block_tokens))
+                             : 0;
     } else if (tier == KVT_PEER) { /* as with host: one to compare, and one to compare with */
         const size_t piece_b =
             k_packed_b(&w->config.geometry, lane->format.piece_layers, w->config.block_tokens);
@@ -143,7 +149,7 @@ static void begin(struct lane *lane, struct op *op, uint32_t pieces_per_block)
         op->begin_ns = be_clock(t->world);
     if (t->lane == KVT_HOST)
         be_host_start(t);
-    else if (t->lane == KVT_PEER)
+    else if (t->lane == KVT_PEER || t->lane == KVT_GPU)
         be_task_ingest(t);
     else if (t->lane == KVT_DISK)
         be_disk_start(t);
@@ -226,6 +232,8 @@ static void settle(struct task *t)
     later(&op->wire_ns, t->wire_ns);
     later(&op->decode_ns, t->decode_ns);
     later(&op->copy_ns, t->copy_ns);
+    if (t->status == KVT_OK && be_sharded(t->world))
+        be_shard_moved(t);
     if (t->status == KVT_OK)
         op->bytes += t->value_b;
     else
@@ -267,9 +275,8 @@ uint32_t be_task_pool(const struct task *t, uint32_t shard)
 static void upload(struct task *t, const struct be_piece *piece)
 {
     struct be_world *w = t->world;
-    const struct k_part part = be_task_part(t, piece);
-    if (w->device.ops->upload(w->device.self, be_task_pool(t, piece->shard), &part, t->payload) !=
-        0)
+    const struct be_pages pages = be_task_pages(t, piece);
+    if (be_pages_up(w, &pages, t->payload) != 0)
         t->status = KVT_DOWN;
     t->copy_ns = be_clock(w);
 }
@@ -302,9 +309,8 @@ static void ingest_value(struct task *t)
 static int download(struct task *t, const struct be_piece *piece, void *packed)
 {
     struct be_world *w = t->world;
-    const struct k_part part = be_task_part(t, piece);
-    const int rc =
-        w->device.ops->download(w->device.self, be_task_pool(t, piece->shard), &part, packed);
+    const struct be_pages pages = be_task_pages(t, piece);
+    const int rc = be_pages_down(w, &pages, packed);
     t->copy_ns = be_clock(w);
     return rc;
 }
@@ -421,7 +427,9 @@ static void after_ingest(struct be_chore *c)
 static void ingest(struct be_chore *c)
 {
     struct task *t = task_of(c);
-    if (t->lane == KVT_PEER)
+    if (t->lane == KVT_GPU)
+        be_shard_gather(t);
+    else if (t->lane == KVT_PEER)
         be_peer_copy(t);
     else if (t->lane != KVT_DISK || be_disk_fetch(t))
         ingest_value(t);

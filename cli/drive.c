@@ -510,7 +510,8 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     struct shards shards = {0};
     int rc = collect_parts(r, &parts);
     if (rc == 0)
-        rc = shards_collect(&shards, r->d->resolved, r->core, r->sim);
+        rc = shards_collect(&shards, r->d->resolved, r->core, r->sim,
+                            r->real ? real_world(r->real) : NULL);
     if (r->real)
         look_at_world(r, &real);
     kvt_core_stats(r->core, &stats);

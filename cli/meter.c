@@ -187,6 +187,12 @@ static void meter_note(void *self, const struct kvt_note *note)
         m->inner.ops->note(m->inner.self, note);
 }
 
+static void meter_freed(void *self, kvt_engine_id engine, uint32_t page)
+{
+    struct meter *m = self;
+    m->inner.ops->freed(m->inner.self, engine, page);
+}
+
 struct kvt_port meter_port(struct meter *m, const struct kvt_port *inner)
 {
     m->inner = *inner;
@@ -198,7 +204,8 @@ struct kvt_port meter_port(struct meter *m, const struct kvt_port *inner)
                                    .step = meter_step,
                                    .interrupt = meter_interrupt,
                                    .arm = meter_arm,
-                                   .note = meter_note};
+                                   .note = meter_note,
+                                   .freed = inner->ops->freed ? meter_freed : NULL};
     return (struct kvt_port){&m->ops, m};
 }
 

@@ -120,6 +120,10 @@ struct real *real_open(const struct real_plan *plan, const struct resolved *r,
     real->plan = plan;
     real->gpu = &r->sim.gpu;
     struct be_world_config config = plan->config;
+    if (!r->core.shard.policy && config.shard.policy) { /* a baseline of engines in shards */
+        config.shard.policy = NULL;
+        config.geometry.pages = (uint32_t)r->core.gpu_pages;
+    }
     config.compute = (struct be_compute){step_ns, iterations_by, real};
     config.stop = stop;
     *rc = open_world(real, &config, r->core.cache, observer, error);

@@ -302,6 +302,39 @@ static int plan_beside(struct real_plan *plan, const struct resolved *r, const s
     return 0;
 }
 
+/* Engines whose blocks lie in shards have cells (cells.h). By head they lie as they do without. */
+static int plan_shards(struct real_plan *plan, const struct resolved *r, const struct scenario *s,
+                       char *error)
+{
+    struct be_world_config *c = &plan->config;
+    const struct kvt_shard_config *shard = &r->core.shard;
+    const struct kvt_shard_room *room = &r->core.shard_room;
+    const uint32_t pages = c->block_tokens / c->geometry.page_tokens;
+    if (shard->policy->splits == KVT_SPLIT_HEAD)
+        return 0;
+    if (pages > 256)
+        return resolve_refuse(s, "cache.page_tokens",
+                              "the real world expected at most 256 pages to a block in shards",
+                              error);
+    const uint64_t cells =
+        be_cells_needed(shard, room->gpu_b, room->unit_b, room->page_gpu_b, pages);
+    if (cells >= KVT_NONE)
+        return resolve_refuse(s, "cache.tiers.gpu.capacity",
+                              "the real world expected less than 4 G pages on each GPU", error);
+    c->shard = *shard;
+    c->cells = (uint32_t)cells;
+    return 0;
+}
+
+/* Pools of one engine in shards. */
+static double shards_b(const struct real_plan *plan)
+{
+    struct k_geometry g = plan->config.geometry;
+    g.layers = be_cells_layers(&plan->config.shard);
+    g.pages = plan->config.cells;
+    return (double)k_pool_b(&g) * plan->config.gpus_per_engine;
+}
+
 static int plan_memory(struct real_plan *plan, struct resolved *r, const struct scenario *s,
                        const struct real_machine *machine, bool cuda, char *error)
 {
@@ -311,7 +344,9 @@ static int plan_memory(struct real_plan *plan, struct resolved *r, const struct 
     if (rc != 0)
         return rc;
     uint32_t engines = plan->config.engines;
-    uint64_t pages = r->core.gpu_pages, least = r->core.block_tokens / r->core.page_tokens;
+    const bool sharded = r->core.shard.policy != NULL;
+    uint64_t pages = sharded ? r->plain_gpu_pages : r->core.gpu_pages;
+    const uint64_t least = r->core.block_tokens / r->core.page_tokens;
     if (s->cache.tiers[KVT_GPU].capacity.kind == UNITS_AUTO && !cuda && have_b > beside_b) {
         double most = (have_b - beside_b) / 2 / engines / page_b(plan);
         if (most < (double)pages) {
@@ -319,9 +354,15 @@ static int plan_memory(struct real_plan *plan, struct resolved *r, const struct 
             resolve_add_note(r, "cache.tiers.gpu.capacity",
                              "%llu pages per engine, half of the main memory that is left",
                              (unsigned long long)pages);
+            if (sharded)
+                resolve_shard_pages(r, pages);
         }
     }
-    double pool_b = (double)pages * page_b(plan) * engines;
+    rc = sharded ? plan_shards(plan, r, s, error) : 0;
+    if (rc != 0)
+        return rc;
+    double pool_b = plan->config.shard.policy ? shards_b(plan) : (double)pages * page_b(plan);
+    pool_b *= engines;
     plan->memory_b = (uint64_t)(beside_b + (cuda ? 0 : pool_b));
     if (beside_b + (cuda ? 0 : pool_b) > have_b || pages == 0) {
         char want[256], a[32], b[32], c[32];
@@ -332,12 +373,14 @@ static int plan_memory(struct real_plan *plan, struct resolved *r, const struct 
                  units_show_bytes(b, sizeof b, beside_b), units_show_bytes(c, sizeof c, have_b));
         return resolve_refuse(s, "cache.tiers.gpu.capacity", want, error);
     }
-    if (pages >= KVT_NONE)
+    if (pages >= KVT_NONE || r->core.gpu_pages >= KVT_NONE)
         return resolve_refuse(s, "cache.tiers.gpu.capacity",
                               "the real world expected less than 4 G pages", error);
-    r->core.gpu_pages = pages;
-    r->tier_blocks[KVT_GPU] = pages / least * engines;
-    plan->config.geometry.pages = (uint32_t)pages;
+    if (!sharded) {
+        r->core.gpu_pages = pages;
+        r->tier_blocks[KVT_GPU] = pages / least * engines;
+    }
+    plan->config.geometry.pages = (uint32_t)r->core.gpu_pages;
     return 0;
 }
 

@@ -75,6 +75,9 @@ KVT_MUST_CHECK int resolve_shard(struct resolved *r, const struct scenario *s,
                                  const struct catalog_gpu *gpu, const struct catalog_model *model,
                                  char *error);
 
+/* Sharded engines have so much memory as `plain_pages` pages take that lie on all GPUs evenly. */
+void resolve_shard_pages(struct resolved *r, uint64_t plain_pages);
+
 /* Of any policy on these engines: the compute model of reading in place, prepared, from that of tensor
  * parallelism; and fabric.h's part_b. */
 void resolve_shard_in_place(const struct resolved *r, const struct kvt_shards *shape,

@@ -40,6 +40,9 @@ static int check(const struct resolved *r, const struct scenario *s, char *error
     if (!c->policy)
         return refuse(s, "cache.shard.policy", error,
                       "expected one that shards, since cache.shard.resize_at is given");
+    if (s->world == WORLD_REAL)
+        return refuse(s, "cache.shard.resize_at", error,
+                      "expected never: in the real world engines do not grow");
     if (c->policy->splits == KVT_SPLIT_HEAD)
         return refuse(s, "cache.shard.policy", error,
                       "expected another than head with cache.shard.resize_at: heads lie where they "

@@ -47,15 +47,27 @@ static uint32_t gpus_for_heads(uint32_t heads, uint32_t g)
     return g;
 }
 
+/* Nothing is computed in the real world (real.h), so nothing is computed where shards lie. */
+static int check_real(const struct scenario *s, const struct kvt_shard_config *c, char *error)
+{
+    const bool head = c->policy->splits == KVT_SPLIT_HEAD;
+    if (c->access == KVT_ACCESS_IN_PLACE && !head)
+        return refuse(s, "cache.shard.access", error,
+                      "expected gather: in the real world nothing computes, hence nothing where "
+                      "shards lie");
+    if (head && c->replicas > 1)
+        return refuse(s, "cache.shard.replicas", error,
+                      "expected 1: the real world keeps heads where they are computed with, and "
+                      "nowhere else");
+    return 0;
+}
+
 static int check(const struct resolved *r, const struct scenario *s,
                  const struct catalog_model *model, const struct kvt_shard_config *c, char *error)
 {
     const char *name = c->policy->name;
     const uint32_t heads = c->kv_heads ? c->kv_heads : 1;
-    if (s->world == WORLD_REAL)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected none: the real world does not shard, only null and sim do");
-    if (r->sim.machine.workers > 0)
+    if (s->world != WORLD_REAL && r->sim.machine.workers > 0)
         return refuse(s, "cache.shard.policy", error,
                       "expected none: this host is one machine, simulated with its workers, which "
                       "move no shards");
@@ -83,6 +95,8 @@ static int check(const struct resolved *r, const struct scenario *s,
         !(c->policy->splits == KVT_SPLIT_LAYER || c->policy->splits == KVT_SPLIT_SEQUENCE))
         return refuse(s, "cache.shard.variant", error,
                       "expected contiguous: only horizontal and vertical can be interleaved");
+    if (s->world == WORLD_REAL && check_real(s, c, error) != 0)
+        return -EINVAL;
     const char *why = kvt_shard_check(c);
     return why ? refuse(s, "cache.shard.policy", error, "expected a usable sharding: %s", why) : 0;
 }
@@ -92,23 +106,29 @@ static uint64_t whole(double b)
     return (uint64_t)ceil(b - 1e-6);
 }
 
+void resolve_shard_pages(struct resolved *r, uint64_t plain_pages)
+{
+    struct kvt_core_config *core = &r->core;
+    struct kvt_shard_room *room = &core->shard_room;
+    r->plain_gpu_pages = plain_pages;
+    room->gpu_b = plain_pages * room->page_gpu_b;
+    const double pages =
+        floor((double)room->gpu_b * core->shard.gpus / (core->page_tokens * r->kv_b_per_token));
+    core->gpu_pages = pages < KVT_NONE ? (uint64_t)pages : KVT_NONE - 1;
+    r->tier_blocks[KVT_GPU] =
+        core->gpu_pages / (core->block_tokens / core->page_tokens) * core->engines;
+}
+
 /* What each GPU holds, and pages enough that only that bounds. */
 static void resolve_gpu_memory(struct resolved *r, const struct kvt_shards *shape)
 {
     struct kvt_core_config *core = &r->core;
     struct kvt_shard_room *room = &core->shard_room;
-    const uint32_t gpus = core->shard.gpus;
-    const double once_b = r->kv_b_per_token;
-    room->unit_b = whole(core->block_tokens * once_b / shape->weight_sum);
+    room->unit_b = whole(core->block_tokens * r->kv_b_per_token / shape->weight_sum);
     room->page_gpu_b = whole(core->page_tokens * r->budget.kv_b_per_token);
     room->gpu_b = UINT64_MAX;
-    if (core->gpu_pages == UINT64_MAX)
-        return;
-    room->gpu_b = core->gpu_pages * room->page_gpu_b;
-    const double pages = floor((double)room->gpu_b * gpus / (core->page_tokens * once_b));
-    core->gpu_pages = pages < KVT_NONE ? (uint64_t)pages : KVT_NONE - 1;
-    r->tier_blocks[KVT_GPU] =
-        core->gpu_pages / (core->block_tokens / core->page_tokens) * core->engines;
+    if (core->gpu_pages != UINT64_MAX)
+        resolve_shard_pages(r, core->gpu_pages);
 }
 
 /* Query and output of one head in all layers. */

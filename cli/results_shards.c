@@ -32,7 +32,9 @@ void csv_shards(struct out *o, const struct results *r)
         "what is beside blocks): at the end. stored, read: shards placed there, and gathered from "
         "or attended to "
         "there, since the start. out, in: over its port to other GPUs, all-reduces and exchanges "
-        "included; h2d, d2h: over its PCIe.\n");
+        "included; h2d, d2h: over its PCIe. In the real world: copied to other GPUs and from them "
+        "by "
+        "gathers and spreads, and from and to the tiers below.\n");
     out_text(
         o,
         "engine,gpu,capacity_bytes,shards_bytes,working_bytes,stored_bytes,stored_ratio,read_bytes,"

@@ -156,6 +156,21 @@ static void add_links(struct shards *s, const struct sim_world *world)
     }
 }
 
+/* What the real world copied; there steps exchange nothing, and ports are not told apart from memory. */
+static void add_copies(struct shards *s, const struct be_world *world)
+{
+    for (uint32_t i = 0; world && i < s->n_gpus; i++) {
+        struct shards_gpu *g = &s->gpu[i];
+        struct be_gpu_stats stats;
+        if (!be_world_gpu(world, g->engine, g->gpu, &stats))
+            continue;
+        g->out_b = stats.gather_out_b + stats.spread_out_b;
+        g->in_b = stats.gather_in_b + stats.spread_in_b;
+        g->h2d_b = stats.up_b;
+        g->d2h_b = stats.down_b;
+    }
+}
+
 static void weigh(struct shards *s)
 {
     double *value = calloc(s->n_gpus, sizeof *value);
@@ -237,7 +252,7 @@ static int add_chain(struct shards *s, const struct resolved *r, const struct kv
 }
 
 int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_core *core,
-                   const struct sim_world *world)
+                   const struct sim_world *sim, const struct be_world *real)
 {
     const struct kvt_shard_config *c = &r->core.shard;
     *s = (struct shards){0};
@@ -263,7 +278,8 @@ int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_
         s->gpu[i].gpu = i % s->gpus;
         (void)kvt_core_gpu(core, (kvt_engine_id){s->gpu[i].engine}, s->gpu[i].gpu, &s->gpu[i].held);
     }
-    add_links(s, world);
+    add_links(s, sim);
+    add_copies(s, real);
     weigh(s);
     for (uint32_t k = 1; k <= SHARDS_LOSS_MOST; k++)
         add_loss(s, core, k);

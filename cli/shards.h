@@ -22,6 +22,7 @@
 #ifndef CLI_SHARDS_H
 #define CLI_SHARDS_H
 
+#include "../backend/world.h"
 #include "../sim/world.h"
 #include "resolve.h"
 
@@ -30,7 +31,7 @@ enum { SHARDS_LOSS_MOST = 3, SHARDS_LENGTHS = 11, SHARDS_POLICIES = 5 };
 struct shards_gpu {
     uint32_t engine, gpu;
     struct kvt_core_gpu held;
-    uint64_t out_b, in_b, h2d_b, d2h_b; /* over its links; 0 where the world has none */
+    uint64_t out_b, in_b, h2d_b, d2h_b; /* over its links, or copied; 0 where the world has none */
     double out_busy_ratio, in_busy_ratio;
 };
 
@@ -62,9 +63,10 @@ struct shards {
     uint32_t n_costs;
 };
 
-/* Looks at core and world (NULL: no links) at the end of a run. 0, or -ENOMEM with nothing to release. */
+/* Looks at core and at the world that it ran in (NULL: the other one, or none) at the end of a run. 0, or -ENOMEM with nothing to release. */
 KVT_MUST_CHECK int shards_collect(struct shards *s, const struct resolved *r,
-                                  const struct kvt_core *core, const struct sim_world *world);
+                                  const struct kvt_core *core, const struct sim_world *sim,
+                                  const struct be_world *real);
 void shards_release(struct shards *s);
 
 /* The closed form for one context. False when the policy cannot shard these engines. */

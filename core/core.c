@@ -162,6 +162,8 @@ static int build(struct kvt_core *core)
                                 : core->config.gpu_pages * core->config.page_tokens;
     for (uint32_t e = 0; e < engines; e++) {
         struct engine *engine = &core->engines[e];
+        kvt_pager_tell(&gpu_place(core, e)->pager, core->port.ops->freed, core->port.self,
+                       (kvt_engine_id){e});
         engine->step_op = KVT_NONE;
         engine->up = true;
         for (int l = 0; l < 3; l++)

@@ -335,6 +335,22 @@ void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
 uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint32_t page,
                         uint32_t *pages, uint32_t n);
 
+/* Where block i of a load or store under way lies, in an engine whose blocks are sharded (shard.h): row[k] is the
+ * first GPU of shard k, whose copy j lies on kvt_shard_copy(.., row[k], j); of each shard the same copy is read, and
+ * all are written. A world may ask from inside the operation; row stays as it is until the operation completes.
+ * False: not sharded. */
+struct kvt_block_shards {
+    const uint8_t *row;
+    uint32_t copy; /* which is read: by a gather, and by a store below */
+};
+bool kvt_core_shards(const struct kvt_core *core, kvt_op_id op, uint32_t i,
+                     struct kvt_block_shards *shards);
+
+/* A gather (a load from tier gpu), from inside the operation: pages in which the request computes, those of its
+ * blocks one behind the other, at most n. They stay its own until the operation completes. Returns how many. */
+uint32_t kvt_core_gather_pages(const struct kvt_core *core, kvt_op_id op, uint32_t *pages,
+                               uint32_t n);
+
 /* ---- Sequences of a step: for a world that has memory behind the pages. Sim and null need none
  * of this. May be asked from inside the step operation only: what a step will write is known
  * then, and the pages stay the sequences' own until it completes. What they say enters no digest:
@@ -357,6 +373,10 @@ struct kvt_sequence_block {
     bool keyed;       /* false: nobody will ever share it */
     bool filled;      /* holds its KV already (the last token of a full hit is computed again) */
     uint32_t n_pages; /* with numbers; may be fewer than a block's */
+    /* Where shards are gathered, of a block that is held: its shards are to be had elsewhere when it is complete, on
+     * the GPUs in row (kvt_core_shards), under the number of this page (kvt_core_pages). Else NULL. */
+    const uint8_t *row;
+    uint32_t shard_page;
 };
 
 /* Steps through the sequences of the engine's step: *number KVT_NONE begins, false ends. */

@@ -114,6 +114,7 @@ struct op {
     kvt_ns begin_ns;
     uint64_t predicted_ns; /* load: booked with the engine */
     uint64_t *parts;       /* sharded gather: asked of each GPU; else NULL */
+    uint8_t copy;          /* sharded: which copy of each shard it reads */
 };
 
 struct list {
@@ -392,6 +393,8 @@ void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth
 bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
                       const uint64_t *need);
 /* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
+/* shard_look.c: first page of block i among the request's own, where its context is gathered. */
+uint32_t kvt_sharded_own_page(const struct kvt_core *core, const struct req *q, uint32_t i);
 const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
                                   const struct kvt_block_ref *refs, uint32_t n);
 void kvt_sharded_op_end(struct kvt_core *core, const struct op *op);

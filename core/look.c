@@ -139,6 +139,11 @@ void kvt_core_sequence_block(const struct kvt_core *core, const struct kvt_seque
         const struct kvt_copy *copy = copy_at(core, q->copies[index]);
         block->filled = kvt_copy_filled(copy);
         page = copy->page;
+        if (gathers(core)) {
+            block->row = kvt_book_row(book_of(core, q->engine), q->copies[index]);
+            block->shard_page = page;
+            page = kvt_sharded_own_page(core, q, index);
+        }
     } else {
         for (uint64_t skip = (uint64_t)(index - q->n_held) * per_block; skip && page != KVT_NONE;
              skip--)

@@ -170,6 +170,8 @@ void kvt_pager_give_numbered(struct kvt_pager *p, uint32_t first, uint32_t n)
 {
     p->used -= n;
     assert(p->page[first].n == n); /* the whole chain */
+    for (uint32_t page = first; p->freed && page != KVT_NONE; page = p->page[page].next)
+        p->freed(p->freed_self, p->engine, page);
     push(p, first, n);
 }
 

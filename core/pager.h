@@ -56,6 +56,9 @@ struct kvt_pager {
     uint32_t fresh;
     uint32_t quantum;   /* chains of this size have a stack of their own */
     uint32_t stacks[2]; /* first pages of the topmost chains: any size, quantum */
+    void (*freed)(void *self, kvt_engine_id engine, uint32_t page); /* NULL: nobody is told */
+    void *freed_self;
+    kvt_engine_id engine;
 };
 
 /* Tells the size that runs will have most often, so that chains of that size are kept whole for
@@ -64,6 +67,16 @@ struct kvt_pager {
 static inline void kvt_pager_expect(struct kvt_pager *p, uint32_t quantum)
 {
     p->quantum = quantum;
+}
+
+/* From now on somebody is told of every page with a number that is given back, before it can be taken again. */
+static inline void kvt_pager_tell(struct kvt_pager *p,
+                                  void (*freed)(void *self, kvt_engine_id engine, uint32_t page),
+                                  void *self, kvt_engine_id engine)
+{
+    p->freed = freed;
+    p->freed_self = self;
+    p->engine = engine;
 }
 
 /* `pages` free pages; UINT64_MAX: unlimited. Returns 0, -ENOMEM, or -EINVAL when there are more

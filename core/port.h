@@ -95,7 +95,8 @@ struct kvt_transfer {
     uint64_t tokens; /* sum over the blocks */
     /* Where blocks of an engine are sharded (shard.h): weights times tokens that leave each of its GPUs,
      * or come to it. A load or store with tier KVT_GPU is between shards and what a request computes
-     * with: gathered from there, or spread to there. NULL: evenly over all GPUs. */
+     * with: gathered from there, or spread to there. NULL: evenly over all GPUs. A world with memory asks
+     * kvt_core_shards for each block's own place (core.h). */
     const uint64_t *gpu_parts;
     /* A store with tier KVT_GPU that has moves, at least one: cached blocks go to other GPUs of the engine, shard by
      * shard, as it grows; no pair of GPUs is named twice. Else NULL. What fails stays where it was. */
@@ -224,6 +225,9 @@ struct kvt_port_ops {
      * timer whose reason has gone. */
     void (*arm)(void *self, uint64_t timer, kvt_ns at);
     void (*note)(void *self, const struct kvt_note *note); /* (optional) */
+    /* (optional) A GPU page with a number is nobody's any more, and no operation under way names it. For worlds that
+     * keep more about a page than its number. Called from inside core: the world calls nothing back. */
+    void (*freed)(void *self, kvt_engine_id engine, uint32_t page);
 };
 
 /* Operations and their table, as passed about. Both borrowed for the core's life. */

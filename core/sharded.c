@@ -164,9 +164,9 @@ static void count_all(const struct kvt_core *core, const struct kvt_shard_book *
     }
 }
 
-/* Of one copy each: the one that asks least of GPUs that are asked for much. */
-static void count_one(const struct kvt_shard_book *book, const struct op *op,
-                      const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
+/* Of one copy each: the one that asks least of GPUs that are asked for much. Returns which. */
+static uint8_t count_one(const struct kvt_shard_book *book, const struct op *op,
+                         const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
     uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
@@ -176,6 +176,7 @@ static void count_one(const struct kvt_shard_book *book, const struct op *op,
     const uint32_t j = kvt_book_choose(book, first);
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
+    return (uint8_t)j;
 }
 
 const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
@@ -193,7 +194,7 @@ const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
         count_all(core, book, op, refs, n, parts);
         return parts;
     }
-    count_one(book, op, refs, n, parts);
+    op->copy = count_one(book, op, refs, n, parts);
     op->parts = (void *)kvt_slab_take(&core->slab, 2 * gpus);
     for (uint32_t g = 0; g < gpus; g++) {
         book->read[g] += parts[g];

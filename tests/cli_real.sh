@@ -262,7 +262,8 @@ refuse 'an address that is none' 2 'cache.tiers.redis.address' --set cache.tiers
 refuse 'a model without plain KV' 2 'MLA' --set cluster.model=deepseek-v3 --set cluster.gpus_per_engine=16
 refuse 'more memory than there is' 2 'of main memory' --set cache.tiers.host.capacity=1PiB
 refuse 'a codec that is none' 2 'cache.tiers.redis.codec' --set cache.tiers.redis.codec=gzip-9
-refuse 'sharded engines' 2 'the real world does not shard' --set cluster.gpus_per_engine=2 --set cache.shard.policy=vertical
+refuse 'shards that are read in place' 2 'expected gather: in the real world nothing computes' --set cluster.gpus_per_engine=2 \
+    --set cache.shard.policy=vertical --set cache.shard.access=in_place
 refuse 'a policy that knows the future' 2 'has no future to ask' --set cache.tiers.gpu.evict=belady
 refuse 'a folder that cannot be' 1 '/dev/null' --set cache.tiers.disk.folder=/dev/null/x
 refuse 'a profile that is not there' 2 'no-such-profile' --profile no-such-profile

@@ -21,7 +21,7 @@ refused "a slice beyond the context" "cache.shard.slice: expected 1 to 131072, t
 refused "hybrid interleaved" "cache.shard.variant: expected contiguous" --set cache.shard.variant=interleaved
 refused "an unknown policy" "expected one of none, horizontal, vertical, hybrid, head, single" --set cache.shard.policy=diagonal
 refused "a sliding window by layer" "expected head or none: gemma-3-27b has layers with a sliding window" --set cluster.model=gemma-3-27b
-refused "the real world" "expected none: the real world does not shard" --set world=real
+refused "in place in the real world" "cache.shard.access: expected gather" --set world=real --set cache.shard.access=in_place
 refused "a GPU that is not there" "faults[0].kill: expected gpu/0.0 to gpu/0.7, the GPUs of an engine" --set "faults=[{at: 1s, kill: gpu/0.8}]"
 refused "the old spelling" "expected under faults instead" --set cache.shard.lose_gpu=5
 refused "GPUs that come at no time" "expected a time, since cache.shard.resize_gpus is given" --set cache.shard.resize_gpus=16

@@ -12,6 +12,7 @@
  */
 #include <hiredis/hiredis.h>
 
+#include "mishaps.h"
 #include "twin_fixture.h"
 
 static void all_tiers(struct real *r)
@@ -52,24 +53,6 @@ START_TEST(a_crowd_and_its_twin)
 END_TEST
 
 /* ---- Redis comes and goes. ---------------------------------------------------------------------- */
-
-/* Something happens to the server; or nothing. */
-static void mishap(struct real *r, bool *stalled)
-{
-    pid_t server = be_spawn_pid(r->spawn, 0);
-    if (*stalled) {
-        if (server > 0)
-            kill(server, SIGCONT);
-        *stalled = false;
-    } else if (server == 0) {
-        ck_assert_int_eq(be_spawn_restart(r->spawn, 0), 0);
-    } else if (dice_one_in(2)) {
-        kill(server, SIGSTOP);
-        *stalled = true;
-    } else {
-        ck_assert_int_eq(be_spawn_kill(r->spawn, 0), 0);
-    }
-}
 
 START_TEST(mishaps_and_their_twin)
 {

@@ -128,6 +128,25 @@ static inline void simulate(struct simulated *s, const struct real *like)
         .peer = {.present = like->config.tiers[KVT_PEER], .connections = 2},
         .disk = {.read_bps = 1e9, .write_bps = 1e9, .channels = 4},
     };
+    const struct kvt_core_config *core = &like->core_config;
+    if (core->shard.policy) {
+        const double once_b =
+            (double)k_packed_b(&like->config.geometry, like->config.geometry.layers, 1) *
+            core->shard.gpus;
+        config.kv_b_per_token = once_b;
+        config.gpu.gpus = core->shard.gpus;
+        config.gpu.bus_bps = 1e9;
+        config.gpu.kv_b_per_token = once_b;
+        config.fabric = (struct sim_fabric){
+            .gpus = core->shard.gpus,
+            .gpus_per_node = 8,
+            .port_bps = 1e9,
+            .pcie_bps = 1e9,
+            .latency_ns = 5000,
+            .parts = core->shard.gpus,
+            .part_b = core->shard_room.unit_b / core->block_tokens,
+        };
+    }
     char why[200] = "";
     int rc;
     sim_gpu_prepare(&config.gpu);
