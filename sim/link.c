@@ -26,14 +26,19 @@
 
 void sim_links_init(struct sim_links *l, struct sim_evq *events, const struct kvt_alloc *alloc)
 {
-    *l = (struct sim_links){.events = events, .alloc = alloc, .unused = KVT_NONE, .due = KVT_NONE};
+    *l = (struct sim_links){.events = events,
+                            .alloc = alloc,
+                            .unused = KVT_NONE,
+                            .due = KVT_NONE,
+                            .level = RATE_INFINITE};
 }
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
-/* Of a link and its place in dirty and share; likewise of a flow. */
+/* Of a link and its place in share, full, dirty and looked; likewise of a flow. */
 enum {
-    LINK_B = sizeof(struct link) + sizeof(struct link_share) + sizeof(uint32_t),
+    LINK_B = sizeof(struct link) + sizeof(struct link_share) + sizeof(struct link_full) +
+             2 * sizeof(uint32_t),
     FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + sizeof(uint64_t) + 3 * sizeof(uint32_t)
 };
 
@@ -66,13 +71,16 @@ static int grow_links(struct sim_links *l)
     if (!link)
         return -ENOMEM;
     struct link_share *share = (struct link_share *)(link + room);
-    uint32_t *dirty = (uint32_t *)(share + room);
+    struct link_full *full = (struct link_full *)(share + room);
+    uint32_t *dirty = (uint32_t *)(full + room);
     copy(link, l->link, l->n_links * sizeof(*link));
     copy(dirty, l->dirty, l->n_dirty * sizeof(*dirty));
     put(l, l->link, (size_t)l->link_room * LINK_B);
     l->link = link;
     l->share = share;
+    l->full = full;
     l->dirty = dirty;
+    l->looked = dirty + room;
     l->link_room = room;
     return 0;
 }
@@ -93,6 +101,7 @@ static int grow_flows(struct sim_links *l)
     copy(heap, l->heap, l->n_flows * sizeof(*heap));
     copy(touched, l->touched, l->n_touched * sizeof(*touched));
     copy(flow_mark, l->flow_mark, l->flows_made * sizeof(*flow_mark));
+    copy(next_rate, l->next_rate, l->flows_made * sizeof(*next_rate));
     put(l, l->flow_memory, flow_memory_b(l->flow_room));
     l->flow_memory = flow_memory;
     l->flow = flow;
@@ -266,6 +275,7 @@ static void attach(struct sim_links *l, uint32_t f)
         k->demand += flow->bound;
         if (flow->bound < k->least_bound)
             k->least_bound = flow->bound;
+        k->arrived = true;
         make_dirty(l, links[i]);
     }
 }
@@ -274,12 +284,11 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
 {
     struct flow *flow = &l->flow[f];
     const uint32_t *links = flow_links(flow), *at = flow_at(flow);
+    const link_work moved = flow_moved(flow, now);
     for (uint32_t i = 0; i < flow->n_links; i++) {
         struct link *k = &l->link[links[i]];
-        if (k->capacity != RATE_INFINITE) {
-            link_meter(k, now);
-            k->used -= flow->rate;
-        }
+        k->moved += moved;
+        k->used -= flow->rate;
         k->demand -= flow->bound;
         k->stats.active--;
         const struct on_link last = k->on[--k->n_on];
@@ -289,6 +298,9 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
             k->least_bound = RATE_INFINITE;
         make_dirty(l, links[i]);
     }
+    if (flow->touched_at == KVT_NONE &&
+        flow->rate < l->level) /* one without a rate yet held nobody back */
+        l->level = flow->rate;
     untouch(l, f);
     unfile(l, f);
 }
@@ -387,7 +399,7 @@ static bool rate_of(double bps, uint64_t *rate)
 
 int sim_links_add(struct sim_links *l, double capacity_bps, uint32_t *link)
 {
-    struct link k = {.since_ns = l->now, .least_bound = RATE_INFINITE};
+    struct link k = {.least_bound = RATE_INFINITE};
     if (!rate_of(capacity_bps, &k.capacity))
         return -EINVAL;
     if (l->n_links == l->link_room) {
@@ -408,14 +420,12 @@ int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link, doubl
     struct link *k = &l->link[link];
     assert(now >= l->now);
     l->now = now;
-    link_meter(k, now);
     if (capacity == k->capacity)
         return 0;
-    /* An infinite link does not count what its flows use. */
-    k->used = 0;
-    for (uint32_t i = 0; capacity != RATE_INFINITE && i < k->n_on; i++)
-        k->used += l->flow[k->on[i].flow].rate;
+    k->stats.busy_ns = link_busy_ns(l, k, now);
+    k->moved_before = link_moved(l, k, now);
     k->capacity = capacity;
+    l->level = 0;
     make_dirty(l, link);
     for (uint32_t i = 0; i < k->n_on; i++) {
         struct flow *flow = &l->flow[k->on[i].flow];

@@ -166,6 +166,22 @@ START_TEST(a_flow_that_ended_at_this_instant_can_still_be_cancelled)
 }
 END_TEST
 
+/* The sum of their bounds is 2^65 units. */
+START_TEST(the_widest_link_is_shared_like_any_other)
+{
+    uint32_t a = add(SIM_LINK_MOST_BPS);
+    sim_flow_id id[8];
+    for (uint64_t i = 0; i < 8; i++)
+        id[i] = start(0, UINT64_C(1) << 43, INFINITY, a, KVT_NONE, i);
+    for (uint64_t i = 0; i < 8; i++)
+        ck_assert_double_eq(sim_links_rate_bps(&links, id[i]), SIM_LINK_MOST_BPS / 8);
+    run(KVT_NEVER);
+    for (uint64_t i = 0; i < 8; i++)
+        ck_assert_uint_eq(ended_ns[i], KVT_SECOND);
+    ck_assert_double_eq(sim_links_stats(&links, events.now, a).busy_ns, 1e9);
+}
+END_TEST
+
 START_TEST(short_flows_beside_a_long_one_leave_no_events_behind)
 {
     uint32_t a = add(1e9), b = add(1e9);
@@ -267,6 +283,7 @@ int main(void)
     tcase_add_test(fresh, a_cancelled_flow_leaves_its_share_and_its_bytes);
     tcase_add_test(fresh, a_flow_that_ended_at_this_instant_can_still_be_cancelled);
     tcase_add_test(fresh, nonsense_is_refused);
+    tcase_add_test(fresh, the_widest_link_is_shared_like_any_other);
     tcase_add_test(fresh, short_flows_beside_a_long_one_leave_no_events_behind);
     tcase_add_test(own, a_flow_alone_takes_bytes_over_rate_rounded_up);
     tcase_add_test(own, without_memory_nothing_is_started);

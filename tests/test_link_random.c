@@ -176,14 +176,26 @@ static void random_links(void)
     }
 }
 
-static void start_random(kvt_ns now, uint64_t bytes)
+/* Starts it on both sides. */
+static void start_both(kvt_ns now, struct sim_flow *flow)
 {
     struct naive_flow *n = &naive.flow[naive.n_flows];
+    flow->fn = on_flow;
+    flow->arg = naive.n_flows++;
+    *n = (struct naive_flow){.under_way = true,
+                             .bytes = flow->bytes,
+                             .cap = units(flow->cap_bps),
+                             .left = (wide)flow->bytes * 65536 * 1000000000,
+                             .n_links = flow->n_links};
+    memcpy(n->links, flow->wide ? flow->wide : flow->links, flow->n_links * sizeof(*n->links));
+    ck_assert_int_eq(sim_links_start(&links, now, flow, &n->id), 0);
+}
+
+static void start_random(kvt_ns now, uint64_t bytes)
+{
+    uint32_t many[LINKS_MOST];
     double cap_bps = dice_below(3) ? INFINITY : random_bps(false);
-    struct sim_flow flow = {.bytes = bytes,
-                            .cap_bps = cap_bps,
-                            .fn = on_flow,
-                            .arg = naive.n_flows};
+    struct sim_flow flow = {.bytes = bytes, .cap_bps = cap_bps};
     uint32_t want = (uint32_t)dice_below(naive.n_links < 4 ? naive.n_links + 1 : 5);
     while (flow.n_links < want) {
         uint32_t k = (uint32_t)dice_below(naive.n_links);
@@ -193,23 +205,15 @@ static void start_random(kvt_ns now, uint64_t bytes)
         if (!twice)
             flow.links[flow.n_links++] = k;
     }
-    *n = (struct naive_flow){.under_way = true,
-                             .bytes = bytes,
-                             .cap = units(cap_bps),
-                             .left = (wide)bytes * 65536 * 1000000000,
-                             .n_links = flow.n_links};
-    memcpy(n->links, flow.links, sizeof(flow.links));
     /* Some take up most links at once, as a collective over all ports of an engine does. */
     if (naive.n_links > SIM_FLOW_LINKS && dice_below(6) == 0) {
         const uint32_t first = (uint32_t)dice_below(naive.n_links);
-        n->n_links = flow.n_links =
-            SIM_FLOW_LINKS + 1 + (uint32_t)dice_below(naive.n_links - SIM_FLOW_LINKS);
-        for (uint32_t i = 0; i < n->n_links; i++)
-            n->links[i] = (first + i) % naive.n_links;
-        flow.wide = n->links;
+        flow.n_links = SIM_FLOW_LINKS + 1 + (uint32_t)dice_below(naive.n_links - SIM_FLOW_LINKS);
+        for (uint32_t i = 0; i < flow.n_links; i++)
+            many[i] = (first + i) % naive.n_links;
+        flow.wide = many;
     }
-    ck_assert_int_eq(sim_links_start(&links, now, &flow, &n->id), 0);
-    naive.n_flows++;
+    start_both(now, &flow);
 }
 
 START_TEST(random_rates_are_those_of_the_naive_solvers)
@@ -242,6 +246,19 @@ END_TEST
 
 static kvt_ns naive_now;
 static kvt_ns naive_ended_ns[FLOWS_MOST];
+static double naive_busy_ns[LINKS_MOST];
+
+static void naive_meter(kvt_ns until)
+{
+    for (uint32_t k = 0; k < naive.n_links; k++) {
+        double used = 0;
+        for (uint32_t f = 0; f < naive.n_flows; f++)
+            if (naive.flow[f].under_way && is_on(&naive.flow[f], k))
+                used += (double)naive.flow[f].rate;
+        if (naive.capacity[k] > 0 && naive.capacity[k] != UINT64_MAX)
+            naive_busy_ns[k] += used / (double)naive.capacity[k] * (double)(until - naive_now);
+    }
+}
 
 static kvt_ns naive_end(const struct naive_flow *f)
 {
@@ -261,6 +278,7 @@ static void naive_advance(kvt_ns until, bool also_at)
                 next = naive_end(&naive.flow[f]);
         const bool ends = next < until || (also_at && next == until);
         kvt_ns to = ends ? next : until;
+        naive_meter(to);
         for (uint32_t f = 0; f < naive.n_flows; f++) {
             struct naive_flow *n = &naive.flow[f];
             if (!n->under_way)
@@ -279,30 +297,84 @@ static void naive_advance(kvt_ns until, bool also_at)
     }
 }
 
-static void random_change(kvt_ns now)
+enum { TRANSFER_ENGINES = 4, TRANSFER_NODES = 6 };
+
+/* Links of a cluster: of engines, then of nodes, then of the nodes' processes. */
+static void cluster_links(void)
 {
-    if (dice_below(5) == 0) {
+    naive.n_flows = 0;
+    naive.n_links = TRANSFER_ENGINES + 2 * TRANSFER_NODES;
+    for (uint32_t k = 0; k < naive.n_links; k++) {
+        const double bps = k < TRANSFER_ENGINES ? 11.9e9 : (double)(1 + dice_below(4)) * 1e9;
+        naive.capacity[k] = units(bps);
+        ck_assert_uint_eq(add(bps), k);
+    }
+}
+
+/* One flow from each of some nodes to an engine, of as many bytes as it has blocks. */
+static void start_transfer(kvt_ns now)
+{
+    const uint32_t engine = (uint32_t)dice_below(TRANSFER_ENGINES);
+    const uint64_t block_b = 1 + dice_below(4000000);
+    for (uint32_t node = 0; node < TRANSFER_NODES && naive.n_flows < FLOWS_MOST; node++) {
+        struct sim_flow flow = {.bytes = block_b * dice_below(4),
+                                .cap_bps = 1.9e9,
+                                .n_links = 3,
+                                .links = {engine, TRANSFER_ENGINES + node,
+                                          TRANSFER_ENGINES + TRANSFER_NODES + node}};
+        if (flow.bytes > 0)
+            start_both(now, &flow);
+    }
+}
+
+static void random_change(kvt_ns now, bool cluster)
+{
+    if (dice_below(cluster ? 20 : 5) == 0) {
         uint32_t k = (uint32_t)dice_below(naive.n_links);
         double bps = random_bps(true);
         naive.capacity[k] = units(bps);
         ck_assert_int_eq(sim_links_set_capacity(&links, now, k, bps), 0);
-    } else if (dice_below(4) == 0 && naive.n_flows > 0) {
+    } else if (dice_below(cluster ? 10 : 4) == 0 && naive.n_flows > 0) {
         struct naive_flow *n = &naive.flow[dice_below(naive.n_flows)];
         ck_assert(sim_links_cancel(&links, now, n->id) == n->under_way);
         n->under_way = false;
+    } else if (cluster) {
+        start_transfer(now);
     } else if (naive.n_flows < FLOWS_MOST) {
         start_random(now, dice_below(20) ? dice_below(20000000) : 0);
     }
 }
 
-/* Both move from change to change; every flow has to end at the same nanosecond in both. */
-START_TEST(random_timelines_end_like_the_naive_simulator)
+static void everything_goes(int seed, int round)
 {
-    dice_seed(1000 + (uint64_t)_i);
+    for (uint32_t k = 0; k < naive.n_links; k++) { /* what is stalled gets moving */
+        naive.capacity[k] = units(1e9);
+        ck_assert_int_eq(sim_links_set_capacity(&links, naive_now, k, 1e9), 0);
+    }
+    run(KVT_NEVER);
+    naive_advance(KVT_NEVER - 1, true);
+    for (uint32_t f = 0; f < naive.n_flows; f++)
+        ck_assert_msg(ended_ns[f] == naive_ended_ns[f], "seed %d, round %d, flow %u: %llu, %llu",
+                      seed, round, f, (unsigned long long)ended_ns[f],
+                      (unsigned long long)naive_ended_ns[f]);
+    ck_assert_uint_eq(links.n_flows, 0);
+    for (uint32_t k = 0; k < naive.n_links; k++)
+        ck_assert_double_eq_tol(sim_links_stats(&links, events.now, k).busy_ns, naive_busy_ns[k],
+                                1e-9 * naive_busy_ns[k] + 1e-3);
+}
+
+/* Both move from change to change; every flow has to end at the same nanosecond in both. */
+static void timelines(int seed, bool cluster)
+{
+    dice_seed(1000 + (uint64_t)seed);
     for (int round = 0; round < 12; round++) {
         set_up();
-        random_links();
+        if (cluster)
+            cluster_links();
+        else
+            random_links();
         memset(naive_ended_ns, 0xff, sizeof(naive_ended_ns));
+        memset(naive_busy_ns, 0, sizeof(naive_busy_ns));
         naive_now = 0;
         kvt_ns now = 0;
         for (int change = 0; change < 150; change++) {
@@ -316,21 +388,22 @@ START_TEST(random_timelines_end_like_the_naive_simulator)
                 naive_advance(now > 0 ? now - 1 : 0, true);
                 naive_advance(now, false);
             }
-            random_change(now);
+            random_change(now, cluster);
         }
-        for (uint32_t k = 0; k < naive.n_links; k++) { /* what is stalled gets moving */
-            naive.capacity[k] = units(1e9);
-            ck_assert_int_eq(sim_links_set_capacity(&links, now, k, 1e9), 0);
-        }
-        run(KVT_NEVER);
-        naive_advance(KVT_NEVER - 1, true);
-        for (uint32_t f = 0; f < naive.n_flows; f++)
-            ck_assert_msg(ended_ns[f] == naive_ended_ns[f],
-                          "seed %d, round %d, flow %u: %llu, %llu", _i, round, f,
-                          (unsigned long long)ended_ns[f], (unsigned long long)naive_ended_ns[f]);
-        ck_assert_uint_eq(links.n_flows, 0);
+        everything_goes(seed, round);
         tear_down();
     }
+}
+
+START_TEST(random_timelines_end_like_the_naive_simulator)
+{
+    timelines(_i, false);
+}
+END_TEST
+
+START_TEST(transfers_from_many_nodes_end_like_the_naive_simulator)
+{
+    timelines(_i, true);
 }
 END_TEST
 
@@ -443,6 +516,7 @@ int main(void)
     tcase_add_loop_test(fresh, every_flow_ends_once_and_no_byte_is_lost, 0, 16);
     tcase_add_loop_test(own, random_rates_are_those_of_the_naive_solvers, 0, 8);
     tcase_add_loop_test(own, random_timelines_end_like_the_naive_simulator, 0, 12);
+    tcase_add_loop_test(own, transfers_from_many_nodes_end_like_the_naive_simulator, 0, 12);
     suite_add_tcase(suite, fresh);
     suite_add_tcase(suite, own);
     return kvt_test_main(suite);
