@@ -84,13 +84,16 @@ static struct link *look_at(struct sim_links *l, struct set *set, uint32_t link)
     return k;
 }
 
-/* Adds a link, and those of its flows whose rates may change. */
+static bool was_added(const struct set *set, const struct link *k)
+{
+    return k->look_mark == set->mark && k->filled;
+}
+
+/* Adds a link that was not, and those of its flows whose rates may change. */
 static void add_link(struct sim_links *l, struct set *set, uint32_t link)
 {
     struct link *k = look_at(l, set, link);
     struct link_full full = {k->capacity, link, k->n_on};
-    if (k->filled)
-        return;
     k->filled = true;
     for (uint32_t i = 0; i < k->n_on; i++) {
         const uint32_t f = k->on[i].flow;
@@ -158,7 +161,7 @@ static void close_over(struct sim_links *l, struct set *set)
         const struct flow *flow = &l->flow[l->set_flow[set->closed]];
         const uint32_t *links = flow_links(flow);
         for (uint32_t j = 0; j < flow->n_links; j++)
-            if (l->link[links[j]].tight)
+            if (l->link[links[j]].tight && !was_added(set, &l->link[links[j]]))
                 add_link(l, set, links[j]);
     }
 }
