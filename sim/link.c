@@ -42,10 +42,21 @@ enum {
     FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + sizeof(uint64_t) + 3 * sizeof(uint32_t)
 };
 
-/* With room to put the first flow on a line. */
+/* With room to put the first one on a cache line. */
+static size_t link_memory_b(uint32_t room)
+{
+    return LINE_B + (size_t)room * LINK_B;
+}
+
 static size_t flow_memory_b(uint32_t room)
 {
     return LINE_B + (size_t)room * FLOW_B;
+}
+
+static void *on_line(void *memory)
+{
+    const size_t off = (uintptr_t)memory % LINE_B;
+    return (char *)memory + (off ? LINE_B - off : 0);
 }
 
 static void *get(struct sim_links *l, size_t size_b)
@@ -67,15 +78,17 @@ static void copy(void *to, const void *from, size_t size_b)
 static int grow_links(struct sim_links *l)
 {
     const uint32_t room = l->link_room ? 2 * l->link_room : 16;
-    struct link *link = get(l, (size_t)room * LINK_B);
-    if (!link)
+    void *link_memory = get(l, link_memory_b(room));
+    if (!link_memory)
         return -ENOMEM;
+    struct link *link = on_line(link_memory);
     struct link_share *share = (struct link_share *)(link + room);
     struct link_full *full = (struct link_full *)(share + room);
     uint32_t *dirty = (uint32_t *)(full + room);
     copy(link, l->link, l->n_links * sizeof(*link));
     copy(dirty, l->dirty, l->n_dirty * sizeof(*dirty));
-    put(l, l->link, (size_t)l->link_room * LINK_B);
+    put(l, l->link_memory, link_memory_b(l->link_room));
+    l->link_memory = link_memory;
     l->link = link;
     l->share = share;
     l->full = full;
@@ -91,8 +104,7 @@ static int grow_flows(struct sim_links *l)
     void *flow_memory = get(l, flow_memory_b(room));
     if (!flow_memory)
         return -ENOMEM;
-    const size_t off = (uintptr_t)flow_memory % LINE_B;
-    struct flow *flow = (struct flow *)((char *)flow_memory + (off ? LINE_B - off : 0));
+    struct flow *flow = on_line(flow_memory);
     struct link_end *heap = (struct link_end *)(flow + room);
     uint64_t *next_rate = (uint64_t *)(heap + room);
     uint32_t *touched = (uint32_t *)(next_rate + room);
@@ -148,8 +160,7 @@ void sim_links_release(struct sim_links *l)
     for (uint32_t i = 0; i < l->n_links; i++)
         if (l->link[i].on)
             put(l, l->link[i].on, l->link[i].on_room * sizeof(*l->link[i].on));
-    if (l->link)
-        put(l, l->link, (size_t)l->link_room * LINK_B);
+    put(l, l->link_memory, link_memory_b(l->link_room));
     for (uint32_t f = 0; f < l->flows_made; f++)
         if (l->flow[f].n_links > SIM_FLOW_LINKS)
             forget_wide(l, &l->flow[f]);

@@ -74,8 +74,8 @@ struct sim_links {
     uint32_t n_armed;
     bool inside; /* our event is under way, and will settle before it returns */
     uint32_t link_room, flow_room;
+    void *link_memory, *flow_memory;
     struct link *link;
-    void *flow_memory;
     struct flow *flow;
     struct link_end *heap; /* flows under way */
     uint32_t flows_made;   /* flow slots from here on were never used */

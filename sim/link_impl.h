@@ -30,6 +30,8 @@ __extension__ typedef unsigned __int128 link_work;
 #define RATE_INFINITE UINT64_MAX
 #define BYTE_WORK     ((link_work)65536 * 1000000000)
 
+enum { LINE_B = 64 };
+
 enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
 
 /* One word per link of a flow: here, or, for a wide flow, in memory of its own. */
@@ -62,7 +64,6 @@ struct flow {
     bool end_is_old; /* settling: the heap has the end of another rate */
 };
 
-enum { LINE_B = 64 };
 _Static_assert(sizeof(struct flow) == 3 * LINE_B, "flows start on a line if the first one does");
 
 static inline const uint32_t *flow_links(const struct flow *flow)
@@ -87,9 +88,9 @@ struct on_link {
     uint32_t flow, nth; /* this is the flow's nth link */
 };
 
-/* Settling looks at the first line only. */
+/* Three cache lines, too. Settling looks at the first one only. */
 struct link {
-    uint64_t capacity;
+    _Alignas(LINE_B) uint64_t capacity;
     uint64_t used;
     uint64_t left; /* filling: capacity for open flows */
     struct on_link *on;
@@ -111,6 +112,8 @@ struct link {
     uint32_t named_mark; /* of the last wide flow that named it */
     struct sim_link_stats stats;
 };
+
+_Static_assert(sizeof(struct link) == 3 * LINE_B, "as of flows");
 
 /* In the heap of flows: by (end, serial). */
 struct link_end {
