@@ -107,7 +107,7 @@ struct link {
     link_work demand;
     link_work moved; /* by flows that went */
     link_work
-        moved_before; /* by then, when the capacity last changed; stats.busy_ns is of that time */
+        moved_before; /* by all, when the capacity last changed: then stats.busy_ns was true */
     uint32_t on_room;
     uint32_t named_mark; /* of the last wide flow that named it */
     struct sim_link_stats stats;

@@ -166,6 +166,29 @@ START_TEST(a_flow_that_ended_at_this_instant_can_still_be_cancelled)
 }
 END_TEST
 
+/* Links of 9, 8 and 10 units. Without the first one, 1 and 2 get half of the others, 4 and 5, which fits it exactly; but
+ * its own share is 4, too, and first in turn. */
+START_TEST(a_link_that_is_just_full_has_its_turn)
+{
+    const double unit_bps = 1.0 / 65536;
+    uint32_t a = add(9 * unit_bps), b = add(8 * unit_bps), c = add(10 * unit_bps);
+    sim_flow_id f3 = start(0, 1, INFINITY, b, KVT_NONE, 3),
+                f4 = start(0, 1, INFINITY, c, KVT_NONE, 4);
+    sim_flow_id f5 = start(0, 1, INFINITY, b, KVT_NONE, 5),
+                f6 = start(0, 1, INFINITY, c, KVT_NONE, 6);
+    run(1);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f3), 4 * unit_bps);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f4), 5 * unit_bps);
+    ck_assert(sim_links_cancel(&links, 1, f5));
+    ck_assert(sim_links_cancel(&links, 1, f6));
+    sim_flow_id f1 = start(1, 1, INFINITY, b, a, 1), f2 = start(1, 1, INFINITY, c, a, 2);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f1), 4 * unit_bps);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f2), 4 * unit_bps);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f3), 4 * unit_bps);
+    ck_assert_double_eq(sim_links_rate_bps(&links, f4), 6 * unit_bps);
+}
+END_TEST
+
 /* The sum of their bounds is 2^65 units. */
 START_TEST(the_widest_link_is_shared_like_any_other)
 {
@@ -283,6 +306,7 @@ int main(void)
     tcase_add_test(fresh, a_cancelled_flow_leaves_its_share_and_its_bytes);
     tcase_add_test(fresh, a_flow_that_ended_at_this_instant_can_still_be_cancelled);
     tcase_add_test(fresh, nonsense_is_refused);
+    tcase_add_test(fresh, a_link_that_is_just_full_has_its_turn);
     tcase_add_test(fresh, the_widest_link_is_shared_like_any_other);
     tcase_add_test(fresh, short_flows_beside_a_long_one_leave_no_events_behind);
     tcase_add_test(own, a_flow_alone_takes_bytes_over_rate_rounded_up);
