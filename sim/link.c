@@ -26,21 +26,37 @@
 
 void sim_links_init(struct sim_links *l, struct sim_evq *events, const struct kvt_alloc *alloc)
 {
-    *l = (struct sim_links){.events = events, .alloc = alloc, .unused = KVT_NONE, .due = KVT_NONE};
+    *l = (struct sim_links){.events = events,
+                            .alloc = alloc,
+                            .unused = KVT_NONE,
+                            .due = KVT_NONE,
+                            .level = RATE_INFINITE};
 }
 
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
-/* Of a link and its place in dirty and share; likewise of a flow. */
+/* Of a link and its place in share, full, dirty and looked; likewise of a flow. */
 enum {
-    LINK_B = sizeof(struct link) + sizeof(struct link_share) + sizeof(uint32_t),
+    LINK_B = sizeof(struct link) + sizeof(struct link_share) + sizeof(struct link_full) +
+             2 * sizeof(uint32_t),
     FLOW_B = sizeof(struct flow) + sizeof(struct link_end) + sizeof(uint64_t) + 3 * sizeof(uint32_t)
 };
 
-/* With room to put the first flow on a line. */
+/* With room to put the first one on a cache line. */
+static size_t link_memory_b(uint32_t room)
+{
+    return LINE_B + (size_t)room * LINK_B;
+}
+
 static size_t flow_memory_b(uint32_t room)
 {
     return LINE_B + (size_t)room * FLOW_B;
+}
+
+static void *on_line(void *memory)
+{
+    const size_t off = (uintptr_t)memory % LINE_B;
+    return (char *)memory + (off ? LINE_B - off : 0);
 }
 
 static void *get(struct sim_links *l, size_t size_b)
@@ -62,17 +78,22 @@ static void copy(void *to, const void *from, size_t size_b)
 static int grow_links(struct sim_links *l)
 {
     const uint32_t room = l->link_room ? 2 * l->link_room : 16;
-    struct link *link = get(l, (size_t)room * LINK_B);
-    if (!link)
+    void *link_memory = get(l, link_memory_b(room));
+    if (!link_memory)
         return -ENOMEM;
+    struct link *link = on_line(link_memory);
     struct link_share *share = (struct link_share *)(link + room);
-    uint32_t *dirty = (uint32_t *)(share + room);
+    struct link_full *full = (struct link_full *)(share + room);
+    uint32_t *dirty = (uint32_t *)(full + room);
     copy(link, l->link, l->n_links * sizeof(*link));
     copy(dirty, l->dirty, l->n_dirty * sizeof(*dirty));
-    put(l, l->link, (size_t)l->link_room * LINK_B);
+    put(l, l->link_memory, link_memory_b(l->link_room));
+    l->link_memory = link_memory;
     l->link = link;
     l->share = share;
+    l->full = full;
     l->dirty = dirty;
+    l->looked = dirty + room;
     l->link_room = room;
     return 0;
 }
@@ -83,8 +104,7 @@ static int grow_flows(struct sim_links *l)
     void *flow_memory = get(l, flow_memory_b(room));
     if (!flow_memory)
         return -ENOMEM;
-    const size_t off = (uintptr_t)flow_memory % LINE_B;
-    struct flow *flow = (struct flow *)((char *)flow_memory + (off ? LINE_B - off : 0));
+    struct flow *flow = on_line(flow_memory);
     struct link_end *heap = (struct link_end *)(flow + room);
     uint64_t *next_rate = (uint64_t *)(heap + room);
     uint32_t *touched = (uint32_t *)(next_rate + room);
@@ -93,6 +113,7 @@ static int grow_flows(struct sim_links *l)
     copy(heap, l->heap, l->n_flows * sizeof(*heap));
     copy(touched, l->touched, l->n_touched * sizeof(*touched));
     copy(flow_mark, l->flow_mark, l->flows_made * sizeof(*flow_mark));
+    copy(next_rate, l->next_rate, l->flows_made * sizeof(*next_rate));
     put(l, l->flow_memory, flow_memory_b(l->flow_room));
     l->flow_memory = flow_memory;
     l->flow = flow;
@@ -139,8 +160,7 @@ void sim_links_release(struct sim_links *l)
     for (uint32_t i = 0; i < l->n_links; i++)
         if (l->link[i].on)
             put(l, l->link[i].on, l->link[i].on_room * sizeof(*l->link[i].on));
-    if (l->link)
-        put(l, l->link, (size_t)l->link_room * LINK_B);
+    put(l, l->link_memory, link_memory_b(l->link_room));
     for (uint32_t f = 0; f < l->flows_made; f++)
         if (l->flow[f].n_links > SIM_FLOW_LINKS)
             forget_wide(l, &l->flow[f]);
@@ -266,6 +286,7 @@ static void attach(struct sim_links *l, uint32_t f)
         k->demand += flow->bound;
         if (flow->bound < k->least_bound)
             k->least_bound = flow->bound;
+        k->arrived = true;
         make_dirty(l, links[i]);
     }
 }
@@ -274,12 +295,11 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
 {
     struct flow *flow = &l->flow[f];
     const uint32_t *links = flow_links(flow), *at = flow_at(flow);
+    const link_work moved = flow_moved(flow, now);
     for (uint32_t i = 0; i < flow->n_links; i++) {
         struct link *k = &l->link[links[i]];
-        if (k->capacity != RATE_INFINITE) {
-            link_meter(k, now);
-            k->used -= flow->rate;
-        }
+        k->moved += moved;
+        k->used -= flow->rate;
         k->demand -= flow->bound;
         k->stats.active--;
         const struct on_link last = k->on[--k->n_on];
@@ -289,6 +309,9 @@ static void detach(struct sim_links *l, uint32_t f, kvt_ns now)
             k->least_bound = RATE_INFINITE;
         make_dirty(l, links[i]);
     }
+    if (flow->touched_at == KVT_NONE &&
+        flow->rate < l->level) /* one without a rate yet held nobody back */
+        l->level = flow->rate;
     untouch(l, f);
     unfile(l, f);
 }
@@ -387,7 +410,7 @@ static bool rate_of(double bps, uint64_t *rate)
 
 int sim_links_add(struct sim_links *l, double capacity_bps, uint32_t *link)
 {
-    struct link k = {.since_ns = l->now, .least_bound = RATE_INFINITE};
+    struct link k = {.least_bound = RATE_INFINITE};
     if (!rate_of(capacity_bps, &k.capacity))
         return -EINVAL;
     if (l->n_links == l->link_room) {
@@ -408,14 +431,12 @@ int sim_links_set_capacity(struct sim_links *l, kvt_ns now, uint32_t link, doubl
     struct link *k = &l->link[link];
     assert(now >= l->now);
     l->now = now;
-    link_meter(k, now);
     if (capacity == k->capacity)
         return 0;
-    /* An infinite link does not count what its flows use. */
-    k->used = 0;
-    for (uint32_t i = 0; capacity != RATE_INFINITE && i < k->n_on; i++)
-        k->used += l->flow[k->on[i].flow].rate;
+    k->stats.busy_ns = link_busy_ns(l, k, now);
+    k->moved_before = link_moved(l, k, now);
     k->capacity = capacity;
+    l->level = 0;
     make_dirty(l, link);
     for (uint32_t i = 0; i < k->n_on; i++) {
         struct flow *flow = &l->flow[k->on[i].flow];

@@ -74,22 +74,24 @@ struct sim_links {
     uint32_t n_armed;
     bool inside; /* our event is under way, and will settle before it returns */
     uint32_t link_room, flow_room;
+    void *link_memory, *flow_memory;
     struct link *link;
-    void *flow_memory;
     struct flow *flow;
     struct link_end *heap; /* flows under way */
     uint32_t flows_made;   /* flow slots from here on were never used */
     uint32_t unused;       /* head of the list of unused flow slots */
     uint32_t due; /* head of the list of flows that ended, their functions still to be called */
     uint32_t n_dirty, n_touched;
-    uint32_t *dirty;     /* links whose flows or capacity changed */
-    uint32_t *touched;   /* flows whose bound is new */
+    uint32_t *dirty;   /* links whose flows or capacity changed */
+    uint32_t *touched; /* flows whose bound is new */
+    uint64_t level;    /* of those changes: rates below it stay, as far as what left is concerned */
     uint64_t *next_rate; /* scratch of a settling, by flow; and which settling it is of */
     uint32_t *flow_mark;
-    uint32_t *set_flow; /* flows that it looks at */
+    uint32_t *set_flow; /* flows that it looks at; then links that it looks at, and that it fills */
+    uint32_t *looked;
+    struct link_full *full;
     struct link_share *share;
     uint32_t mark, named_mark;
-    uint32_t most_taken; /* settlings in a row, up to 4, that concerned most flows */
 };
 
 /* No links yet, and no memory taken. Events and allocator are borrowed until release. */

@@ -13,14 +13,28 @@
  *
  * A flow whose bound is not above the share at hand gets its bound first, as if it had a link of
  * its own. Among equal shares the link with the lower number goes first. So the rates are a
- * function of capacities, bounds and who is on which link, and of nothing else; what a change
- * cannot touch keeps its rates to the last bit.
+ * function of capacities, bounds and who is on which link, and of nothing else.
  *
- * What a change can touch: the flows on links that changed and are or were tight; from a flow
- * its tight links; from a tight link its flows; and so on. A loose link never has the least
- * share: the least of its flows' bounds is not above it. So leaving it out changes nothing.
+ * They are found anew only where a change can be felt. Three facts, each exact to the last bit, say where that is. Say
+ * that n flows are on a link.
  *
- * Cost: the flows' tight links twice, and a heap of tight links.
+ *   Slack    A link that gives its flows a share leaves less than one unit for each, so less than n units in all. If a
+ *            link has n units or more to spare with the rates found, it gave nobody a share, and they are what filling
+ *            finds without it. And the other way round: if filling finds rates without a link, and they leave it n units
+ *            or more, then its share was above the rate of each of its flows whenever one was given (what is left is
+ *            the sum of the rates still to come, none of them lower, and n units), and it changes nothing. So only tight
+ *            links (link_impl.h) need be filled: a node whose process is half idle does not tie two engines together,
+ *            and a transfer from 32 nodes is 32 flows on one link, the engine's.
+ *   Closure  Flows that no chain of tight links connects do not feel each other.
+ *   Level    Filling gives rates from low to high. A flow that leaves was without one until its rate's turn came, and
+ *            no link of its was full by then; without it they are full later still. So lower rates stay as they are. A
+ *            flow that starts is felt when one of its links is full; arrival_level() finds a level below which none is.
+ *
+ * So a settling takes the flows whose bounds are new and those on tight links that changed, follows tight links from
+ * flow to flow, leaving out rates below the level, and fills. If a link that was left out has too little to spare then,
+ * it is taken in, with its flows, and filling starts over: each time more links, so that ends.
+ *
+ * Cost: flows found, times their links; a heap of the links filled.
  */
 #include "link_impl.h"
 
@@ -28,21 +42,27 @@
 
 #define RATE_UNKNOWN (RATE_INFINITE - 1)
 
-void link_meter(struct link *k, kvt_ns now)
-{
-    if (now == k->since_ns) /* as often as a link has flows, in one settling */
-        return;
-    if (k->capacity > 0 && k->capacity != RATE_INFINITE)
-        k->stats.busy_ns += (double)(now - k->since_ns) * ((double)k->used / (double)k->capacity);
-    k->since_ns = now;
-}
-
 /* ---- Who is touched ------------------------------------------------------------------------------ */
 
 struct set {
     uint32_t mark;
-    uint32_t flows, links;
+    uint32_t flows, links, looked;
+    uint32_t closed; /* so many of the flows have had their tight links added */
+    uint64_t level;  /* flows with lower rates keep them */
 };
+
+/* Tells apart what this settling has looked at. */
+static uint32_t new_mark(struct sim_links *l)
+{
+    if (++l->mark == 0) {
+        for (uint32_t f = 0; f < l->flows_made; f++)
+            l->flow_mark[f] = 0;
+        for (uint32_t k = 0; k < l->n_links; k++)
+            l->link[k].look_mark = 0;
+        l->mark = 1;
+    }
+    return l->mark;
+}
 
 static void add_flow(struct sim_links *l, struct set *set, uint32_t f)
 {
@@ -53,88 +73,97 @@ static void add_flow(struct sim_links *l, struct set *set, uint32_t f)
     l->set_flow[set->flows++] = f;
 }
 
-static void add_flows_of(struct sim_links *l, struct set *set, const struct link *k)
+static struct link *look_at(struct sim_links *l, struct set *set, uint32_t link)
 {
-    for (uint32_t i = 0; i < k->n_on; i++)
-        add_flow(l, set, k->on[i].flow);
-}
-
-/* Tells apart what this settling has looked at. */
-static uint32_t new_mark(struct sim_links *l)
-{
-    if (++l->mark == 0) {
-        for (uint32_t f = 0; f < l->flows_made; f++)
-            l->flow_mark[f] = 0;
-        for (uint32_t k = 0; k < l->n_links; k++)
-            l->link[k].set_mark = 0;
-        l->mark = 1;
+    struct link *k = &l->link[link];
+    if (k->look_mark != set->mark) {
+        k->look_mark = set->mark;
+        k->filled = false;
+        l->looked[set->looked++] = link;
     }
-    return l->mark;
+    return k;
 }
 
-/* The flows whose bounds changed, and those on links that changed and are or were tight. */
+static bool was_added(const struct set *set, const struct link *k)
+{
+    return k->look_mark == set->mark && k->filled;
+}
+
+/* Adds a link that was not, and those of its flows whose rates may change. */
+static void add_link(struct sim_links *l, struct set *set, uint32_t link)
+{
+    struct link *k = look_at(l, set, link);
+    struct link_full full = {k->capacity, link, k->n_on};
+    k->filled = true;
+    for (uint32_t i = 0; i < k->n_on; i++) {
+        const uint32_t f = k->on[i].flow;
+        if (l->flow_mark[f] == set->mark)
+            continue;
+        if (l->flow[f].rate < set->level) {
+            full.left -= l->flow[f].rate;
+            full.open--;
+        } else {
+            add_flow(l, set, f);
+        }
+    }
+    if (full.open > 0)
+        l->full[set->links++] = full;
+}
+
+/* Below this level the new flows of a link do not make themselves felt on it. The highest such level would take a few
+ * more passes. */
+static uint64_t arrival_level(const struct sim_links *l, const struct link *k)
+{
+    if (k->capacity <= k->n_on)
+        return 0;
+    uint64_t left = k->capacity - k->n_on, level = left / k->n_on;
+    uint32_t open = k->n_on;
+    for (uint32_t i = 0; i < k->n_on; i++) {
+        const struct flow *flow = &l->flow[k->on[i].flow];
+        const uint64_t rate = flow->touched_at == KVT_NONE ? flow->rate : flow->bound;
+        if (rate < level) {
+            left -= rate;
+            open--;
+        }
+    }
+    return open == 0 ? RATE_INFINITE : left / open;
+}
+
+/* The flows whose bounds changed, and those on links that changed and were tight. */
 static void add_changed(struct sim_links *l, struct set *set)
 {
     for (uint32_t i = 0; i < l->n_dirty; i++) {
-        struct link *k = &l->link[l->dirty[i]];
-        const bool was_tight = k->tight;
-        k->dirty = false;
-        k->tight = k->capacity != RATE_INFINITE && k->demand > k->capacity;
-        if (was_tight || k->tight)
-            add_flows_of(l, set, k);
+        struct link *k = look_at(l, set, l->dirty[i]);
+        k->may_hold = k->capacity != RATE_INFINITE && k->demand > k->capacity;
+        if (k->arrived && k->may_hold && set->level > 0) {
+            const uint64_t level = arrival_level(l, k);
+            if (level < set->level)
+                set->level = level;
+        }
+        k->dirty = k->arrived = false;
+        /* Infinite now: then its flows are all in touched. So many bounds: used might not hold their sum. */
+        k->tight = k->capacity != RATE_INFINITE && (k->tight || k->demand >> 64);
     }
-    l->n_dirty = 0;
     for (uint32_t i = 0; i < l->n_touched; i++) {
         l->flow[l->touched[i]].touched_at = KVT_NONE;
         add_flow(l, set, l->touched[i]);
     }
-    l->n_touched = 0;
+    for (uint32_t i = 0; i < l->n_dirty; i++)
+        if (l->link[l->dirty[i]].tight)
+            add_link(l, set, l->dirty[i]);
+    l->n_dirty = l->n_touched = 0;
 }
 
-/* Adds a link unless it is loose or was added. Returns whether it did. */
-static bool add_link(struct sim_links *l, struct set *set, uint32_t link)
+/* The tight links of those flows, the flows on them, and so on. */
+static void close_over(struct sim_links *l, struct set *set)
 {
-    struct link *k = &l->link[link];
-    if (!k->tight || k->set_mark == set->mark)
-        return false;
-    k->set_mark = set->mark;
-    k->left = k->capacity;
-    k->open = k->n_on;
-    l->share[set->links++] = (struct link_share){k->capacity / k->n_on, link};
-    return true;
-}
-
-static void take_all(struct sim_links *l, struct set *set)
-{
-    set->flows = l->n_flows;
-    for (uint32_t i = 0; i < l->n_flows; i++) {
-        l->set_flow[i] = l->heap[i].flow;
-        l->next_rate[l->heap[i].flow] = RATE_UNKNOWN;
-    }
-    for (uint32_t k = 0; k < l->n_links; k++)
-        add_link(l, set, k);
-}
-
-/* Once half of all flows are found, it is quicker to take them all, and changes nothing. After
- * four times in a row they are looked for only each fourth time. */
-static struct set gather(struct sim_links *l)
-{
-    struct set set = {.mark = new_mark(l)};
-    add_changed(l, &set);
-    const bool look = l->most_taken < 4 || l->settles % 4 == 0;
-    for (uint32_t i = 0; look && i < set.flows && 2 * set.flows <= l->n_flows; i++) {
-        const struct flow *flow = &l->flow[l->set_flow[i]];
+    for (; set->closed < set->flows; set->closed++) {
+        const struct flow *flow = &l->flow[l->set_flow[set->closed]];
         const uint32_t *links = flow_links(flow);
         for (uint32_t j = 0; j < flow->n_links; j++)
-            if (add_link(l, &set, links[j]))
-                add_flows_of(l, &set, &l->link[links[j]]);
+            if (l->link[links[j]].tight && !was_added(set, &l->link[links[j]]))
+                add_link(l, set, links[j]);
     }
-    const bool most = 2 * set.flows > l->n_flows;
-    if (look)
-        l->most_taken = most ? l->most_taken + (l->most_taken < 4) : 0;
-    if (!look || most)
-        take_all(l, &set);
-    return set;
 }
 
 /* ---- Filling ------------------------------------------------------------------------------------- */
@@ -193,6 +222,12 @@ static void fill(struct sim_links *l, const struct set *set)
 {
     struct link_share *heap = l->share;
     uint32_t n = set->links;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct link_full full = l->full[i];
+        l->link[full.link].left = full.left;
+        l->link[full.link].open = full.open;
+        heap[i] = (struct link_share){full.left / full.open, full.link};
+    }
     for (uint32_t i = n / 2; i-- > 0;)
         sift_share(heap, n, i, heap[i]);
     while (n > 0) {
@@ -219,6 +254,49 @@ static void fill(struct sim_links *l, const struct set *set)
 
 /* ---- Taking effect ------------------------------------------------------------------------------- */
 
+static void set_rate(struct sim_links *l, struct set *set, struct flow *flow, kvt_ns now,
+                     uint64_t rate)
+{
+    const uint32_t *links = flow_links(flow);
+    flow_progress(flow, now);
+    for (uint32_t i = 0; i < flow->n_links; i++) {
+        struct link *k = &l->link[links[i]];
+        k->used += rate - flow->rate;
+        if (k->may_hold)
+            look_at(l, set, links[i]);
+    }
+    flow->rate = rate;
+    flow->end_is_old = true;
+}
+
+static void set_rates(struct sim_links *l, struct set *set, kvt_ns now)
+{
+    for (uint32_t i = 0; i < set->flows; i++) {
+        const uint32_t f = l->set_flow[i];
+        struct flow *flow = &l->flow[f];
+        if (l->next_rate[f] == RATE_UNKNOWN)
+            l->next_rate[f] = flow->bound;
+        if (l->next_rate[f] != flow->rate)
+            set_rate(l, set, flow, now, l->next_rate[f]);
+    }
+}
+
+/* Adds the links that are too full with these rates. Returns whether there are any: then filling starts over. */
+static bool add_overfull(struct sim_links *l, struct set *set)
+{
+    const uint32_t before = set->links;
+    for (uint32_t i = 0; i < set->looked; i++) {
+        const struct link *k = &l->link[l->looked[i]];
+        if (k->may_hold && !k->filled && k->used + k->n_on > k->capacity)
+            add_link(l, set, l->looked[i]);
+    }
+    if (set->links == before)
+        return false;
+    for (uint32_t i = 0; i < set->flows; i++)
+        l->next_rate[l->set_flow[i]] = RATE_UNKNOWN;
+    return true;
+}
+
 static kvt_ns end_of(const struct flow *flow, kvt_ns now)
 {
     if (flow->left == 0 || flow->rate == RATE_INFINITE)
@@ -230,34 +308,27 @@ static kvt_ns end_of(const struct flow *flow, kvt_ns now)
     return ns > KVT_NEVER - now ? KVT_NEVER : now + (kvt_ns)ns;
 }
 
-static void set_rate(struct sim_links *l, uint32_t f, kvt_ns now, uint64_t rate)
-{
-    struct flow *flow = &l->flow[f];
-    const uint32_t *links = flow_links(flow);
-    flow_progress(flow, now);
-    for (uint32_t i = 0; i < flow->n_links; i++) {
-        struct link *k = &l->link[links[i]];
-        if (k->capacity == RATE_INFINITE)
-            continue;
-        link_meter(k, now);
-        k->used += rate - flow->rate;
-    }
-    flow->rate = rate;
-    link_refile(l, f, end_of(flow, now));
-}
-
 void link_settle(struct sim_links *l, kvt_ns now)
 {
     if (l->n_dirty == 0 && l->n_touched == 0)
         return;
-    const struct set set = gather(l);
-    fill(l, &set);
+    struct set set = {.mark = new_mark(l), .level = l->level};
+    add_changed(l, &set);
+    do {
+        close_over(l, &set);
+        fill(l, &set);
+        set_rates(l, &set, now);
+    } while (add_overfull(l, &set));
     for (uint32_t i = 0; i < set.flows; i++) {
-        const uint32_t f = l->set_flow[i];
-        const uint64_t next = l->next_rate[f];
-        const uint64_t rate = next == RATE_UNKNOWN ? l->flow[f].bound : next;
-        if (rate != l->flow[f].rate)
-            set_rate(l, f, now, rate);
+        struct flow *flow = &l->flow[l->set_flow[i]];
+        if (flow->end_is_old)
+            link_refile(l, l->set_flow[i], end_of(flow, now));
+        flow->end_is_old = false;
     }
+    for (uint32_t i = 0; i < set.looked; i++) {
+        struct link *k = &l->link[l->looked[i]];
+        k->tight = link_is_tight(k);
+    }
+    l->level = RATE_INFINITE;
     l->settles++;
 }

@@ -5,9 +5,9 @@
  * Units: a rate is a whole number of 2^-16 bytes per second; work is what one unit of rate does
  * in one nanosecond, so a byte is BYTE_WORK of it. 128 bits hold any byte count there is.
  *
- * A flow's bound is the least of its own cap and its links' capacities. A link whose flows'
- * bounds add up to no more than its capacity can hold nobody back: it is loose. The others are
- * tight, and only they tie flows together.
+ * A flow's bound is the least of its own cap and its links' capacities. A link whose flows' bounds add up to no more
+ * than its capacity can hold nobody back. One that could, and has less left over than one unit for each of its flows, is
+ * tight; only tight links tie flows together (link_fill.c says why).
  *
  * Invariants, after link_settle:
  *
@@ -29,6 +29,8 @@ __extension__ typedef unsigned __int128 link_work;
 #define RATE_UNIT     65536.0
 #define RATE_INFINITE UINT64_MAX
 #define BYTE_WORK     ((link_work)65536 * 1000000000)
+
+enum { LINE_B = 64 };
 
 enum flow_state { FLOW_UNUSED, FLOW_UNDER_WAY, FLOW_DUE, FLOW_CANCELLED_DUE };
 
@@ -58,10 +60,10 @@ struct flow {
     uint32_t touched_at; /* in touched, or KVT_NONE */
     uint32_t next;       /* unused: next unused. due: next due */
     uint32_t generation;
-    enum flow_state state;
+    uint8_t state;   /* enum flow_state */
+    bool end_is_old; /* settling: the heap has the end of another rate */
 };
 
-enum { LINE_B = 64 };
 _Static_assert(sizeof(struct flow) == 3 * LINE_B, "flows start on a line if the first one does");
 
 static inline const uint32_t *flow_links(const struct flow *flow)
@@ -74,28 +76,44 @@ static inline uint32_t *flow_at(struct flow *flow)
     return flow->n_links > SIM_FLOW_LINKS ? flow->at.many : flow->at.own;
 }
 
+/* Its work up to now, and in its last nanosecond what its rate allowed. */
+static inline link_work flow_moved(const struct flow *flow, kvt_ns now)
+{
+    const link_work moved = flow->bytes * BYTE_WORK - flow->left;
+    return flow->rate == RATE_INFINITE ? moved
+                                       : moved + (link_work)flow->rate * (now - flow->since_ns);
+}
+
 struct on_link {
     uint32_t flow, nth; /* this is the flow's nth link */
 };
 
-/* Filling looks at the first line only. */
+/* Three cache lines, too. Settling looks at the first one only. */
 struct link {
-    uint64_t capacity;
-    uint64_t left; /* filling: capacity for open flows */
-    uint32_t open; /* filling: flows without a rate yet */
-    uint32_t n_on, on_room;
-    uint32_t set_mark;   /* of the last settling that looked at it */
-    uint32_t named_mark; /* of the last wide flow that named it */
-    struct on_link *on;
+    _Alignas(LINE_B) uint64_t capacity;
     uint64_t used;
+    uint64_t left; /* filling: capacity for open flows */
+    struct on_link *on;
+    uint32_t n_on;
+    uint32_t open;      /* filling: flows without a rate yet */
+    uint32_t look_mark; /* of the last settling that looked at it */
+    bool filled;        /* by that settling */
+    bool may_hold;      /* bounds add up to more than its capacity, as of the last settling */
+    bool tight;         /* as of the last settling */
+    bool dirty;         /* flows or capacity changed since then; arrived: it has new flows */
+    bool arrived;
     uint64_t least_bound; /* no flow on it has a lower one; RATE_INFINITE while there is none */
-    bool dirty;           /* flows or capacity changed since the last settling */
-    bool tight;           /* as of the last settling */
 
     link_work demand;
-    kvt_ns since_ns; /* of busy_ns */
+    link_work moved; /* by flows that went */
+    link_work
+        moved_before; /* by all, when the capacity last changed: then stats.busy_ns was true */
+    uint32_t on_room;
+    uint32_t named_mark; /* of the last wide flow that named it */
     struct sim_link_stats stats;
 };
+
+_Static_assert(sizeof(struct link) == 3 * LINE_B, "as of flows");
 
 /* In the heap of flows: by (end, serial). */
 struct link_end {
@@ -115,11 +133,26 @@ struct link_share {
     uint32_t link;
 };
 
+/* A link to be filled, before any of that: flows without a rate, and what is left for them. */
+struct link_full {
+    uint64_t left;
+    uint32_t link, open;
+};
+
 /* Finds new rates for the flows that the changes since the last settling can touch. */
 void link_settle(struct sim_links *l, kvt_ns now);
 
-/* Counts what a link carried up to now; before any change of used or capacity. */
-void link_meter(struct link *k, kvt_ns now);
+/* As an invariant has it, once a settling has set rates. */
+static inline bool link_is_tight(const struct link *k)
+{
+    return k->may_hold && (k->capacity - k->used < k->n_on || k->demand >> 64);
+}
+
+/* What a link has carried up to now. */
+link_work link_moved(const struct sim_links *l, const struct link *k, kvt_ns now);
+
+/* How long it was busy up to now. */
+double link_busy_ns(const struct sim_links *l, const struct link *k, kvt_ns now);
 
 /* Does a flow's work up to now; before any change of its rate. */
 void flow_progress(struct flow *flow, kvt_ns now);

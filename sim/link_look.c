@@ -7,12 +7,28 @@
 
 #include <assert.h>
 
+link_work link_moved(const struct sim_links *l, const struct link *k, kvt_ns now)
+{
+    link_work moved = k->moved;
+    for (uint32_t i = 0; i < k->n_on; i++)
+        moved += flow_moved(&l->flow[k->on[i].flow], now);
+    return moved;
+}
+
+double link_busy_ns(const struct sim_links *l, const struct link *k, kvt_ns now)
+{
+    double busy_ns = k->stats.busy_ns;
+    if (k->capacity > 0 && k->capacity != RATE_INFINITE)
+        busy_ns += (double)(link_moved(l, k, now) - k->moved_before) / (double)k->capacity;
+    return busy_ns;
+}
+
 struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uint32_t link)
 {
-    assert(link < l->n_links && now >= l->link[link].since_ns);
-    struct link k = l->link[link];
-    link_meter(&k, now);
-    return k.stats;
+    assert(link < l->n_links && now >= l->now);
+    struct sim_link_stats stats = l->link[link].stats;
+    stats.busy_ns = link_busy_ns(l, &l->link[link], now);
+    return stats;
 }
 
 uint32_t sim_links_active(const struct sim_links *l, uint32_t link)
@@ -38,9 +54,10 @@ static void check_link(const struct sim_links *l, uint32_t at)
     (void)used;
     (void)demand;
     assert(demand == k->demand);
+    assert(used == k->used);
     if (l->n_dirty == 0 && k->capacity != RATE_INFINITE)
-        assert(used == k->used && used <= k->capacity &&
-               k->tight == (k->n_on > 0 && demand > k->capacity));
+        assert(used <= k->capacity && k->may_hold == (demand > k->capacity) &&
+               k->tight == link_is_tight(k));
 }
 
 /* L2: whether this link is why the flow is not faster. */
