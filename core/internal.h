@@ -381,6 +381,12 @@ uint64_t kvt_working_pages(const struct kvt_core *core, uint32_t engine);
 bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pages, uint64_t *need);
 /* The same for one block that the request will hold: its row is in book->placing. */
 void kvt_sharded_place(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need);
+/* The same where the block may have an orphan (orphans.h), which stays where it is and is held until the block has a copy, or
+ * is let go. */
+void kvt_sharded_place_over(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need);
+void kvt_sharded_let_go(struct kvt_core *core, const struct req *q, uint32_t i);
+/* Holds those of all blocks that kvt_sharded_admits placed. */
+void kvt_sharded_hold(struct kvt_core *core, const struct req *q);
 /* Before placements that may come to nothing, and after those that did. */
 void kvt_sharded_try(struct kvt_core *core, uint32_t engine);
 void kvt_sharded_undo(struct kvt_core *core, uint32_t engine);
