@@ -17,11 +17,6 @@ static const uint64_t MINUS = UINT64_MAX; /* modulo 2^64 */
 
 /* ---- The queue --------------------------------------------------------------------------------- */
 
-static bool is_aside(const struct kvt_shard_book *book, uint32_t copy)
-{
-    return kvt_mask_aside(book, copy)->before != KVT_NOT_ASIDE;
-}
-
 static void set_aside(struct kvt_shard_book *book, uint32_t copy)
 {
     const uint32_t last = book->aside.last;
@@ -34,6 +29,20 @@ static void set_aside(struct kvt_shard_book *book, uint32_t copy)
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         if (book->aside.cursor[g] == KVT_NONE)
             book->aside.cursor[g] = copy;
+}
+
+/* To be the first to leave, wherever GPUs look. */
+static void set_aside_first(struct kvt_shard_book *book, uint32_t copy)
+{
+    const uint32_t first = book->aside.first;
+    *kvt_mask_aside(book, copy) = (struct kvt_aside){.before = KVT_NONE, .behind = first};
+    if (first == KVT_NONE)
+        book->aside.last = copy;
+    else
+        kvt_mask_aside(book, first)->before = copy;
+    book->aside.first = copy;
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        book->aside.cursor[g] = copy;
 }
 
 void kvt_orphans_rejoin(struct kvt_shard_book *book, uint32_t copy)
@@ -101,8 +110,10 @@ static void become_orphan(struct kvt_store_room *room, uint32_t copy, enum kvt_f
     c->place = kvt_limbo_of(room, place->engine.v) & 0x1fff;
     kvt_blocks_lost(room->blocks, c->block, KVT_FATE_SHARD); /* its copy still is in its list */
     weigh(room, book, kvt_mask_count(book, kvt_book_row(book, copy), 1, book->orphans));
-    if (!is_aside(book, copy))
-        set_aside(book, copy);
+    if (fate != KVT_FATE_SHARD)
+        return; /* it is aside */
+    kvt_orphans_rejoin(book, copy);
+    set_aside_first(book, copy);
 }
 
 /* An orphan no longer is one; its bytes are somebody else's business. */
@@ -241,7 +252,6 @@ void kvt_orphans_place(struct kvt_store_room *room, uint32_t engine, uint32_t bl
     memset(placing + s->n, 0, book->mask_b + 1);
     for (uint32_t k = 0; k < s->n; k++)
         missing[k] = !kvt_mask_alive(book, row, k);
-    kvt_shards_replace(s, site, missing, placing);
     for (uint32_t k = 0; k < s->n; k++) {
         for (uint32_t j = 0; j < s->copies; j++) {
             if (!kvt_mask_lacks(book, row, k, j))
@@ -250,6 +260,7 @@ void kvt_orphans_place(struct kvt_store_room *room, uint32_t engine, uint32_t bl
                 s->recent[kvt_shard_copy(s, row[k], j)] += s->weight[k];
         }
     }
+    kvt_shards_replace(s, site, missing, placing);
     *kvt_mask_fresh(book, placing) = 1;
     kvt_mask_stored(book, placing, 1, need);
     (void)kvt_mask_count(book, row, 1, own);

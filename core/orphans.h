@@ -21,7 +21,8 @@
  * Order. All GPUs go by one order, each by what of it lies there: for LRU that is what GPUs would do each by itself, since a
  * use touches all of a block. What the policy names and one GPU cannot use is *set aside*, in a queue that all GPUs read,
  * each from its own cursor on; orphans stay in it where they are. So what was due earlier leaves a GPU earlier, whether
- * it is of use or not: a GPU does not know. Each GPU passes each entry once.
+ * it is of use or not: a GPU does not know. Each GPU passes each entry once. What the failure of a GPU made useless is put
+ * first: that everybody knows.
  *
  * Again. The placement of shards that are still there is remembered; only what is missing is placed, by the rule, and needs
  * room. Access by gathering sends only that (shard_mask.h). A copy that is given up before it is READY takes with it what it
