@@ -11,7 +11,7 @@
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
- *      resize.c  an engine that gets more of them
+ *      resize.c  an engine that gets more of them      orphans.c GPUs that evict each by itself
  *
  * A request's life on its engine, as `state`:
  *

@@ -159,6 +159,17 @@ static uint32_t take_off(const struct kvt_shard_book *book, uint8_t *row, uint32
     return n;
 }
 
+/* A copy that is idle: what it took over when it was new is like the rest of it. */
+static void settle(struct kvt_shard_book *book, uint8_t *row)
+{
+    uint8_t before[sizeof book->placing];
+    if (!*kvt_mask_fresh(book, row))
+        return;
+    memcpy(before, row, book->row_b);
+    memset(row + book->shards.n, 0, book->mask_b + 1);
+    kvt_book_recount(book, before, row);
+}
+
 /* What a copy has on a GPU leaves it, and what follows from that. */
 static void strip(struct kvt_store_room *room, uint32_t copy, uint32_t gpu, bool failed)
 {
@@ -166,6 +177,7 @@ static void strip(struct kvt_store_room *room, uint32_t copy, uint32_t gpu, bool
     struct kvt_shard_book *book = book_of(room, copy);
     uint8_t *row = kvt_book_row(book, copy);
     uint8_t before[sizeof book->placing];
+    settle(book, row);
     const uint64_t was = kvt_mask_weight_on(book, row, gpu);
     memcpy(before, row, book->row_b);
     const uint32_t n = take_off(book, row, gpu, failed);
@@ -173,7 +185,7 @@ static void strip(struct kvt_store_room *room, uint32_t copy, uint32_t gpu, bool
         return;
     const uint64_t weight = was - kvt_mask_weight_on(book, row, gpu);
     const enum kvt_fate fate = failed ? KVT_FATE_SHARD : KVT_FATE_EVICTED;
-    kvt_book_recount(book, before, row, false);
+    kvt_book_recount(book, before, row);
     book->gone.others[gpu] += weight;
     book->changes++;
     room->stats->alone.evicted_shards += failed ? 0 : n;
@@ -320,17 +332,6 @@ void kvt_orphans_supersede(struct kvt_store_room *room, uint32_t engine, uint32_
     const uint32_t orphan = orphan_of(room, engine, block);
     if (orphan != KVT_NONE)
         kvt_orphan_drop(room, orphan, KVT_FATE_NONE);
-}
-
-void kvt_orphans_settle(struct kvt_shard_book *book, uint32_t copy)
-{
-    uint8_t *row = kvt_book_row(book, copy);
-    if (!*kvt_mask_fresh(book, row))
-        return;
-    uint8_t before[sizeof book->placing];
-    memcpy(before, row, book->row_b);
-    memset(row + book->shards.n, 0, book->mask_b + 1);
-    kvt_book_recount(book, before, row, true);
 }
 
 /* ---- Checking ---------------------------------------------------------------------------------- */

@@ -51,7 +51,7 @@ static inline uint32_t kvt_limbo_of(const struct kvt_store_room *room, uint32_t 
 bool kvt_orphans_evict(struct kvt_store_room *room, uint32_t engine, uint32_t gpu);
 
 /* Frees, on all GPUs, what was set aside first. False when nothing was. */
-bool kvt_orphans_evict_first(struct kvt_store_room *room, uint32_t engine);
+KVT_NOINLINE bool kvt_orphans_evict_first(struct kvt_store_room *room, uint32_t engine);
 
 /* A GPU failed; a spare one takes its place: what had a copy elsewhere is copied anew, the rest is gone. The copy is an
  * orphan of the engine, or READY and idle. */
@@ -66,13 +66,13 @@ void kvt_orphans_hold(struct kvt_store_room *room, uint32_t engine, uint32_t blo
 void kvt_orphans_let_go(struct kvt_store_room *room, uint32_t engine, uint32_t block);
 
 /* For place.c. A new copy, which is counted and was placed so, takes an orphan over. */
-void kvt_orphans_adopt(struct kvt_store_room *room, uint32_t copy, uint32_t block, uint32_t engine);
+KVT_NOINLINE void kvt_orphans_adopt(struct kvt_store_room *room, uint32_t copy, uint32_t block,
+                                    uint32_t engine);
 /* Another copy of the block is READY. */
-void kvt_orphans_supersede(struct kvt_store_room *room, uint32_t engine, uint32_t block);
-/* A copy comes to rest: what it took over is like the rest of it. */
-void kvt_orphans_settle(struct kvt_shard_book *book, uint32_t copy);
-/* It is used, or leaves. */
-void kvt_orphans_rejoin(struct kvt_shard_book *book, uint32_t copy);
+KVT_NOINLINE void kvt_orphans_supersede(struct kvt_store_room *room, uint32_t engine,
+                                        uint32_t block);
+/* A copy is used, or leaves. */
+KVT_NOINLINE void kvt_orphans_rejoin(struct kvt_shard_book *book, uint32_t copy);
 
 /* Frees an orphan. */
 void kvt_orphan_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate);

@@ -310,7 +310,7 @@ static void link_copy(struct kvt_store_room *room, uint32_t copy)
         kvt_copy_at(room, parent)->children++;
 }
 
-void kvt_copy_unlist(struct kvt_store_room *room, uint32_t copy)
+static inline void unlist(struct kvt_store_room *room, uint32_t copy)
 {
     const struct kvt_copy *c = kvt_copy_at(room, copy);
     struct kvt_block *b = kvt_block_at(room->blocks, c->block);
@@ -324,10 +324,15 @@ void kvt_copy_unlist(struct kvt_store_room *room, uint32_t copy)
     }
 }
 
+void kvt_copy_unlist(struct kvt_store_room *room, uint32_t copy)
+{
+    unlist(room, copy);
+}
+
 static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
 {
     const struct kvt_copy *c = kvt_copy_at(room, copy);
-    kvt_copy_unlist(room, copy);
+    unlist(room, copy);
     struct kvt_place *place = &room->places[c->place];
     place->held_blocks--;
     place->held_b -= room->stored_b[place->tier];
@@ -482,11 +487,8 @@ void kvt_copy_void(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
 static inline void rest(struct kvt_place *place, uint32_t copy)
 {
     place->cached++;
-    if (!place->book)
-        return;
-    if (place->book->mask_b)
-        kvt_orphans_settle(place->book, copy);
-    kvt_book_rest(place->book, copy);
+    if (place->book)
+        kvt_book_rest(place->book, copy);
 }
 
 /* It has one again. */

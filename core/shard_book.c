@@ -248,16 +248,10 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy)
         tally(book, row, is_even(book, row), 1, &book->pinned);
 }
 
-void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row,
-                      bool in_use)
+void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row)
 {
-    const bool was_even = is_even(book, before), even = is_even(book, row);
-    tally(book, before, was_even, MINUS, &book->held);
-    tally(book, row, even, 1, &book->held);
-    if (!in_use || !limited(book))
-        return;
-    tally(book, before, was_even, MINUS, &book->pinned);
-    tally(book, row, even, 1, &book->pinned);
+    tally(book, before, is_even(book, before), MINUS, &book->held);
+    tally(book, row, is_even(book, row), 1, &book->held);
 }
 
 static inline bool fits_on(const struct kvt_shard_book *book, uint32_t g, const uint64_t *need,
@@ -310,15 +304,14 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
 
 /* ---- Reading ----------------------------------------------------------------------------------- */
 
-/* A row of which copy *j is to be read, as one of which it can be: itself, or where it has gaps `there`. */
-static inline const uint8_t *read_at(const struct kvt_shard_book *book, const uint8_t *row,
-                                     uint32_t *j, uint8_t *there)
+/* The following of rows that may have gaps: the same of one that says where each shard is read. */
+KVT_NOINLINE static void parts_with_gaps(const struct kvt_shard_book *book, const uint8_t *row,
+                                         uint32_t j, uint32_t tokens, uint64_t *parts)
 {
-    if (!book->mask_b)
-        return row;
-    kvt_mask_read(book, row, *j, there);
-    *j = 0;
-    return there;
+    uint8_t there[KVT_SHARD_GPUS];
+    kvt_mask_read(book, row, j, there);
+    for (uint32_t k = 0; k < book->shards.n; k++)
+        parts[there[k]] += (uint64_t)book->shards.weight[k] * tokens;
 }
 
 void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
@@ -329,8 +322,10 @@ void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint3
         *even_tokens += tokens;
         return;
     }
-    uint8_t there[KVT_SHARD_GPUS];
-    row = read_at(book, row, &j, there);
+    if (book->mask_b) {
+        parts_with_gaps(book, row, j, tokens, parts);
+        return;
+    }
     for (uint32_t k = 0; k < s->n; k++)
         parts[kvt_shard_copy(s, row[k], j)] += (uint64_t)s->weight[k] * tokens;
 }
@@ -377,12 +372,10 @@ void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load)
     *load = (struct kvt_shard_load){.tokens = tokens};
 }
 
-void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
-                  uint32_t j, uint32_t tokens)
+static void load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
-    uint8_t there[KVT_SHARD_GPUS];
-    row = read_at(book, row, &j, there);
     kvt_load_settle(book, load);
     for (uint32_t k = 0; k < s->n; k++) {
         const uint32_t g = kvt_shard_copy(s, row[k], j);
@@ -397,12 +390,22 @@ void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, cons
     load->sum += tokens;
 }
 
-void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
-                     uint32_t j, uint32_t tokens)
+void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                  uint32_t j, uint32_t tokens)
+{
+    uint8_t there[KVT_SHARD_GPUS];
+    if (!book->mask_b) {
+        load_add(book, load, row, j, tokens);
+        return;
+    }
+    kvt_mask_read(book, row, j, there);
+    load_add(book, load, there, 0, tokens);
+}
+
+static void load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load,
+                        const uint8_t *row, uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
-    uint8_t there[KVT_SHARD_GPUS];
-    row = read_at(book, row, &j, there);
     kvt_load_settle(book, load);
     for (uint32_t k = 0; k < s->n; k++) {
         const uint32_t g = kvt_shard_copy(s, row[k], j);
@@ -415,6 +418,18 @@ void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, c
     assert(load->sum >= tokens);
     load->sum -= tokens;
     load->any_stale = true;
+}
+
+void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens)
+{
+    uint8_t there[KVT_SHARD_GPUS];
+    if (!book->mask_b) {
+        load_remove(book, load, row, j, tokens);
+        return;
+    }
+    kvt_mask_read(book, row, j, there);
+    load_remove(book, load, there, 0, tokens);
 }
 
 /* Finds the busiest GPU of shards whose busiest was relieved. */

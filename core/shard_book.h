@@ -162,10 +162,8 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
 void kvt_book_free_extra(struct kvt_shard_book *book);
 
-/* The book changes its mind about a row of a copy in the place: `before`, as it was, is no longer counted as held, nor as
- * pinned if it is in use; the row, as it is now, is. */
-void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row,
-                      bool in_use);
+/* A row of an idle copy, or of an orphan, was `before` until now: so it is no longer counted as held. */
+void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row);
 
 /* Adds the weights of one row to need[gpus]. */
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need);

@@ -101,9 +101,8 @@ void kvt_mask_stored(const struct kvt_shard_book *book, const uint8_t *row, uint
                      uint64_t *parts)
 {
     const struct kvt_shards *s = &book->shards;
-    const bool fresh = row[s->n + book->mask_b] != 0;
     for (uint32_t k = 0; k < s->n; k++)
         for (uint32_t j = 0; j < s->copies; j++)
-            if (!fresh || !kvt_mask_bit(book, row, k, j))
+            if (!kvt_mask_bit(book, row, k, j))
                 parts[kvt_shard_copy(s, row[k], j)] += (uint64_t)s->weight[k] * tokens;
 }

@@ -14,7 +14,7 @@
  *      fresh 1   all copies are there, or will be when the block is computed; that one was there before, and is not
  *                stored again
  *
- *   (M1) A row is fresh only while its block is in use for the first time.
+ *   (M1) A row is fresh from when its copy takes over what there was of the block until some of it leaves.
  *   (M2) A row without set bits is what it would be if its block could only leave whole.
  *
  * Who reads copy j of a shard that is not there reads the next one that is, j + 1, j + 2, ... modulo copies.
@@ -75,19 +75,20 @@ bool kvt_mask_whole(const struct kvt_shard_book *book, const uint8_t *row);
 
 /* Adds the weights of what is there, times sign (1, or UINT64_MAX for -1), to sum[gpus]. Returns those of all GPUs
  * together. */
-uint64_t kvt_mask_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t sign,
-                        uint64_t *sum);
+KVT_NOINLINE uint64_t kvt_mask_count(const struct kvt_shard_book *book, const uint8_t *row,
+                                     uint64_t sign, uint64_t *sum);
 
 /* Weights on one GPU. */
 uint64_t kvt_mask_weight_on(const struct kvt_shard_book *book, const uint8_t *row, uint32_t gpu);
 
 /* Writes where copy j of each shard is read to gpu[n]. */
-void kvt_mask_read(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j, uint8_t *gpu);
+KVT_NOINLINE void kvt_mask_read(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
+                                uint8_t *gpu);
 
-/* Adds weights times tokens of what has to be stored to parts[gpus]: all copies, or of a fresh row those that were
- * not there before. */
-void kvt_mask_stored(const struct kvt_shard_book *book, const uint8_t *row, uint32_t tokens,
-                     uint64_t *parts);
+/* Adds weights times tokens of what has to be stored to parts[gpus]: all copies that are there, of a fresh row those
+ * that were not there before. */
+KVT_NOINLINE void kvt_mask_stored(const struct kvt_shard_book *book, const uint8_t *row,
+                                  uint32_t tokens, uint64_t *parts);
 
 static inline struct kvt_aside *kvt_mask_aside(const struct kvt_shard_book *book, uint32_t copy)
 {
