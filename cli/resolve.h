@@ -39,6 +39,7 @@ struct resolved {
     uint64_t plain_gpu_pages;
     struct sim_gpu plain_gpu;
     struct kvt_prefill_cost plain_prefill;
+    bool plain_closed;      /* the gpu tier */
     double exchange_head_b; /* query and output of one head of all layers, per token */
     uint32_t query_heads;
     struct fault_plan faults; /* what breaks, and when */

@@ -15,6 +15,8 @@
  */
 #include "resolve.h"
 
+#include "../core/shard_mask.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -181,6 +183,38 @@ static void resolve_fabric(struct resolved *r, const struct catalog_gpu *gpu,
     sim_gpu_prefill_cost(g, r->core.max_batch_tokens, &r->core.prefill);
 }
 
+/* GPUs that evict each by itself: what they would have to agree about is refused. */
+static int resolve_alone(struct resolved *r, const struct scenario *s,
+                         const struct kvt_shards *shape, char *error)
+{
+    const struct scenario_shard *wanted = &s->cache.shard;
+    struct kvt_tier_config *gpu = &r->core.tiers[KVT_GPU];
+    const char *key = "cache.shard.evict";
+    if (shape->config.policy->splits == KVT_SPLIT_HEAD)
+        return refuse(s, key, error,
+                      "expected together with cache.shard.policy: head: heads lie alike on all "
+                      "GPUs, which evict the same");
+    if (wanted->resize_at_ns != KVT_NEVER || wanted->resize_gpus)
+        return refuse(s, key, error, "expected together with cache.shard.resize_at");
+    if (s->cache.tiers[KVT_GPU].prefix_closed == CLOSED_YES)
+        return refuse(s, "cache.tiers.gpu.prefix_closed", error,
+                      "expected auto or false with cache.shard.evict: alone: no GPU sees whole "
+                      "chains");
+    if (gpu->ttl_ns != KVT_NEVER)
+        return refuse(s, "cache.tiers.gpu.ttl", error,
+                      "expected none with cache.shard.evict: alone");
+    if (r->core.n_quotas)
+        return refuse(s, "cache.quotas", error,
+                      "expected none with cache.shard.evict: alone: tenants' shares are the "
+                      "engine's, which decides nothing");
+    if (kvt_mask_check(shape))
+        return refuse(s, key, error, "expected together: %u shards in %u copies are more than 384",
+                      shape->n, shape->copies);
+    gpu->prefix_closed = false;
+    r->core.shard_alone = true;
+    return 0;
+}
+
 int resolve_shard(struct resolved *r, const struct scenario *s, const struct catalog_gpu *gpu,
                   const struct catalog_model *model, char *error)
 {
@@ -189,7 +223,11 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     r->plain_gpu_pages = r->core.gpu_pages;
     r->plain_gpu = r->sim.gpu;
     r->plain_prefill = r->core.prefill;
+    r->plain_closed = r->core.tiers[KVT_GPU].prefix_closed;
     c->policy = policy_of(s);
+    if (!c->policy && wanted->evict_alone)
+        return refuse(s, "cache.shard.policy", error,
+                      "expected one that shards, since cache.shard.evict is alone");
     if (!c->policy)
         return 0;
     c->access = (enum kvt_shard_access)wanted->access;
@@ -218,6 +256,9 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
                       "expected false: a sharded gpu tier is not lent to peers");
     struct kvt_shards shape;
     kvt_shards_init(&shape, c);
+    rc = wanted->evict_alone ? resolve_alone(r, s, &shape, error) : 0;
+    if (rc != 0)
+        return rc;
     resolve_gpu_memory(r, &shape);
     r->query_heads = (uint32_t)model->heads.number;
     r->exchange_head_b = head_b(model);
@@ -230,6 +271,8 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
 void resolve_unshard(struct resolved *r)
 {
     r->core.shard.policy = NULL;
+    r->core.shard_alone = false;
+    r->core.tiers[KVT_GPU].prefix_closed = r->plain_closed;
     r->core.gpu_pages = r->plain_gpu_pages;
     r->core.prefill = r->plain_prefill;
     r->sim.gpu = r->plain_gpu;

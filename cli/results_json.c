@@ -276,6 +276,29 @@ static void put_tenants(struct object *o, const struct results *r)
     }
 }
 
+/* Of engines whose GPUs evict each by itself only. */
+static void put_orphans(struct object *o, const struct shards *s)
+{
+    if (!s->alone)
+        return;
+    put_text(o, "shard_evict", "alone");
+    put_count(o, "shard_evicted_shards", s->evicted_shards);
+    put_count(o, "shard_unusable_blocks", s->unusable_blocks);
+    put_count(o, "shard_completed_blocks", s->again_blocks);
+    put_count(o, "shard_kept_bytes", s->kept_b);
+    put_count(o, "shard_orphan_bytes", s->orphan_b);
+    put_count(o, "shard_orphan_most_bytes", s->orphan_most_b);
+    put_real(o, "shard_orphan_mean_bytes", s->orphan_mean_b, 0);
+    put_real(o, "shard_orphan_mean_ratio", s->orphan_mean_ratio, 6);
+    put_text(o, "definition_shard_orphan",
+             "shards of blocks that lack another one, which left its GPU alone: bytes at the end, "
+             "at most, "
+             "on average over time (and of what all GPUs have room for). completed: computed or "
+             "loaded again "
+             "while some of their shards were left, which were kept; unusable: blocks that came to "
+             "lack one");
+}
+
 /* Of sharded engines only. */
 static void put_shards(struct object *o, const struct results *r)
 {
@@ -291,6 +314,7 @@ static void put_shards(struct object *o, const struct results *r)
     put_real(o, "shard_stored_balance", s->stored_balance, 6);
     put_real(o, "shard_read_balance", s->read_balance, 6);
     put_count(o, "shard_lost_blocks", s->lost_blocks);
+    put_orphans(o, s);
     for (uint32_t i = 0; i < s->n_loss; i++) {
         snprintf(key, sizeof key, "shard_loss_of_%u_mean_ratio", s->loss[i].dead);
         put_real(o, key, s->loss[i].mean_ratio, 6);

@@ -367,7 +367,7 @@ static void print_real(const struct table *t, const struct results *r)
 static void print_shards(const struct table *t, const struct results *r)
 {
     const struct shards *s = &r->shards;
-    char a[CELL], b[CELL];
+    char a[CELL + 8], b[CELL + 8], c[CELL + 8];
 
     if (s->policy == NULL)
         return;
@@ -386,6 +386,15 @@ static void print_shards(const struct table *t, const struct results *r)
                 percent_cell(b, s->loss[i].worst_ratio));
     if (s->lost_blocks > 0)
         fprintf(t->out, "  lost in this run: %llu blocks\n", (unsigned long long)s->lost_blocks);
+    if (!s->alone)
+        return;
+    fprintf(t->out,
+            "  GPUs evict alone: %s shards left, %s blocks then lacked one, %s of them made whole "
+            "again\n",
+            count_cell(a, s->evicted_shards), count_cell(b, s->unusable_blocks),
+            count_cell(c, s->again_blocks));
+    fprintf(t->out, "  of no use without them: %s on average, %s of the GPUs' room\n",
+            bytes_cell(a, (uint64_t)s->orphan_mean_b), percent_cell(b, s->orphan_mean_ratio));
 }
 
 /* The busiest rows, most busy first; equal ones keep their order. */

@@ -35,10 +35,13 @@ void csv_shards(struct out *o, const struct results *r)
         "included; h2d, d2h: over its PCIe. In the real world: copied to other GPUs and from them "
         "by "
         "gathers and spreads, and from and to the tiers below.\n");
+    if (s->alone)
+        out_text(o, "# orphans: of shards, those of blocks that lack another one.\n");
     out_text(
         o,
         "engine,gpu,capacity_bytes,shards_bytes,working_bytes,stored_bytes,stored_ratio,read_bytes,"
-        "read_ratio,out_bytes,in_bytes,h2d_bytes,d2h_bytes,out_busy_ratio,in_busy_ratio\n");
+        "read_ratio,out_bytes,in_bytes,h2d_bytes,d2h_bytes,out_busy_ratio,in_busy_ratio");
+    out_text(o, s->alone ? ",orphan_bytes\n" : "\n");
     for (uint32_t i = 0; i < s->n_gpus; i++) {
         const struct shards_gpu *g = &s->gpu[i];
         out_u64(o, g->engine);
@@ -58,6 +61,8 @@ void csv_shards(struct out *o, const struct results *r)
         count(o, g->d2h_b);
         decimal(o, g->out_busy_ratio, 6);
         decimal(o, g->in_busy_ratio, 6);
+        if (s->alone)
+            count(o, g->held.orphans_b);
         out_char(o, '\n');
     }
 }

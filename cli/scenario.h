@@ -113,6 +113,7 @@ struct scenario_shard {
     uint64_t replicas, slice_tokens;
     uint64_t interleaved;   /* 1: yes */
     uint64_t recent_blocks; /* UINT64_MAX: all */
+    uint64_t evict_alone;   /* 1: yes */
     kvt_ns resize_at_ns;    /* KVT_NEVER: never */
     uint64_t resize_gpus;   /* per engine from then on; 0: not said */
 };

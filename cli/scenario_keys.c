@@ -51,6 +51,7 @@ static const char *const writes[] = {"through", "back", "selective", "none", NUL
 static const char *const shard_policies[] = {"none", "horizontal", "vertical", "hybrid",
                                              "head", "single",     NULL};
 static const char *const shard_accesses[] = {"gather", "in_place", NULL};
+static const char *const shard_evictions[] = {"together", "alone", NULL};
 static const char *const shard_variants[] = {"contiguous", "interleaved", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
@@ -187,6 +188,10 @@ static const struct scenario_key plain_keys[] = {
      .offset = AT(cache.shard.recent_blocks), .least = 1, .most = u53, .word = "all",
      .word_value = UINT64_MAX,
      .help = "hybrid: blocks stored until an update counts half"},
+    {.path = "cache.shard.evict", .type = KEY_CHOICE, .fallback = "together",
+     .offset = AT(cache.shard.evict_alone), .names = shard_evictions,
+     .help = "together: a block leaves all GPUs at once; alone: each GPU evicts what lies on it, and the rest of the block stays, "
+             "of no use"},
     {.path = "cache.shard.resize_at", .type = KEY_DURATION, .fallback = "never",
      .offset = AT(cache.shard.resize_at_ns), .least = 1, .word = "never", .word_value = KVT_NEVER,
      .help = "when every engine gets more GPUs, over which cached blocks then spread while it serves"},

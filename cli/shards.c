@@ -251,6 +251,25 @@ static int add_chain(struct shards *s, const struct resolved *r, const struct kv
     return blocks && !s->chain ? -ENOMEM : 0;
 }
 
+/* Where GPUs evict each by itself. After the GPUs. */
+static void add_orphans(struct shards *s, const struct kvt_core_stats *stats)
+{
+    double room_b = 0;
+    for (uint32_t i = 0; i < s->n_gpus; i++)
+        room_b +=
+            s->gpu[i].held.capacity_b == UINT64_MAX ? INFINITY : (double)s->gpu[i].held.capacity_b;
+    s->alone = true;
+    s->evicted_shards = stats->alone.evicted_shards;
+    s->unusable_blocks = stats->alone.unusable_blocks;
+    s->again_blocks = stats->alone.again_blocks;
+    s->kept_b = stats->alone.kept_b;
+    s->orphan_b = stats->alone.orphan_b;
+    s->orphan_most_b = stats->alone.orphan_most_b;
+    s->orphan_mean_b =
+        stats->alone.weighed_ns ? stats->alone.orphan_b_ns / (double)stats->alone.weighed_ns : 0;
+    s->orphan_mean_ratio = isinf(room_b) ? (double)NAN : s->orphan_mean_b / room_b;
+}
+
 int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_core *core,
                    const struct sim_world *sim, const struct be_world *real)
 {
@@ -278,6 +297,8 @@ int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_
         s->gpu[i].gpu = i % s->gpus;
         (void)kvt_core_gpu(core, (kvt_engine_id){s->gpu[i].engine}, s->gpu[i].gpu, &s->gpu[i].held);
     }
+    if (r->core.shard_alone)
+        add_orphans(s, &stats);
     add_links(s, sim);
     add_copies(s, real);
     weigh(s);

@@ -5,6 +5,7 @@
  *      per GPU     bytes it holds at the end; stored there and read there since the start; what passed
  *                  its links, and how busy they were                            shards.csv
  *      placement   the longest chain that is whole in engine 0, block by layer  placement.csv
+ *      orphans     where GPUs evict each by itself: shards that are of no use, since others of their block have left
  *      loss        cached blocks that would be lost if any k GPUs of each engine died, the same in all:
  *                  counted over every choice of k
  *      costs       a cached context of so many tokens and one request alone, in closed form, under every
@@ -52,6 +53,11 @@ struct shards {
     const char *policy, *access; /* NULL: not sharded, and nothing below is filled */
     uint32_t replicas, gpus, layers, block_tokens;
     uint64_t lost_blocks; /* with GPUs that failed */
+    bool alone;           /* GPUs evict each by itself; else the following is not filled */
+    uint64_t evicted_shards, unusable_blocks, again_blocks, kept_b; /* as in core.h */
+    uint64_t orphan_b, orphan_most_b;
+    double orphan_mean_b,
+        orphan_mean_ratio; /* over time; of what all GPUs have room for, NAN: unlimited */
     struct shards_gpu *gpu;
     uint32_t n_gpus;
     double held_balance, stored_balance, read_balance; /* most / mean; NAN when nothing is there */

@@ -288,6 +288,8 @@ static bool take_memory(struct kvt_core *core, struct req *q, const struct need 
     for (uint32_t i = 0; i < q->n_held; i++)
         if (q->copies[i] != KVT_NONE)
             kvt_copy_use(&core->room, q->copies[i]);
+    if (sharded)
+        kvt_sharded_hold(core, q);
     tell_misses(core, q);
     /* Without a write-back tier there is nothing to wait for, and the caller counted. */
     if (sharded ? !kvt_make_room_on(core, q->engine, need->blocks, need->pages, need->gpu)

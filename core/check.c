@@ -9,6 +9,9 @@
  */
 #include "internal.h"
 
+#include "orphans.h"
+#include "shard_mask.h"
+
 #include <string.h>
 
 /* What walking the blocks says about the places. The sums over all places are enough: a copy
@@ -37,6 +40,8 @@ static const char *check_block(const struct kvt_core *core, uint32_t number, str
         return "block: the index does not find it under its key";
     for (uint32_t copy = b->copies; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
         const struct kvt_copy *c = copy_at(core, copy);
+        if (c->block == number && c->state == KVT_COPY_ORPHAN)
+            continue;
         if (c->block != number || c->place >= core->room.n_places)
             return "(L1) a copy in a block's list belongs elsewhere";
         if (c->state != KVT_COPY_FILLING && c->state != KVT_COPY_READY)
@@ -85,7 +90,9 @@ static const char *check_order(const struct kvt_core *core, char *text, size_t s
             return "(O1) a policy knows a copy that is not ready";
         if (!c->known && c->state == KVT_COPY_READY && !c->users && place->ordered)
             return "(O1) an unused copy is unknown to its place's policy";
-        if (c->parked && !c->users && !(place->closed && c->children))
+        const bool aside = place->book && place->book->mask_b &&
+                           kvt_mask_aside(place->book, i)->before != KVT_NOT_ASIDE;
+        if (c->parked && !c->users && !(place->closed && c->children) && !aside)
             return "(O2) a copy is parked for no reason";
         if (c->children && !place->closed)
             return "(O3) children are counted where nobody asks";
@@ -109,7 +116,7 @@ static const char *check_order(const struct kvt_core *core, char *text, size_t s
     return in_parts == known ? NULL : "(O1) policies and copies disagree about who is known";
 }
 
-/* (K1) and (K2), each GPU by GPU. */
+/* (K1) and (K2), each GPU by GPU; (K3) to (K6) where GPUs evict alone. */
 static const char *check_books(const struct kvt_core *core)
 {
     for (uint32_t e = 0; core->room.books && e < core->config.engines; e++) {
@@ -118,6 +125,8 @@ static const char *check_books(const struct kvt_core *core)
         const bool limited = book->room.gpu_b != UINT64_MAX;
         for (uint32_t i = 0; i < core->room.copies.fresh; i++) {
             const struct kvt_copy *c = copy_at(core, i);
+            if (c->state == KVT_COPY_ORPHAN && c->place == kvt_limbo_of(&core->room, e))
+                kvt_book_count(book, kvt_book_row(book, i), held);
             if (c->place != e || (c->state == KVT_COPY_VOID && !c->users)) /* freed, or elsewhere */
                 continue;
             kvt_book_count(book, kvt_book_row(book, i), held);
@@ -134,6 +143,9 @@ static const char *check_books(const struct kvt_core *core)
                 kvt_book_used_b(book, g, kvt_working_pages(core, e)) > book->room.gpu_b)
                 return "(K2) a GPU holds more than it can";
         }
+        const char *wrong = book->mask_b ? kvt_orphans_check(&core->room, e) : NULL;
+        if (wrong)
+            return wrong;
     }
     return NULL;
 }
@@ -159,6 +171,8 @@ static const char *check_pages(const struct kvt_core *core)
     uint64_t lower = 0;
     for (uint32_t p = core->config.engines; p < core->room.n_places; p++)
         lower += core->room.places[p].held_blocks;
+    for (uint32_t i = 0; i < core->room.copies.fresh; i++)
+        lower += copy_at(core, i)->state == KVT_COPY_ORPHAN; /* has no pages */
     /* lower copies that a failed store voided are freed at once, so every other record is a GPU
      * copy */
     const uint64_t gpu_copies = core->room.copies.in_use - lower;

@@ -4,6 +4,8 @@
  */
 #include "core.h"
 
+#include "shard_mask.h"
+
 #include <string.h>
 
 void kvt_core_config_init(struct kvt_core_config *config)
@@ -117,9 +119,27 @@ static const char *check_resize(const struct kvt_core_config *c)
     return NULL;
 }
 
+static const char *check_alone(const struct kvt_core_config *c)
+{
+    const struct kvt_tier_config *gpu = &c->tiers[KVT_GPU];
+    struct kvt_shards shape;
+    if (c->shard.policy->splits == KVT_SPLIT_HEAD)
+        return "heads lie alike on all GPUs, which evict the same";
+    if (c->resize.gpus)
+        return "an engine that grows evicts its shards together";
+    if (gpu->prefix_closed || gpu->ttl_ns != KVT_NEVER || c->n_quotas)
+        return "GPUs that evict alone know neither chains nor times to live nor quotas";
+    if (c->engines > 2040)
+        return "engines of which GPUs evict alone must be 1 to 2040";
+    kvt_shards_init(&shape, &c->shard);
+    return kvt_mask_check(&shape);
+}
+
 static const char *check_shard(const struct kvt_core_config *c)
 {
     const char *why = kvt_shard_check(&c->shard);
+    if (!why && c->shard_alone && !c->shard.policy)
+        return "shards are evicted alone only where a policy shards";
     if (why || !c->shard.policy)
         return why;
     if (c->shard.block_tokens != c->block_tokens)
@@ -133,7 +153,8 @@ static const char *check_shard(const struct kvt_core_config *c)
     for (int t = 0; t < KVT_TIERS; t++)
         if (c->tiers[t].present && c->tiers[t].write_back)
             return "what leaves a sharded gpu tier cannot be written back";
-    return check_resize(c);
+    why = c->shard_alone ? check_alone(c) : NULL;
+    return why ? why : check_resize(c);
 }
 
 /* Every engine has a region, every region an engine. */

@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include "key.h"
+#include "orphans.h"
 
 #include <errno.h>
 #include <string.h>
@@ -549,6 +550,8 @@ static void discard_from(struct kvt_core *core, uint32_t place, const kvt_key *k
         const struct kvt_copy *c = copy_at(core, copy);
         if (c->state == KVT_COPY_READY && !c->users)
             kvt_copy_drop(&core->room, copy, KVT_FATE_NONE);
+        else if (c->state == KVT_COPY_ORPHAN)
+            kvt_orphan_drop(&core->room, copy, KVT_FATE_NONE);
     }
     kvt_flush_gone(core);
 }
@@ -558,7 +561,8 @@ void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, si
     enter(core, now);
     if (core->tap && core->tap->discard)
         core->tap->discard(core->tap->self, now, keys, n);
-    for (uint32_t p = 0; p < core->room.n_places; p++)
+    const uint32_t limbos = core->room.limbo == KVT_NONE ? 0 : core->config.engines;
+    for (uint32_t p = 0; p < core->room.n_places + limbos; p++)
         discard_from(core, p, keys, n);
     for (uint32_t e = 0; e < core->config.engines; e++)
         kvt_pump(core, e);

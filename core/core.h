@@ -171,6 +171,7 @@ struct kvt_core_config {
     struct kvt_shard_config shard;
     struct kvt_shard_room shard_room;
     struct kvt_resize_config resize; /* of sharded engines, once */
+    bool shard_alone;                /* GPUs of a sharded engine evict each by itself (orphans.h) */
 
     struct kvt_prefill_cost prefill;
     struct kvt_tier_config
@@ -275,6 +276,16 @@ struct kvt_core_stats {
         kvt_ns begin_ns, end_ns;
         bool begun, over;
     } resize;
+    /* GPUs that evict each by itself, all engines. evicted_shards: for want of room, each copy. unusable_blocks: lacked a
+     * shard from then on, though others stayed (they are among evicted_blocks). again_blocks: of which something still was
+     * there when they were computed or loaded again; kept_b: so much. orphan_b: of shards of unusable blocks, now;
+     * orphan_most_b: at most; orphan_b_ns: bytes times time. */
+    struct {
+        uint64_t evicted_shards, unusable_blocks, again_blocks, kept_b, orphan_b, orphan_most_b;
+        double orphan_b_ns;
+        kvt_ns
+            weighed_ns; /* the integral is as of then: as of the last input, from kvt_core_stats */
+    } alone;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
     uint64_t far_loaded_blocks,
@@ -301,6 +312,7 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
 struct kvt_core_gpu {
     uint64_t capacity_b; /* UINT64_MAX: unlimited */
     uint64_t shards_b;   /* of blocks, in whatever state */
+    uint64_t orphans_b;  /* of these, of blocks that lack a shard */
     uint64_t working_b;  /* beside blocks */
     uint64_t stored_b;   /* shards placed there since the start */
     double read_b;       /* shards read there since the start: gathered, or attended to in place */

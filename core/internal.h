@@ -11,7 +11,7 @@
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
- *      resize.c  an engine that gets more of them
+ *      resize.c  an engine that gets more of them      orphans.c GPUs that evict each by itself
  *
  * A request's life on its engine, as `state`:
  *
@@ -382,6 +382,12 @@ uint64_t kvt_working_pages(const struct kvt_core *core, uint32_t engine);
 bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pages, uint64_t *need);
 /* The same for one block that the request will hold: its row is in book->placing. */
 void kvt_sharded_place(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need);
+/* The same where the block may have an orphan (orphans.h), which stays where it is and is held until the block has a copy, or
+ * is let go. */
+void kvt_sharded_place_over(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need);
+void kvt_sharded_let_go(struct kvt_core *core, const struct req *q, uint32_t i);
+/* Holds those of all blocks that kvt_sharded_admits placed. */
+void kvt_sharded_hold(struct kvt_core *core, const struct req *q);
 /* Before placements that may come to nothing, and after those that did. */
 void kvt_sharded_try(struct kvt_core *core, uint32_t engine);
 void kvt_sharded_undo(struct kvt_core *core, uint32_t engine);

@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include "key.h"
+#include "orphans.h"
 
 #include <string.h>
 
@@ -12,6 +13,7 @@ void kvt_core_stats(const struct kvt_core *core, struct kvt_core_stats *stats)
 {
     const struct kvt_similar_counts *similar = &core->alike.similar.counts;
     *stats = core->stats;
+    kvt_orphans_weigh(stats, core->now);
     stats->approx_lookups = similar->lookups;
     stats->approx_candidates_seen = similar->seen;
     stats->approx_compared = similar->compared;
@@ -53,8 +55,12 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
 
 static bool held(const struct kvt_core *core, uint32_t block)
 {
-    return kvt_block_live(&core->blocks, block) &&
-           kvt_block_at(&core->blocks, block)->copies != KVT_NONE;
+    if (!kvt_block_live(&core->blocks, block))
+        return false;
+    uint32_t copy = kvt_block_at(&core->blocks, block)->copies;
+    while (copy != KVT_NONE && copy_at(core, copy)->state == KVT_COPY_ORPHAN)
+        copy = copy_at(core, copy)->next;
+    return copy != KVT_NONE;
 }
 
 /* True when every block from `block` back to the start of its chain is held. The walk is bounded:
@@ -85,6 +91,8 @@ void kvt_core_orphans(const struct kvt_core *core, uint64_t orphan_b[KVT_TIERS])
             continue;
         for (uint32_t copy = b->copies; copy != KVT_NONE; copy = copy_at(core, copy)->next) {
             const struct kvt_place *place = kvt_place_of(&core->room, copy);
+            if (copy_at(core, copy)->state == KVT_COPY_ORPHAN) /* counted elsewhere */
+                continue;
             orphan_b[place->tier] += core->room.stored_b[place->tier];
         }
     }

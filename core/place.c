@@ -9,6 +9,8 @@
 #include "place.h"
 
 #include "order.h"
+#include "orphans.h"
+#include "shard_mask.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -94,6 +96,19 @@ static int init_pagers(struct kvt_store_room *room, const struct kvt_core_config
     return 0;
 }
 
+/* Never up, so nothing in it is found. */
+static void init_limbo(struct kvt_store_room *room, uint32_t engine)
+{
+    room->limbo = room->n_places;
+    kvt_mask_init(&room->books[engine]);
+    room->places[room->limbo + engine] = (struct kvt_place){
+        .config = room->places[engine].config,
+        .tier = KVT_GPU,
+        .engine = {engine},
+        .book = &room->books[engine],
+    };
+}
+
 static int init_books(struct kvt_store_room *room, const struct kvt_core_config *config)
 {
     if (!config->shard.policy)
@@ -109,7 +124,9 @@ static int init_books(struct kvt_store_room *room, const struct kvt_core_config 
     after.gpus = config->resize.gpus;
     const bool grows = after.gpus > 0;
     kvt_pool_init(&room->shard_rows, room->alloc,
-                  grows ? kvt_book_joint_row_b(&config->shard, &after) : kvt_shard_row_b(shape),
+                  grows                 ? kvt_book_joint_row_b(&config->shard, &after)
+                  : config->shard_alone ? kvt_mask_row_b(shape)
+                                        : kvt_shard_row_b(shape),
                   KVT_SHARD_ROWS_SHIFT);
     for (uint32_t e = 0; e < config->engines; e++) {
         struct kvt_shard_book *book = &room->books[e];
@@ -119,6 +136,8 @@ static int init_books(struct kvt_store_room *room, const struct kvt_core_config 
                                   room->alloc))
             return -ENOMEM;
         room->places[e].book = &room->books[e];
+        if (config->shard_alone)
+            init_limbo(room, e);
     }
     return 0;
 }
@@ -143,8 +162,9 @@ int kvt_room_init(struct kvt_store_room *room, const struct kvt_core_config *con
     room->linked = KVT_NONE;
     kvt_pool_init(&room->copies, alloc, sizeof(struct kvt_copy), KVT_COPIES_SHIFT);
     kvt_pool_init(&room->more, alloc, sizeof(struct kvt_copy_more), KVT_COPIES_SHIFT);
-    const uint32_t most = config->engines * 3 + KVT_REGIONS_MOST;
-    room->places = alloc->get(alloc->self, most * sizeof *room->places);
+    room->limbo = KVT_NONE;
+    room->room_places = config->engines * (config->shard_alone ? 4 : 3) + KVT_REGIONS_MOST;
+    room->places = alloc->get(alloc->self, room->room_places * sizeof *room->places);
     if (!room->places)
         return -ENOMEM;
     init_tiers(room, config);
@@ -169,8 +189,7 @@ void kvt_room_release(struct kvt_store_room *room)
             if (room->places[p].tier == KVT_GPU)
                 kvt_pager_release(&room->places[p].pager);
         }
-        room->alloc->put(room->alloc->self, room->places,
-                         (room->engines * 3 + KVT_REGIONS_MOST) * sizeof *room->places);
+        room->alloc->put(room->alloc->self, room->places, room->room_places * sizeof *room->places);
     }
     room->places = NULL;
     if (room->books) {
@@ -291,7 +310,7 @@ static void link_copy(struct kvt_store_room *room, uint32_t copy)
         kvt_copy_at(room, parent)->children++;
 }
 
-static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
+static inline void unlist(struct kvt_store_room *room, uint32_t copy)
 {
     const struct kvt_copy *c = kvt_copy_at(room, copy);
     struct kvt_block *b = kvt_block_at(room->blocks, c->block);
@@ -303,6 +322,17 @@ static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fat
             before = kvt_copy_at(room, before->next);
         before->next = c->next;
     }
+}
+
+void kvt_copy_unlist(struct kvt_store_room *room, uint32_t copy)
+{
+    unlist(room, copy);
+}
+
+static void unlink_copy(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fate)
+{
+    const struct kvt_copy *c = kvt_copy_at(room, copy);
+    unlist(room, copy);
     struct kvt_place *place = &room->places[c->place];
     place->held_blocks--;
     place->held_b -= room->stored_b[place->tier];
@@ -403,6 +433,8 @@ uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t plac
     place->copies++;
     if (place->book)
         kvt_book_add(place->book, copy);
+    if (room->limbo != KVT_NONE && place->book)
+        kvt_orphans_adopt(room, copy, block, place_index);
     struct kvt_copy *c = kvt_copy_at(room, copy);
     *c = (struct kvt_copy){.block = block,
                            .next = KVT_NONE,
@@ -425,6 +457,8 @@ void kvt_copy_publish(struct kvt_store_room *room, uint32_t copy)
         c->state = KVT_COPY_ALONE;
         return;
     }
+    if (room->limbo != KVT_NONE && kvt_place_of(room, copy)->book)
+        kvt_orphans_supersede(room, c->place, c->block);
     c->state = KVT_COPY_READY;
     link_copy(room, copy);
     if (room->has_ttl)
@@ -462,8 +496,11 @@ void kvt_copy_wake(struct kvt_store_room *room, uint32_t copy)
 {
     struct kvt_place *place = kvt_place_of(room, copy);
     place->cached--;
-    if (place->book)
-        kvt_book_wake(place->book, copy);
+    if (!place->book)
+        return;
+    if (place->book->mask_b)
+        kvt_orphans_rejoin(place->book, copy);
+    kvt_book_wake(place->book, copy);
 }
 
 /* True when the copy is still there. */
@@ -523,6 +560,8 @@ void kvt_copy_drop(struct kvt_store_room *room, uint32_t copy, enum kvt_fate fat
     place->cached--;
     if (place->book)
         kvt_book_evict(place->book, copy);
+    if (place->book && place->book->mask_b)
+        kvt_orphans_rejoin(place->book, copy);
     kvt_order_gone(room, copy, fate == KVT_FATE_EVICTED);
     unlink_copy(room, copy, fate);
     free_copy(room, copy);
@@ -541,6 +580,8 @@ bool kvt_place_evict(struct kvt_store_room *room, uint32_t place)
 {
     if (!room->places[place].ordered)
         return false;
+    if (room->limbo != KVT_NONE && room->places[place].book && kvt_orphans_evict_first(room, place))
+        return true;
     const uint32_t copy = kvt_order_victim(room, place);
     if (copy == KVT_NONE)
         return false;

@@ -43,7 +43,8 @@ enum kvt_copy_state {
     KVT_COPY_READY,
     KVT_COPY_PRIVATE, /* to be filled, outside the table */
     KVT_COPY_ALONE,   /* filled, outside the table: the block has another copy in the place */
-    KVT_COPY_VOID
+    KVT_COPY_VOID,
+    KVT_COPY_ORPHAN /* lacks a shard: in its block's list, but not in the place (orphans.h) */
 };
 
 struct kvt_copy {
@@ -109,8 +110,9 @@ struct kvt_store_room {
     struct kvt_shard_book *books; /* by engine; NULL without sharding */
     bool has_more, has_ttl;
     struct kvt_place *places;
-    uint32_t n_places;
+    uint32_t n_places, room_places;
     uint32_t base[KVT_TIERS]; /* first place of a tier, KVT_NONE when absent */
+    uint32_t limbo; /* behind the places one more per engine, for orphans; KVT_NONE: none */
     const struct kvt_alloc *alloc;
     uint32_t engines, block_tokens, page_tokens, pages_per_block;
     struct kvt_prefill_cost prefill;
@@ -207,6 +209,9 @@ KVT_MUST_CHECK int kvt_room_reserve(struct kvt_store_room *room, uint32_t place,
  * when pages or records lack. */
 uint32_t kvt_copy_new(struct kvt_store_room *room, uint32_t block, uint32_t place,
                       enum kvt_copy_state state, uint32_t tenant, const struct kvt_page_run *pages);
+
+/* Takes a copy out of its block's list. */
+void kvt_copy_unlist(struct kvt_store_room *room, uint32_t copy);
 
 /* With a TTL in its tier the life of a READY copy starts now. Only where room->has_ttl. */
 void kvt_copy_start_life(const struct kvt_store_room *room, uint32_t copy);

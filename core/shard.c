@@ -59,6 +59,19 @@ void kvt_shards_init(struct kvt_shards *s, const struct kvt_shard_config *config
         s->weight_sum += s->weight[k];
 }
 
+void kvt_shards_replace(struct kvt_shards *s, const struct kvt_shard_site *site,
+                        const bool *missing, uint8_t *gpu)
+{
+    uint8_t anew[KVT_SHARD_GPUS];
+    if (s->config.policy->remembers) {
+        s->config.policy->replace(s, site, missing, gpu);
+        return;
+    }
+    kvt_shards_place(s, site, anew); /* (S3) */
+    for (uint32_t k = 0; k < s->n; k++)
+        gpu[k] = missing[k] ? anew[k] : gpu[k];
+}
+
 void kvt_shard_divide_whole(struct kvt_shards *s)
 {
     s->n = 1;

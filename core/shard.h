@@ -97,6 +97,9 @@ struct kvt_shard_ops {
     void (*divide)(struct kvt_shards *s);
     /* Writes the first GPU of each shard of a block: gpu[0 .. n). May change recent[]. */
     void (*place)(struct kvt_shards *s, const struct kvt_shard_site *site, uint8_t *gpu);
+    /* Of policies that remember: the same for those shards of missing[0 .. n) only; the others stay. */
+    void (*replace)(struct kvt_shards *s, const struct kvt_shard_site *site, const bool *missing,
+                    uint8_t *gpu);
 };
 
 /* All policies in the order in which people are told of them; NULL-terminated. */
@@ -117,6 +120,10 @@ static inline void kvt_shards_place(struct kvt_shards *s, const struct kvt_shard
 {
     s->config.policy->place(s, site, gpu);
 }
+
+/* Places those shards of a block that are missing. The others' GPUs stay as they are. */
+void kvt_shards_replace(struct kvt_shards *s, const struct kvt_shard_site *site,
+                        const bool *missing, uint8_t *gpu);
 
 /* The GPU of copy j (0 .. copies - 1) of a shard whose first one is gpu. */
 static inline uint32_t kvt_shard_copy(const struct kvt_shards *s, uint32_t gpu, uint32_t j)

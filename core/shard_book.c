@@ -5,9 +5,13 @@
  */
 #include "shard_book.h"
 
+#include "shard_mask.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+_Static_assert(sizeof(struct kvt_shard_site) <= KVT_MASK_MOST_B, "placing holds either");
 
 static size_t load_b(const struct kvt_shards *s)
 {
@@ -19,6 +23,7 @@ static void number_even(struct kvt_shard_book *book)
 {
     const struct kvt_shards *s = &book->shards;
     book->has_even = s->n > 1;
+    book->even_b = s->n;
     for (uint32_t k = 0; book->has_even && k < s->n; k++) {
         book->even_row[k] = (uint8_t)k;
         for (uint32_t j = 0; j < s->copies; j++)
@@ -88,6 +93,8 @@ void kvt_book_place(struct kvt_shard_book *book, const struct kvt_shard_site *si
     uint8_t gpu[KVT_SHARD_GPUS];
     if (!j) {
         kvt_shards_place(&book->shards, site, book->placing);
+        if (book->mask_b)
+            memset(book->placing + book->shards.n, 0, book->mask_b + 1);
         return;
     }
     kvt_shards_place(kvt_book_placer(book), site, gpu);
@@ -143,7 +150,7 @@ static bool limited(const struct kvt_shard_book *book)
 /* Shard k on GPU k. */
 static bool is_even(const struct kvt_shard_book *book, const uint8_t *row)
 {
-    return book->has_even && memcmp(row, book->even_row, book->shards.n) == 0;
+    return book->has_even && memcmp(row, book->even_row, book->even_b) == 0;
 }
 
 /* Adds the weights of a row that is not even, times sign, to the sums. */
@@ -163,18 +170,22 @@ static void tally(const struct kvt_shard_book *book, const uint8_t *row, bool ev
 {
     if (even)
         sum->even += sign;
+    else if (book->mask_b)
+        (void)kvt_mask_count(book, row, sign, sum->others);
     else
         count(&book->shards, row, sign, sum->others);
 }
 
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
 {
-    if (!is_even(book, row)) {
+    if (is_even(book, row)) {
+        for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+            need[g] += book->even[g];
+    } else if (book->mask_b) {
+        (void)kvt_mask_count(book, row, 1, need);
+    } else {
         count(&book->shards, row, 1, need);
-        return;
     }
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
-        need[g] += book->even[g];
 }
 
 void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
@@ -237,18 +248,35 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy)
         tally(book, row, is_even(book, row), 1, &book->pinned);
 }
 
+void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row)
+{
+    tally(book, before, is_even(book, before), MINUS, &book->held);
+    tally(book, row, is_even(book, row), 1, &book->held);
+}
+
+static inline bool fits_on(const struct kvt_shard_book *book, uint32_t g, const uint64_t *need,
+                           uint64_t pages, const struct kvt_shard_sum *stays)
+{
+    const uint64_t weights = kvt_book_sum(book, stays, g) + (need ? need[g] : 0);
+    return weights * book->room.unit_b + pages * book->room.page_gpu_b <= book->room.gpu_b;
+}
+
 /* Beside what stays: all that is held, or what is pinned. */
 static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages,
                  const struct kvt_shard_sum *stays)
 {
     if (!limited(book))
         return true;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
-        const uint64_t weights = kvt_book_sum(book, stays, g) + (need ? need[g] : 0);
-        if (weights * book->room.unit_b + pages * book->room.page_gpu_b > book->room.gpu_b)
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        if (!fits_on(book, g, need, pages, stays))
             return false;
-    }
     return true;
+}
+
+bool kvt_book_fits_on(const struct kvt_shard_book *book, uint32_t gpu, const uint64_t *need,
+                      uint64_t pages)
+{
+    return !limited(book) || fits_on(book, gpu, need, pages, &book->held);
 }
 
 bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages)
@@ -276,12 +304,26 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
 
 /* ---- Reading ----------------------------------------------------------------------------------- */
 
+/* The following of rows that may have gaps: the same of one that says where each shard is read. */
+KVT_NOINLINE static void parts_with_gaps(const struct kvt_shard_book *book, const uint8_t *row,
+                                         uint32_t j, uint32_t tokens, uint64_t *parts)
+{
+    uint8_t there[KVT_SHARD_GPUS];
+    kvt_mask_read(book, row, j, there);
+    for (uint32_t k = 0; k < book->shards.n; k++)
+        parts[there[k]] += (uint64_t)book->shards.weight[k] * tokens;
+}
+
 void kvt_book_parts(const struct kvt_shard_book *book, const uint8_t *row, uint32_t j,
                     uint32_t tokens, uint64_t *parts, uint64_t *even_tokens)
 {
     const struct kvt_shards *s = &book->shards;
     if (is_even(book, row)) {
         *even_tokens += tokens;
+        return;
+    }
+    if (book->mask_b) {
+        parts_with_gaps(book, row, j, tokens, parts);
         return;
     }
     for (uint32_t k = 0; k < s->n; k++)
@@ -330,8 +372,8 @@ void kvt_load_clear(struct kvt_shard_book *book, struct kvt_shard_load *load)
     *load = (struct kvt_shard_load){.tokens = tokens};
 }
 
-void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
-                  uint32_t j, uint32_t tokens)
+static void load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
     kvt_load_settle(book, load);
@@ -348,8 +390,20 @@ void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, cons
     load->sum += tokens;
 }
 
-void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
-                     uint32_t j, uint32_t tokens)
+void kvt_load_add(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                  uint32_t j, uint32_t tokens)
+{
+    uint8_t there[KVT_SHARD_GPUS];
+    if (!book->mask_b) {
+        load_add(book, load, row, j, tokens);
+        return;
+    }
+    kvt_mask_read(book, row, j, there);
+    load_add(book, load, there, 0, tokens);
+}
+
+static void load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load,
+                        const uint8_t *row, uint32_t j, uint32_t tokens)
 {
     const struct kvt_shards *s = &book->shards;
     kvt_load_settle(book, load);
@@ -364,6 +418,18 @@ void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, c
     assert(load->sum >= tokens);
     load->sum -= tokens;
     load->any_stale = true;
+}
+
+void kvt_load_remove(struct kvt_shard_book *book, struct kvt_shard_load *load, const uint8_t *row,
+                     uint32_t j, uint32_t tokens)
+{
+    uint8_t there[KVT_SHARD_GPUS];
+    if (!book->mask_b) {
+        load_remove(book, load, row, j, tokens);
+        return;
+    }
+    kvt_mask_read(book, row, j, there);
+    load_remove(book, load, there, 0, tokens);
 }
 
 /* Finds the busiest GPU of shards whose busiest was relieved. */

@@ -20,7 +20,9 @@
  *   (K1) held is the sum over the rows of all copies in the place, pinned over those in use: what no eviction can
  *        free. In both is what is held beside rows while shards move. Where GPUs are unlimited pinned is not kept.
  *   (K2) On no GPU do shards and working pages take more than gpu_b.
- *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
+ *   (K3) A block is in the place with all its shards, or not at all. By default they are evicted together. Where each GPU
+ *        evicts alone (orphans.h), a block is in the place while each of its shards has a copy; what is left of one
+ *        that lacks a shard is an *orphan*: it takes room, hence is among held, but nobody finds it.
  *
  * What a context is read by, in place, is kept in a *load*: how many tokens of each shard each GPU
  * has to attend to. Layers follow one another, so a step takes as long as its busiest GPU in each:
@@ -36,7 +38,7 @@
 #include "pool.h"
 #include "shard.h"
 
-enum { KVT_SHARD_ROWS_SHIFT = 13 };
+enum { KVT_SHARD_ROWS_SHIFT = 13, KVT_MASK_MOST_B = 48 };
 
 struct kvt_shard_room {
     uint64_t gpu_b; /* of each GPU, for blocks and working pages; UINT64_MAX: unlimited */
@@ -68,20 +70,28 @@ struct kvt_shard_book {
     struct kvt_shard_sum held, pinned; /* (K1) */
     struct kvt_shard_sum gone;         /* were held and no longer are */
     uint64_t even[KVT_SHARD_GPUS];     /* weights of one even row, all copies; see has_even */
-    uint8_t even_row[KVT_SHARD_GPUS];
+    uint8_t even_row[KVT_SHARD_GPUS + KVT_MASK_MOST_B + 1];
+    uint32_t even_b;                /* bytes of a row that tell whether it is even */
     bool has_even;                  /* a block has more than one shard */
     uint64_t asked[KVT_SHARD_GPUS]; /* weights * tokens that gathers under way read there */
     uint64_t read[KVT_SHARD_GPUS];  /* weights * tokens read there since the start: gathered, or
                                        attended to by decoding */
     uint64_t changes;               /* grows whenever something is freed or falls idle */
     /* where the next copy will lie: its owner has placed it */
-    uint8_t placing[KVT_SHARD_GPUS + sizeof(struct kvt_shard_site) + 1];
+    uint8_t placing[KVT_SHARD_GPUS + KVT_MASK_MOST_B + 1];
     uint32_t row_b; /* bytes of a row that mean something */
     /* NULL, or what an engine grows by: shards are joint ones then, and a row goes on with its block's site and 1 if
      * it was placed by the rule of after */
     struct kvt_shard_joint *joint;
     uint64_t
         extra[KVT_SHARD_GPUS]; /* held beside rows: where shards are coming, or were (resize.c) */
+    /* Where shards are evicted alone, else mask_b is 0: bytes of a row's mask, where its neighbours begin, the queue of
+     * what was set aside, and the weights of orphans (shard_mask.h, orphans.h) */
+    uint32_t mask_b, aside_at;
+    struct {
+        uint32_t first, last, cursor[KVT_SHARD_GPUS];
+    } aside;
+    uint64_t orphans[KVT_SHARD_GPUS];
     struct kvt_shard_load decoding, chunk;
     uint32_t chunk_of, chunk_blocks; /* whose chunk it is, and how many of its blocks it has */
     /* private: */
@@ -152,6 +162,9 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
 void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
 void kvt_book_free_extra(struct kvt_shard_book *book);
 
+/* A row of an idle copy, or of an orphan, was `before` until now: so it is no longer counted as held. */
+void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row);
+
 /* Adds the weights of one row to need[gpus]. */
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need);
 
@@ -159,6 +172,9 @@ void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint6
  * idle copies were evicted. */
 bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
 bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
+/* The same as the former on one GPU. */
+bool kvt_book_fits_on(const struct kvt_shard_book *book, uint32_t gpu, const uint64_t *need,
+                      uint64_t pages);
 
 /* Working pages that could be had if all idle copies were evicted; UINT64_MAX: unlimited. */
 uint64_t kvt_book_pages(const struct kvt_shard_book *book);

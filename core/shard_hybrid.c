@@ -42,14 +42,18 @@ static void place_once(struct kvt_shards *s, uint32_t by_position, uint8_t *gpu)
     s->recent[by_position] = here;
 }
 
+static inline void place_shard(struct kvt_shards *s, uint32_t by_position, uint32_t k, uint8_t *gpu)
+{
+    const uint32_t g = s->recent[by_position] < s->recent[k] ? by_position : k;
+    gpu[k] = (uint8_t)g;
+    for (uint32_t j = 0; j < s->copies; j++)
+        s->recent[kvt_shard_copy(s, g, j)] += s->weight[k];
+}
+
 static void place_copies(struct kvt_shards *s, uint32_t by_position, uint8_t *gpu)
 {
-    for (uint32_t k = 0; k < s->n; k++) {
-        const uint32_t g = s->recent[by_position] < s->recent[k] ? by_position : k;
-        gpu[k] = (uint8_t)g;
-        for (uint32_t j = 0; j < s->copies; j++)
-            s->recent[kvt_shard_copy(s, g, j)] += s->weight[k];
-    }
+    for (uint32_t k = 0; k < s->n; k++)
+        place_shard(s, by_position, k, gpu);
 }
 
 static void place(struct kvt_shards *s, const struct kvt_shard_site *site, uint8_t *gpu)
@@ -62,6 +66,16 @@ static void place(struct kvt_shards *s, const struct kvt_shard_site *site, uint8
     count_block(s);
 }
 
+static void replace(struct kvt_shards *s, const struct kvt_shard_site *site, const bool *missing,
+                    uint8_t *gpu)
+{
+    const uint32_t by_position = kvt_shard_slice(s, site->index);
+    for (uint32_t k = 0; k < s->n; k++)
+        if (missing[k])
+            place_shard(s, by_position, k, gpu);
+    count_block(s);
+}
+
 extern const struct kvt_shard_ops kvt_shard_hybrid;
 const struct kvt_shard_ops kvt_shard_hybrid = {
     .name = "hybrid",
@@ -71,4 +85,5 @@ const struct kvt_shard_ops kvt_shard_hybrid = {
     .sliced = true,
     .divide = kvt_shard_divide_modulo,
     .place = place,
+    .replace = replace,
 };

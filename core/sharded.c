@@ -7,7 +7,7 @@
  *
  * Memory. A block is in the gpu place with all its shards or not at all (K3), so policies of eviction
  * go on ordering blocks. Room is made until every GPU has what it needs; a block that is evicted for
- * the sake of one GPU leaves the others too. What running requests hold beside blocks lies on all GPUs
+ * the sake of one GPU leaves the others too, unless GPUs evict alone (orphans.h). What running requests hold beside blocks lies on all GPUs
  * evenly, head by head, as tensor parallelism computes it.
  *
  * Access.
@@ -24,6 +24,9 @@
  * `head` is read in place, whatever the access: every GPU computes with the heads that it holds.
  */
 #include "internal.h"
+
+#include "orphans.h"
+#include "shard_mask.h"
 
 #include <string.h>
 
@@ -74,6 +77,31 @@ void kvt_sharded_place(struct kvt_core *core, const struct req *q, uint32_t i, u
     kvt_book_count(book, book->placing, need);
 }
 
+void kvt_sharded_place_over(struct kvt_core *core, const struct req *q, uint32_t i, uint64_t *need)
+{
+    uint64_t own[KVT_SHARD_GPUS] = {0};
+    if (core->room.limbo == KVT_NONE) {
+        kvt_sharded_place(core, q, i, need);
+        return;
+    }
+    const struct kvt_shard_site site = site_of(core, q, i);
+    kvt_orphans_place(&core->room, q->engine, q->blocks[i], &site, need, own);
+    kvt_orphans_hold(&core->room, q->engine, q->blocks[i]);
+}
+
+void kvt_sharded_let_go(struct kvt_core *core, const struct req *q, uint32_t i)
+{
+    if (core->room.limbo != KVT_NONE && book_of(core, q->engine))
+        kvt_orphans_let_go(&core->room, q->engine, q->blocks[i]);
+}
+
+void kvt_sharded_hold(struct kvt_core *core, const struct req *q)
+{
+    for (uint32_t i = 0; core->room.limbo != KVT_NONE && i < q->n_held; i++)
+        if (q->copies[i] == KVT_NONE)
+            kvt_orphans_hold(&core->room, q->engine, q->blocks[i]);
+}
+
 void kvt_sharded_try(struct kvt_core *core, uint32_t engine)
 {
     const struct kvt_shards *s = kvt_book_placer(book_of(core, engine));
@@ -90,12 +118,26 @@ void kvt_sharded_undo(struct kvt_core *core, uint32_t engine)
         memcpy(s->recent, core->tried.recent, sizeof s->recent);
 }
 
+static void keep_placing(struct kvt_core *core, uint32_t engine, uint32_t nth)
+{
+    const struct kvt_shard_book *book = book_of(core, engine);
+    memcpy(core->placed + (size_t)nth * book->row_b, book->placing, book->row_b);
+}
+
 void kvt_sharded_keep(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t nth,
                       uint64_t *need)
 {
-    const struct kvt_shard_book *book = book_of(core, q->engine);
     kvt_sharded_place(core, q, i, need);
-    memcpy(core->placed + (size_t)nth * book->row_b, book->placing, book->row_b);
+    keep_placing(core, q->engine, nth);
+}
+
+/* The same, over what an orphan of the block has; that is counted as own. */
+static void keep_over(struct kvt_core *core, const struct req *q, uint32_t i, uint32_t nth,
+                      uint64_t *need, uint64_t *own)
+{
+    const struct kvt_shard_site site = site_of(core, q, i);
+    kvt_orphans_place(&core->room, q->engine, q->blocks[i], &site, need, own);
+    keep_placing(core, q->engine, nth);
 }
 
 bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pages, uint64_t *need)
@@ -112,7 +154,10 @@ bool kvt_sharded_admits(struct kvt_core *core, const struct req *q, uint64_t pag
                 kvt_book_count(book, kvt_book_row(book, q->copies[i]), own);
             continue;
         }
-        kvt_sharded_keep(core, q, i, nth++, need);
+        if (book->mask_b)
+            keep_over(core, q, i, nth++, need, own);
+        else
+            kvt_sharded_keep(core, q, i, nth++, need);
     }
     for (uint32_t g = 0; g < s->config.gpus; g++)
         own[g] += need[g];
@@ -128,6 +173,23 @@ void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth
     memcpy(book->placing, core->placed + (size_t)nth * book->row_b, book->row_b);
 }
 
+/* What the engine as a whole lacks leaves whole, what a GPU lacks leaves that GPU. */
+static bool make_room_alone(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
+                            const uint64_t *need, uint64_t working)
+{
+    const struct kvt_place *place = gpu_place(core, engine);
+    const uint64_t capacity = place->config->capacity_blocks;
+    while (kvt_pager_free(&place->pager) < pages ||
+           (capacity != UINT64_MAX && capacity - place->copies < blocks))
+        if (!kvt_place_evict(&core->room, engine))
+            return false;
+    for (uint32_t g = 0; g < place->book->shards.config.gpus; g++)
+        while (!kvt_book_fits_on(place->book, g, need, working))
+            if (!kvt_orphans_evict(&core->room, engine, g))
+                return false;
+    return true;
+}
+
 bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
                       const uint64_t *need)
 {
@@ -139,6 +201,8 @@ bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, u
     if (pages_available(core, engine) < pages || kvt_place_available(place) < blocks ||
         !kvt_book_could(book, need, working))
         return false;
+    if (book->mask_b)
+        return make_room_alone(core, engine, blocks, pages, need, working);
     const uint64_t capacity = place->config->capacity_blocks;
     while (kvt_pager_free(&place->pager) < pages ||
            (capacity != UINT64_MAX && capacity - place->copies < blocks) ||
@@ -150,18 +214,27 @@ bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, u
 
 /* ---- Transfers --------------------------------------------------------------------------------- */
 
-/* Weights times tokens of all copies of the operation's blocks. */
-static void count_all(const struct kvt_core *core, const struct kvt_shard_book *book,
-                      const struct op *op, const struct kvt_block_ref *refs, uint32_t n,
-                      uint64_t *parts)
+/* Adds what reading copy j of each of the operation's blocks asks of each GPU. */
+static void count_copy(const struct kvt_shard_book *book, const struct op *op,
+                       const struct kvt_block_ref *refs, uint32_t n, uint32_t j, uint64_t *parts)
 {
-    (void)core;
-    for (uint32_t j = 0; j < book->shards.copies; j++) {
-        uint64_t even = 0;
+    uint64_t even = 0;
+    for (uint32_t k = 0; k < n; k++)
+        kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), j, refs[k].tokens, parts, &even);
+    kvt_book_parts_even(book, j, even, parts);
+}
+
+/* Weights times tokens of all copies of the operation's blocks; of those that are spread, what is not there already. */
+static void count_all(const struct kvt_shard_book *book, const struct op *op,
+                      const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
+{
+    if (book->mask_b && op->kind == OP_STORE) {
         for (uint32_t k = 0; k < n; k++)
-            kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), j, refs[k].tokens, parts, &even);
-        kvt_book_parts_even(book, j, even, parts);
+            kvt_mask_stored(book, kvt_book_row(book, op->gpu[k]), refs[k].tokens, parts);
+        return;
     }
+    for (uint32_t j = 0; j < book->shards.copies; j++)
+        count_copy(book, op, refs, n, j, parts);
 }
 
 /* Of one copy each: the one that asks least of GPUs that are asked for much. Returns which. */
@@ -169,11 +242,13 @@ static uint8_t count_one(const struct kvt_shard_book *book, const struct op *op,
                          const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
-    uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
-    for (uint32_t k = 0; k < n; k++)
-        kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), 0, refs[k].tokens, first, &even);
-    kvt_book_parts_even(book, 0, even, first);
+    uint64_t first[KVT_SHARD_GPUS] = {0};
+    count_copy(book, op, refs, n, 0, first);
     const uint32_t j = kvt_book_choose(book, first);
+    if (book->mask_b) { /* another one may be read in its stead */
+        count_copy(book, op, refs, n, j, parts);
+        return (uint8_t)j;
+    }
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
     return (uint8_t)j;
@@ -191,7 +266,7 @@ const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
     /* Read from shards: gathered, or stored below. Written to them: spread, or loaded from below. */
     const bool reads = (op->kind == OP_LOAD) == (op->tier == KVT_GPU);
     if (!reads) {
-        count_all(core, book, op, refs, n, parts);
+        count_all(book, op, refs, n, parts);
         return parts;
     }
     op->copy = count_one(book, op, refs, n, parts);
@@ -255,34 +330,45 @@ void kvt_sharded_spread(struct kvt_core *core, struct req *q, uint32_t end)
 
 /* ---- Steps ------------------------------------------------------------------------------------- */
 
+/* Adds what reading copy j of the request's first blocks asks of each GPU. */
+static void count_context(const struct kvt_core *core, const struct req *q, uint32_t blocks,
+                          uint32_t j, uint64_t *parts)
+{
+    const struct kvt_shard_book *book = book_of(core, q->engine);
+    uint64_t even = 0;
+    for (uint32_t i = 0; i < blocks; i++)
+        kvt_book_parts(book, kvt_book_row(book, q->copies[i]), j, block_len(core, q, i), parts,
+                       &even);
+    kvt_book_parts_even(book, j, even, parts);
+}
+
 /* Which copy the request reads from now on. */
 static void choose_copy(const struct kvt_core *core, struct req *q, uint32_t blocks)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    uint64_t parts[KVT_SHARD_GPUS] = {0}, even = 0;
+    uint64_t parts[KVT_SHARD_GPUS] = {0}, chosen[KVT_SHARD_GPUS] = {0};
     q->copy = 0;
     if (book->shards.copies == 1)
         return;
-    for (uint32_t i = 0; i < blocks; i++)
-        kvt_book_parts(book, kvt_book_row(book, q->copies[i]), 0, block_len(core, q, i), parts,
-                       &even);
-    kvt_book_parts_even(book, 0, even, parts);
+    count_context(core, q, blocks, 0, parts);
     q->copy = (uint8_t)kvt_book_choose(book, parts);
+    if (book->mask_b) /* another one may be read in its stead */
+        count_context(core, q, blocks, q->copy, chosen);
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
-        book->asked[kvt_shard_copy(&book->shards, g, q->copy)] += parts[g];
+        if (!book->mask_b)
+            chosen[kvt_shard_copy(&book->shards, g, q->copy)] = parts[g];
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        book->asked[g] += chosen[g];
 }
 
 /* What choose_copy asked for is no longer. */
 static void unask(const struct kvt_core *core, const struct req *q)
 {
     struct kvt_shard_book *book = book_of(core, q->engine);
-    uint64_t parts[KVT_SHARD_GPUS] = {0}, even = 0;
+    uint64_t parts[KVT_SHARD_GPUS] = {0};
     if (book->shards.copies == 1)
         return;
-    for (uint32_t i = 0; i < q->attended; i++)
-        kvt_book_parts(book, kvt_book_row(book, q->copies[i]), q->copy, block_len(core, q, i),
-                       parts, &even);
-    kvt_book_parts_even(book, q->copy, even, parts);
+    count_context(core, q, q->attended, q->copy, parts);
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         book->asked[g] -= parts[g];
 }
@@ -352,11 +438,13 @@ void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t itera
 /* ---- A GPU fails ------------------------------------------------------------------------------- */
 
 /* Whether some shard has no copy but those on dead GPUs. */
-static bool loses(const struct kvt_shards *s, const uint8_t *row, const bool *dead)
+static bool loses(const struct kvt_shard_book *book, const uint8_t *row, const bool *dead)
 {
+    const struct kvt_shards *s = &book->shards;
     for (uint32_t k = 0; k < s->n; k++) {
         uint32_t j = 0;
-        while (j < s->copies && dead[kvt_shard_copy(s, row[k], j)])
+        while (j < s->copies &&
+               (dead[kvt_shard_copy(s, row[k], j)] || kvt_mask_lacks(book, row, k, j)))
             j++;
         if (j == s->copies)
             return true;
@@ -371,11 +459,15 @@ static void lose_copies(struct kvt_core *core, uint32_t engine, uint32_t gpu)
     dead[gpu] = true;
     for (uint32_t copy = 0; copy < core->room.copies.fresh; copy++) {
         const struct kvt_copy *c = copy_at(core, copy);
+        if (c->state == KVT_COPY_ORPHAN && c->place == kvt_limbo_of(&core->room, engine))
+            kvt_orphans_lose(&core->room, copy, gpu);
         if (c->place != engine || (c->state != KVT_COPY_READY && c->state != KVT_COPY_FILLING) ||
-            !loses(&book->shards, kvt_book_row(book, copy), dead))
+            !loses(book, kvt_book_row(book, copy), dead))
             continue;
         core->stats.shard_lost_blocks += c->state == KVT_COPY_READY;
-        if (!c->users)
+        if (!c->users && book->mask_b)
+            kvt_orphans_lose(&core->room, copy, gpu);
+        else if (!c->users)
             kvt_copy_drop(&core->room, copy, KVT_FATE_SHARD);
         else /* a transfer reads or fills it; what it held is gone */
             kvt_copy_void(&core->room, copy, KVT_FATE_SHARD);
@@ -425,6 +517,7 @@ bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gp
     const uint64_t gone = kvt_book_sum(book, &book->gone, gpu);
     *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
                                  .shards_b = held * book->room.unit_b,
+                                 .orphans_b = book->orphans[gpu] * book->room.unit_b,
                                  .working_b =
                                      kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
                                  .stored_b = (held + gone) * book->room.unit_b,
@@ -478,9 +571,13 @@ uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine,
             best = b;
         }
     }
-    for (uint32_t i = most; i-- > 0; best = kvt_block_at(&core->blocks, best)->parent)
-        memcpy(gpus + (size_t)i * book->shards.n,
-               kvt_book_row(book, ready_copy(core, best, engine.v)), book->shards.n);
+    for (uint32_t i = most; i-- > 0; best = kvt_block_at(&core->blocks, best)->parent) {
+        const uint8_t *row = kvt_book_row(book, ready_copy(core, best, engine.v));
+        if (book->mask_b)
+            kvt_mask_read(book, row, 0, gpus + (size_t)i * book->shards.n);
+        else
+            memcpy(gpus + (size_t)i * book->shards.n, row, book->shards.n);
+    }
     return most;
 }
 
@@ -494,6 +591,6 @@ void kvt_core_shard_loss(const struct kvt_core *core, const bool dead[KVT_SHARD_
             continue;
         const struct kvt_shard_book *book = book_of(core, c->place);
         ++*blocks;
-        *lost += loses(&book->shards, kvt_book_row(book, copy), dead);
+        *lost += loses(book, kvt_book_row(book, copy), dead);
     }
 }

@@ -15,6 +15,8 @@
 
 /* The caller has to look at the result. */
 #define KVT_MUST_CHECK __attribute__((warn_unused_result))
+/* Called rarely from where every block comes by: the compiler shall not make room for it there. */
+#define KVT_NOINLINE __attribute__((noinline))
 
 /* Nanoseconds of the run's own clock (virtual in sim and null, monotonic in real). Lasts 584
  * years. */

@@ -192,8 +192,11 @@ static bool room_for_output(struct kvt_core *core, const struct req *q)
     if (!book_of(core, q->engine))
         return kvt_make_room(core, q->engine, 1, 0);
     uint64_t need[KVT_SHARD_GPUS] = {0};
-    kvt_sharded_place(core, q, q->n_held, need);
-    return kvt_make_room_on(core, q->engine, 1, 0, need);
+    kvt_sharded_place_over(core, q, q->n_held, need);
+    if (kvt_make_room_on(core, q->engine, 1, 0, need))
+        return true;
+    kvt_sharded_let_go(core, q, q->n_held);
+    return false;
 }
 
 /* Full blocks of output that have a key become cached blocks like any other: the next turn of a
@@ -213,6 +216,7 @@ void kvt_keep_output_blocks(struct kvt_core *core, uint32_t r)
             kvt_copy_new(&core->room, q->blocks[i], q->engine, KVT_COPY_PRIVATE, q->tenant, &pages);
         if (copy == KVT_NONE) {
             kvt_pager_give(pager, pages.first, pages.n);
+            kvt_sharded_let_go(core, q, i);
             return;
         }
         kvt_copy_publish(&core->room, copy);

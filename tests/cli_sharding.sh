@@ -36,6 +36,16 @@ refused "growing with copies" "cache.shard.replicas: expected 1" $grow --set cac
 refused "growing with faults" "faults: expected none" $grow --set "faults=[{at: 1s, kill: gpu/0.1}]"
 refused "growing when nobody is left" "cache.shard.resize_at: expected a time before the last request" --set cache.shard.resize_at=100h --set cache.shard.resize_gpus=16
 refused "more GPUs than the model can use after growing" "cache.shard.resize_gpus: expected a number of GPUs that divides the 32 heads" $at --set cache.shard.resize_gpus=40
+alone="--set cache.shard.evict=alone"
+refused "an unknown eviction" "cache.shard.evict: expected one of together, alone" --set cache.shard.evict=apart
+refused "evicting alone by head" "cache.shard.evict: expected together with cache.shard.policy: head" $alone --set cache.shard.policy=head
+refused "evicting alone without shards" "cache.shard.policy: expected one that shards, since cache.shard.evict is alone" $alone --set cache.shard.policy=none
+refused "evicting alone while growing" "cache.shard.evict: expected together with cache.shard.resize_at" $alone $grow
+refused "evicting alone by chains" "prefix_closed: expected auto or false with cache.shard.evict: alone" $alone --set cache.tiers.gpu.prefix_closed=true
+refused "evicting alone with a time to live" "ttl: expected none with cache.shard.evict: alone" $alone --set cache.tiers.gpu.ttl=1h
+refused "evicting alone with quotas" "cache.quotas: expected none with cache.shard.evict: alone" $alone --set "cache.quotas=50%/50%"
+refused "evicting alone with too many copies" "cache.shard.evict: expected together: 64 shards in 7 copies are more than 384" $alone \
+    --set cluster.model=llama-3.1-70b --set cluster.gpus_per_engine=64 --set cache.shard.policy=vertical --set cache.shard.replicas=7
 
 small="--no-baseline --set workload.generate.requests=60"
 for policy in horizontal vertical hybrid head single; do
@@ -82,4 +92,21 @@ for policy in horizontal vertical hybrid single; do
 done
 grep -q '"resize_moved_ratio": 0.5,' "$scratch/grow-hybrid/summary.json" && grep -q '"resize_moved_ratio": 0.9375,' "$scratch/grow-vertical/summary.json"
 report $? "by layer modulo GPUs half of what is held moves, by contiguous layers 30 of 32"
+for evict in together alone; do
+    "$kvtwin" run scenarios/sharding/evict-alone.yaml --no-baseline --world null --set workload.generate.requests=500 \
+        --set cache.shard.evict=$evict --out "$scratch/$evict" >/dev/null 2>&1
+    report $? "runs: evicts $evict"
+done
+value() { sed -n "s/^  \"$2\": \(.*\),\$/\1/p" "$scratch/$1/summary.json"; }
+! grep -q shard_orphan "$scratch/together/summary.json" && ! grep -q orphan_bytes "$scratch/together/shards.csv" &&
+    [ "$(value together computed_tokens_shard_missing)" = 0 ]
+report $? "together no shard is missing, and nothing is said of it"
+[ "$(value alone shard_evict)" = '"alone"' ] && [ "$(value alone shard_unusable_blocks)" -gt 0 ] && [ "$(value alone shard_kept_bytes)" -gt 0 ] &&
+    [ "$(value alone computed_tokens_shard_missing)" -gt 0 ] && [ "$(value alone shard_completed_blocks)" -gt 0 ]
+report $? "alone some are, and what is left of a block is kept"
+awk -F, -v want="$(value alone shard_orphan_bytes)" '!/^#/ && $1 != "engine" { sum += $16; n++; if ($4 > $3 || $16 > $4) bad = 1 }
+    END { exit !(n == 64 && sum == want && sum > 0 && !bad) }' "$scratch/alone/shards.csv"
+report $? "bytes of orphans add up, and no GPU is above its capacity"
+[ "$(value alone prefix_hit_rate)" = "$(value together prefix_hit_rate)" ]
+report $? "where all GPUs go by one order, the one with least room decides either way"
 tap_end
