@@ -52,18 +52,6 @@ static int check(const struct resolved *r, const struct scenario *s,
 {
     const char *name = c->policy->name;
     const uint32_t heads = c->kv_heads ? c->kv_heads : 1;
-    if (s->world == WORLD_REAL)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected none: the real world does not shard, only null and sim do");
-    if (r->sim.machine.workers > 0)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected none: this host is one machine, simulated with its workers, which "
-                      "move no shards");
-    if (model->window_layers.number > 0 && c->policy->splits != KVT_SPLIT_HEAD)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected head or none: %s has layers with a sliding window, which are not "
-                      "sharded otherwise",
-                      model->name);
     if (c->policy->splits == KVT_SPLIT_LAYER && c->gpus > c->layers)
         return refuse(s, "cache.shard.policy", error,
                       "expected %s with at most %u GPUs per engine, one for each layer of %s", name,
@@ -184,18 +172,6 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     int rc = check(r, s, model, c, error);
     if (rc != 0)
         return rc;
-    for (int kind = 0; kind < KVT_TIERS; kind++)
-        if (r->core.tiers[kind].present && r->core.tiers[kind].write_back) {
-            char key[64];
-            snprintf(key, sizeof key, "cache.tiers.%s.write",
-                     kvt_tier_name((enum kvt_tier_kind)kind));
-            return refuse(s, key, error,
-                          "expected through, selective or none: a sharded gpu tier is not written "
-                          "back");
-        }
-    if (r->core.tiers[KVT_PEER].present)
-        return refuse(s, "cache.tiers.peer.enabled", error,
-                      "expected false: a sharded gpu tier is not lent to peers");
     struct kvt_shards shape;
     kvt_shards_init(&shape, c);
     resolve_gpu_memory(r, &shape);
