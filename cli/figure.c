@@ -49,6 +49,7 @@ int figures_known(struct figures *f)
 {
     struct results_options options = {.approximate = true,
                                       .radix = true,
+                                      .faults = true,
                                       .interval_ns = KVT_NEVER,
                                       .slo_ttft_ns = 1,
                                       .slo_tpot_ns = 1};
@@ -58,7 +59,8 @@ int figures_known(struct figures *f)
     options.regions = &two;
     const struct kvt_core_stats stats = {0};
     const struct kvt_core_gauges gauges = {0};
-    const struct results_end end = {.stats = &stats, .gauges = &gauges};
+    struct fault_events nothing = {0};
+    const struct results_end end = {.stats = &stats, .gauges = &gauges, .faults = &nothing};
     char why[256];
     int rc = 0;
     f->n = 0;

@@ -62,6 +62,11 @@ run steps --set rollout.share=25% --set rollout.every=50s && [ "$(figure steps r
 report $? "by steps"
 run drop --set rollout.drop=true && awk -v l="$(figure cold held_bytes_host)" -v d="$(figure drop held_bytes_host)" 'BEGIN { exit !(d > 0 && d < l) }'
 report $? "what is dropped is no longer held"
+broken='faults=[{at: 480s, kill: engine/0, for: 60s}]'
+run broken --set "$broken" --set rollout.warm_up=hot && run twice --set "$broken" --set rollout.warm_up=hot &&
+    cmp -s "$scratch/broken/summary.json" "$scratch/twice/summary.json" && cmp -s "$scratch/broken/rollout.csv" "$scratch/twice/rollout.csv" &&
+    [ "$(figure broken faults)" = 1 ] && [ "$(figure broken requests)" = 900 ]
+report $? "beside faults, the same bytes twice"
 run null --world null --set cache.tiers.gpu.capacity=2000blocks --set rollout.warm_up=recent && [ "$(figure null rollout_cold_extra_computed_tokens)" -gt 0 ]
 report $? "in the null world"
 "$kvtwin" compare "$chat" $(echo "$small" | sed 's/--no-baseline//') --vary rollout.warm_up=none,recent --out "$scratch/compare" >"$scratch/compare.txt" 2>&1
