@@ -146,11 +146,10 @@ static int choose_metrics(struct run *run)
             rc =
                 figures_parse(&c->metrics, known, list, "--metrics", run->error, sizeof run->error);
         for (size_t i = 0; i < c->metrics.n; i++)
-            run->lab.baseline = run->lab.baseline ||
-                                strncmp(c->metrics.name[i], "baseline_", 9) == 0 ||
-                                strncmp(c->metrics.name[i], "speedup_", 8) == 0;
+            lab_want(&run->lab, c->metrics.name[i]);
     }
     c->chosen = list != NULL;
+    run->lab.rollout = run->lab.rollout || !list;
     free(known);
     return rc;
 }

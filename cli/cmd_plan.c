@@ -120,9 +120,7 @@ static int parse_slos(struct run *run)
     for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
         rc = slo_parse(&run->plan.slos[k], run->slos[k], known, run->error, sizeof run->error);
     for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
-        run->lab.baseline = run->lab.baseline ||
-                            strncmp(run->plan.slos[k].name, "baseline_", 9) == 0 ||
-                            strncmp(run->plan.slos[k].name, "speedup_", 8) == 0;
+        lab_want(&run->lab, run->plan.slos[k].name);
     free(known);
     return rc;
 }
