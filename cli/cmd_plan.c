@@ -50,6 +50,7 @@ static const char help[] =
     "\n"
     "The folder gets plan.csv (every run of the search), summary.json, pictures of cost against "
     "each objective.\n"
+    "Interrupted, it gets what there is by then, and the same command goes on there.\n"
     "Exit codes: 0 found, 1 failed or interrupted, 2 bad input, 3 nothing meets the objectives: "
     "the nearest\n"
     "configuration is told, and what binds.\n";
@@ -194,41 +195,55 @@ static int show(struct run *run)
     rc = results_dir_install(&run->folder, run->error, sizeof run->error);
     if (rc != 0)
         return rc;
-    if (plan_draw(plan, run->dir, why, sizeof why) != 0)
+    if (!plan->interrupted && plan_draw(plan, run->dir, why, sizeof why) != 0)
         fprintf(stderr, "kvtwin plan: no pictures: %s\n", why);
     if (run->arguments.json) {
         json = plan_json(plan);
         fputs(json ? json : "", stdout);
         rc = json ? 0 : -ENOMEM;
         free(json);
-    } else {
+    } else if (!plan->interrupted) {
         plan_print(stdout, plan);
         printf("\nEvery run and pictures are in %s\n", run->dir);
     }
     return rc == 0 && fflush(stdout) != 0 && errno != EPIPE ? -errno : rc;
 }
 
+/* After Ctrl-C: what was seen by then, and that the rest is still to be done. */
+static void tell_interrupted(const struct run *run)
+{
+    const struct plan *plan = &run->plan;
+    char label[512] = "";
+    const bool some = plan->search.best < plan->search.points;
+    if (some)
+        vary_describe(&run->arguments.vary, plan->search.best, label, sizeof label);
+    fprintf(stderr, "kvtwin plan: interrupted; %s%s",
+            some ? "the cheapest that was seen to meet the objectives: "
+                 : "nothing was seen to meet the objectives",
+            label);
+    if (plan->kept)
+        fprintf(stderr, "; %zu runs are in %s: the same command goes on there",
+                json_object_size(plan->kept), run->dir);
+    fputc('\n', stderr);
+}
+
 static int execute(struct run *run)
 {
     struct plan *plan = &run->plan;
+    plan_recall(plan, run->dir);
     int rc = plan_run(plan);
-    if (rc == -EINTR && plan->search.best < plan->search.points && plan->search.state) {
-        char label[512];
-        fprintf(stderr,
-                "kvtwin plan: interrupted; the cheapest that was seen to meet the objectives: %s\n",
-                vary_describe(&run->arguments.vary, plan->search.best, label, sizeof label));
-        return EXIT_FAILED;
-    }
     if (rc != 0) {
-        fprintf(stderr, "kvtwin plan: %s\n",
-                rc == -EINTR   ? "interrupted: nothing was seen to meet the objectives"
-                : *plan->error ? plan->error
-                               : strerror(-rc));
+        fprintf(stderr, "kvtwin plan: %s\n", *plan->error ? plan->error : strerror(-rc));
         return EXIT_FAILED;
     }
-    rc = show(run);
+    if (!plan->interrupted || plan->kept) /* else earlier results stay as they are */
+        rc = show(run);
     if (rc != 0) {
         fprintf(stderr, "kvtwin plan: %s\n", *run->error ? run->error : strerror(-rc));
+        return EXIT_FAILED;
+    }
+    if (plan->interrupted) {
+        tell_interrupted(run);
         return EXIT_FAILED;
     }
     return plan->search.best < plan->search.points ? EXIT_DONE : EXIT_OUTSIDE;
