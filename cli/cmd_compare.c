@@ -14,20 +14,17 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "lab_command.h"
 #include "compare.h"
 #include "option.h"
 #include "points.h"
 #include "results.h"
-#include "results_dir.h"
 #include "stop.h"
 
 struct run {
-    struct lab_arguments arguments;
+    struct lab_command base;
     const char *baseline;
-    struct lab lab;
     struct comparison comparison;
-    struct results_dir folder;
-    char dir[PATH_MAX], error[SCENARIO_ERROR_SIZE];
 };
 
 static const char help[] =
@@ -55,16 +52,18 @@ static const char help[] =
 
 /* ---- Arguments --------------------------------------------------------------------------------------- */
 
+static const struct lab_command_ops command;
+
 static int refuse(const char *line)
 {
-    fprintf(stderr, "kvtwin compare: %s\n", line);
-    return EXIT_BAD_INPUT;
+    return lab_command_refuse(&command, line);
 }
 
 /* Returns an exit code, EXIT_DONE to go on. */
-static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
+static int parse_arguments(void *self, int argc, char **argv, bool *asked)
 {
-    struct lab_arguments *a = &run->arguments;
+    struct run *run = self;
+    struct lab_arguments *a = &run->base.arguments;
     lab_arguments_init(a, "--vary", argc, argv);
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;
@@ -78,13 +77,13 @@ static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
             run->baseline = value;
             continue;
         }
-        int took = lab_option(a, argc, argv, &i, run->error);
+        int took = lab_option(a, argc, argv, &i, run->base.error);
         if (took < 0)
-            return refuse(run->error);
+            return refuse(run->base.error);
         if (took == 0) {
-            snprintf(run->error, sizeof run->error,
+            snprintf(run->base.error, sizeof run->base.error,
                      "%.200s: unknown option, see kvtwin compare --help", argv[i]);
-            return refuse(run->error);
+            return refuse(run->base.error);
         }
     }
     if (!a->session.scenario)
@@ -100,12 +99,12 @@ static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
 static int find_references(struct run *run)
 {
     struct comparison *c = &run->comparison;
-    const struct vary *v = &run->arguments.vary;
+    const struct vary *v = &run->base.arguments.vary;
     const char *text = run->baseline ? run->baseline : "1", *equals = strchr(text, '=');
     uint64_t row;
     if (!equals) {
         if (units_count(text, &row, NULL) != 0 || row < 1 || row > c->n) {
-            snprintf(run->error, sizeof run->error,
+            snprintf(run->base.error, sizeof run->base.error,
                      "--baseline: expected a row from 1 to %zu, or KEY=VALUE", c->n);
             return -EINVAL;
         }
@@ -129,63 +128,41 @@ static int find_references(struct run *run)
             return 0;
         }
     }
-    snprintf(run->error, sizeof run->error,
+    snprintf(run->base.error, sizeof run->base.error,
              "--baseline: %.150s: expected one of the values that --vary gives the key", text);
     return -EINVAL;
 }
 
-static int choose_metrics(struct run *run)
+static int choose_metrics(void *self)
 {
+    struct run *run = self;
     struct comparison *c = &run->comparison;
-    const char *list = run->arguments.metrics;
+    run->base.lab.requests = true;
+    c->lab = &run->base.lab;
+    const char *list = run->base.arguments.metrics;
     struct figures *known = list ? calloc(1, sizeof *known) : NULL;
     int rc = list && !known ? -ENOMEM : 0;
     if (known) {
         rc = figures_known(known);
         if (rc == 0)
-            rc =
-                figures_parse(&c->metrics, known, list, "--metrics", run->error, sizeof run->error);
+            rc = figures_parse(&c->metrics, known, list, "--metrics", run->base.error,
+                               sizeof run->base.error);
         for (size_t i = 0; i < c->metrics.n; i++)
-            run->lab.baseline = run->lab.baseline ||
-                                strncmp(c->metrics.name[i], "baseline_", 9) == 0 ||
-                                strncmp(c->metrics.name[i], "speedup_", 8) == 0;
+            lab_want(&run->base.lab, c->metrics.name[i]);
     }
     c->chosen = list != NULL;
+    run->base.lab.rollout = run->base.lab.rollout || !list;
     free(known);
     return rc;
 }
 
-/* Returns an exit code, EXIT_DONE to go on. */
-static int prepare(struct run *run)
+static int make_rows(void *self)
 {
+    struct run *run = self;
     struct comparison *c = &run->comparison;
-    const struct lab_arguments *a = &run->arguments;
-    run->lab.arguments = a;
-    run->lab.requests = true;
-    c->lab = &run->lab;
-    int rc = choose_metrics(run);
-    if (rc == 0) {
-        rc = lab_open(&run->lab);
-        memcpy(run->error, run->lab.error, sizeof run->error);
-    }
-    if (rc == 0) {
-        c->n = run->lab.n_runs;
-        c->rows = calloc(c->n, sizeof *c->rows);
-        rc = c->rows ? find_references(run) : -ENOMEM;
-    }
-    if (rc == 0) {
-        rc = a->out ? ((size_t)snprintf(run->dir, sizeof run->dir, "%s", a->out) < sizeof run->dir
-                           ? 0
-                           : -ENAMETOOLONG)
-                    : results_default_dir(run->dir, sizeof run->dir, run->lab.name, "compare");
-        if (rc != 0)
-            snprintf(run->error, sizeof run->error, "--out: expected a shorter path");
-        else
-            rc = results_dir_open(&run->folder, run->dir, run->error, sizeof run->error);
-    }
-    if (rc != 0)
-        fprintf(stderr, "%s\n", *run->error ? run->error : "kvtwin compare: out of memory");
-    return rc == 0 ? EXIT_DONE : session_exit(rc);
+    c->n = run->base.lab.n_runs;
+    c->rows = calloc(c->n, sizeof *c->rows);
+    return c->rows ? find_references(run) : -ENOMEM;
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------- */
@@ -194,7 +171,7 @@ static int work(void *self, size_t i, char **bytes, size_t *n, char *error)
 {
     struct run *run = self;
     struct lab_result result;
-    int rc = lab_run(&run->lab, i, &stop_wanted, &result, error);
+    int rc = lab_run(&run->base.lab, i, &stop_wanted, &result, error);
     if (rc == 0)
         rc = lab_pack(&result, bytes, n);
     lab_result_release(&result);
@@ -203,7 +180,7 @@ static int work(void *self, size_t i, char **bytes, size_t *n, char *error)
 
 static int prepare_point(void *self, size_t i, char *error)
 {
-    return lab_prepare(&((struct run *)self)->lab, i, error);
+    return lab_prepare(&((struct run *)self)->base.lab, i, error);
 }
 
 static int done(void *self, size_t i, const char *bytes, size_t n, const char *error)
@@ -229,16 +206,16 @@ static int done(void *self, size_t i, const char *bytes, size_t n, const char *e
 
 static int run_all(struct run *run)
 {
-    const struct points points = {.todo = run->lab.order,
-                                  .n = run->lab.n_runs,
-                                  .jobs = run->arguments.jobs,
+    const struct points points = {.todo = run->base.lab.order,
+                                  .n = run->base.lab.n_runs,
+                                  .jobs = run->base.arguments.jobs,
                                   .self = run,
                                   .prepare = prepare_point,
                                   .work = work,
                                   .done = done,
                                   .label = "compare",
                                   .stop = &stop_wanted};
-    int rc = points_run(&points, run->error);
+    int rc = points_run(&points, run->base.error);
     struct comparison *c = &run->comparison;
     c->stopped = rc == -EINTR;
     for (size_t i = 0; i < c->n; i++)
@@ -249,13 +226,13 @@ static int run_all(struct run *run)
 static int compare_all(struct run *run)
 {
     struct comparison *c = &run->comparison;
-    bool times = run->lab.session.scenario.world != WORLD_NULL;
+    bool times = run->base.lab.session.scenario.world != WORLD_NULL;
     for (size_t i = 0; i < c->n; i++) {
         struct compare_row *row = &c->rows[i], *reference = &c->rows[row->reference];
         if (row == reference || !row->summary || !reference->summary)
             continue;
         int rc = compare_pair(row->requests, row->n_requests, reference->requests,
-                              reference->n_requests, times, run->lab.seed, &row->pairs);
+                              reference->n_requests, times, run->base.lab.seed, &row->pairs);
         if (rc != 0)
             return rc;
     }
@@ -267,33 +244,29 @@ static int show(struct run *run)
 {
     const struct comparison *c = &run->comparison;
     char why[PATH_MAX];
-    int rc = compare_write(run->folder.fd, c);
-    if (rc != 0) {
-        snprintf(run->error, sizeof run->error, "%.200s: %s; earlier results are kept", run->dir,
-                 strerror(-rc));
-        return rc;
-    }
-    rc = results_dir_install(&run->folder, run->error, sizeof run->error);
+    int rc = compare_write(run->base.folder.fd, c);
+    rc = lab_command_install(&run->base, rc);
     if (rc != 0)
         return rc;
-    if (compare_draw(c, run->dir, why, sizeof why) != 0)
+    if (compare_draw(c, run->base.dir, why, sizeof why) != 0)
         fprintf(stderr, "kvtwin compare: no pictures: %s\n", why);
-    if (run->arguments.json) {
+    if (run->base.arguments.json) {
         char *json = compare_json(c);
         rc = json ? 0 : -ENOMEM;
         fputs(json ? json : "", stdout);
         free(json);
     } else {
         compare_print(stdout, c, isatty(STDOUT_FILENO) == 1);
-        printf("\nTables and pictures are in %s\n", run->dir);
+        printf("\nTables and pictures are in %s\n", run->base.dir);
     }
     if (rc == 0 && fflush(stdout) != 0 && errno != EPIPE)
         rc = -errno;
     return rc;
 }
 
-static int execute(struct run *run)
+static int execute(void *self)
 {
+    struct run *run = self;
     struct comparison *c = &run->comparison;
     int rc = run_all(run);
     bool some = false;
@@ -313,7 +286,7 @@ static int execute(struct run *run)
     if (rc == 0)
         rc = show(run);
     if (rc != 0) {
-        fprintf(stderr, "kvtwin compare: %s\n", *run->error ? run->error : strerror(-rc));
+        fprintf(stderr, "kvtwin compare: %s\n", *run->base.error ? run->base.error : strerror(-rc));
         return EXIT_FAILED;
     }
     if (c->stopped || c->missing > 0)
@@ -322,38 +295,27 @@ static int execute(struct run *run)
     return c->stopped || c->missing > 0 || c->failed > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
-static void release(struct run *run)
+static void release(void *self)
 {
-    struct comparison *c = &run->comparison;
-    results_dir_abort(&run->folder);
+    struct comparison *c = &((struct run *)self)->comparison;
     for (size_t i = 0; i < c->n && c->rows; i++) {
         json_decref(c->rows[i].summary);
         free(c->rows[i].requests);
         free(c->rows[i].error);
     }
     free(c->rows);
-    lab_close(&run->lab);
-    vary_release(&run->arguments.vary);
 }
+
+static const struct lab_command_ops command = {.name = "compare",
+                                               .help = help,
+                                               .size = sizeof(struct run),
+                                               .parse = parse_arguments,
+                                               .choose = choose_metrics,
+                                               .checked = make_rows,
+                                               .execute = execute,
+                                               .release = release};
 
 int cmd_compare(int argc, char **argv)
 {
-    bool asked = false;
-    struct run *run = calloc(1, sizeof *run);
-    if (!run) {
-        fputs("kvtwin compare: out of memory\n", stderr);
-        return EXIT_FAILED;
-    }
-    int code = parse_arguments(run, argc, argv, &asked);
-    if (asked) {
-        fputs(help, stdout);
-    } else if (code == EXIT_DONE) {
-        code = prepare(run);
-        stop_catch();
-        if (code == EXIT_DONE)
-            code = execute(run);
-    }
-    release(run);
-    free(run);
-    return code;
+    return lab_command_main(&command, argc, argv);
 }

@@ -9,21 +9,17 @@
 #include <string.h>
 
 #include "commands.h"
+#include "lab_command.h"
 #include "option.h"
 #include "plan.h"
 #include "results.h"
-#include "results_dir.h"
 #include "stop.h"
 
 struct run {
-    struct lab_arguments arguments;
-    struct lab lab;
+    struct lab_command base;
     struct plan plan;
     const char *slos[SLOS_MOST];
     uint64_t budget;
-    struct results_dir folder;
-    char dir[PATH_MAX];
-    char error[SCENARIO_ERROR_SIZE];
 };
 
 static const char help[] =
@@ -50,17 +46,19 @@ static const char help[] =
     "\n"
     "The folder gets plan.csv (every run of the search), summary.json, pictures of cost against "
     "each objective.\n"
+    "Interrupted, it gets what there is by then, and the same command goes on there.\n"
     "Exit codes: 0 found, 1 failed or interrupted, 2 bad input, 3 nothing meets the objectives: "
     "the nearest\n"
     "configuration is told, and what binds.\n";
 
+static const struct lab_command_ops command;
+
 static int refuse(const char *line)
 {
-    fprintf(stderr, "kvtwin plan: %s\n", line);
-    return EXIT_BAD_INPUT;
+    return lab_command_refuse(&command, line);
 }
 
-/* Takes --slo and --budget. Returns 1 when it was one, 0 when not, -EINVAL with a line in run->error. */
+/* Takes --slo and --budget. Returns 1 when it was one, 0 when not, -EINVAL with a line in run->base.error. */
 static int own_option(struct run *run, int argc, char **argv, int *i)
 {
     const char *value = NULL, *name = argv[*i];
@@ -69,23 +67,25 @@ static int own_option(struct run *run, int argc, char **argv, int *i)
             run->slos[run->plan.n_slos++] = value;
             return 1;
         }
-        snprintf(run->error, sizeof run->error, "--slo: expected FIGURE<LIMIT, at most %d times",
-                 SLOS_MOST);
+        snprintf(run->base.error, sizeof run->base.error,
+                 "--slo: expected FIGURE<LIMIT, at most %d times", SLOS_MOST);
         return -EINVAL;
     }
     if (option_value(argc, argv, i, "--budget", &value)) {
         if (value && units_count(value, &run->budget, NULL) == 0 && run->budget > 0)
             return 1;
-        snprintf(run->error, sizeof run->error, "--budget: expected a number of runs above 0");
+        snprintf(run->base.error, sizeof run->base.error,
+                 "--budget: expected a number of runs above 0");
         return -EINVAL;
     }
     return strncmp(name, "--metrics", 9) == 0 ? -ENOTSUP : 0;
 }
 
 /* Returns an exit code, EXIT_DONE to go on. */
-static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
+static int parse_arguments(void *self, int argc, char **argv, bool *asked)
 {
-    struct lab_arguments *a = &run->arguments;
+    struct run *run = self;
+    struct lab_arguments *a = &run->base.arguments;
     lab_arguments_init(a, "--over", argc, argv);
     a->replications = PLAN_SEEDS;
     for (int i = 1; i < argc; i++) {
@@ -95,14 +95,14 @@ static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
         }
         int took = own_option(run, argc, argv, &i);
         if (took == 0)
-            took = lab_option(a, argc, argv, &i, run->error);
+            took = lab_option(a, argc, argv, &i, run->base.error);
         if (took == 0 || took == -ENOTSUP) {
-            snprintf(run->error, sizeof run->error,
+            snprintf(run->base.error, sizeof run->base.error,
                      "%.200s: unknown option, see kvtwin plan --help", argv[i]);
             took = -EINVAL;
         }
         if (took < 0)
-            return refuse(run->error);
+            return refuse(run->base.error);
     }
     if (!a->session.scenario)
         return refuse("SCENARIO: expected a file, such as scenarios/quickstart.yaml");
@@ -113,73 +113,44 @@ static int parse_arguments(struct run *run, int argc, char **argv, bool *asked)
     return EXIT_DONE;
 }
 
-static int parse_slos(struct run *run)
+static int choose(void *self)
 {
+    struct run *run = self;
+    run->base.lab.requests = true;
+    run->plan.lab = &run->base.lab;
+    run->plan.looks_most = run->budget;
     struct figures *known = calloc(1, sizeof *known);
     int rc = known ? figures_known(known) : -ENOMEM;
     for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
-        rc = slo_parse(&run->plan.slos[k], run->slos[k], known, run->error, sizeof run->error);
+        rc = slo_parse(&run->plan.slos[k], run->slos[k], known, run->base.error,
+                       sizeof run->base.error);
     for (size_t k = 0; rc == 0 && k < run->plan.n_slos; k++)
-        run->lab.baseline = run->lab.baseline ||
-                            strncmp(run->plan.slos[k].name, "baseline_", 9) == 0 ||
-                            strncmp(run->plan.slos[k].name, "speedup_", 8) == 0;
+        lab_want(&run->base.lab, run->plan.slos[k].name);
     free(known);
     return rc;
 }
 
 /* What each point is rented for. */
-static int price(struct run *run)
+static int price(void *self)
 {
-    size_t points = run->arguments.vary.points;
+    struct run *run = self;
+    size_t points = run->base.arguments.vary.points;
     bool some = false;
     run->plan.cost = malloc(points * sizeof *run->plan.cost);
     if (!run->plan.cost)
         return -ENOMEM;
     for (size_t p = 0; p < points; p++) {
-        run->plan.cost[p] = run->lab.entries[p * run->arguments.replications].usd_per_hour;
+        run->plan.cost[p] =
+            run->base.lab.entries[p * run->base.arguments.replications].usd_per_hour;
         some = some || isfinite(run->plan.cost[p]);
     }
     if (some)
         return 0;
-    snprintf(run->error, sizeof run->error,
+    snprintf(run->base.error, sizeof run->base.error,
              "prices: expected a cost for at least one configuration: this world has no "
              "cost_usd_per_hour, or none of "
              "them fits its GPUs");
     return -EINVAL;
-}
-
-static int open_folder(struct run *run)
-{
-    const char *out = run->arguments.out;
-    int rc = out ? ((size_t)snprintf(run->dir, sizeof run->dir, "%s", out) < sizeof run->dir
-                        ? 0
-                        : -ENAMETOOLONG)
-                 : results_default_dir(run->dir, sizeof run->dir, run->lab.name, "plan");
-    if (rc == 0)
-        return results_dir_open(&run->folder, run->dir, run->error, sizeof run->error);
-    snprintf(run->error, sizeof run->error, "--out: expected a shorter path");
-    return rc;
-}
-
-/* Returns an exit code, EXIT_DONE to go on. */
-static int prepare(struct run *run)
-{
-    run->lab.arguments = &run->arguments;
-    run->lab.requests = true;
-    run->plan.lab = &run->lab;
-    run->plan.looks_most = run->budget;
-    int rc = parse_slos(run);
-    if (rc == 0) {
-        rc = lab_open(&run->lab);
-        memcpy(run->error, run->lab.error, sizeof run->error);
-    }
-    if (rc == 0)
-        rc = price(run);
-    if (rc == 0)
-        rc = open_folder(run);
-    if (rc != 0)
-        fprintf(stderr, "%s\n", *run->error ? run->error : "kvtwin plan: out of memory");
-    return rc == 0 ? EXIT_DONE : session_exit(rc);
 }
 
 /* Writes, draws, prints. */
@@ -187,76 +158,80 @@ static int show(struct run *run)
 {
     const struct plan *plan = &run->plan;
     char why[PATH_MAX], *json = NULL;
-    int rc = plan_write(run->folder.fd, plan);
-    if (rc != 0) {
-        snprintf(run->error, sizeof run->error, "%.200s: %s; earlier results are kept", run->dir,
-                 strerror(-rc));
-        return rc;
-    }
-    rc = results_dir_install(&run->folder, run->error, sizeof run->error);
+    int rc = plan_write(run->base.folder.fd, plan);
+    rc = lab_command_install(&run->base, rc);
     if (rc != 0)
         return rc;
-    if (plan_draw(plan, run->dir, why, sizeof why) != 0)
+    if (!plan->interrupted && plan_draw(plan, run->base.dir, why, sizeof why) != 0)
         fprintf(stderr, "kvtwin plan: no pictures: %s\n", why);
-    if (run->arguments.json) {
+    if (run->base.arguments.json) {
         json = plan_json(plan);
         fputs(json ? json : "", stdout);
         rc = json ? 0 : -ENOMEM;
         free(json);
-    } else {
+    } else if (!plan->interrupted) {
         plan_print(stdout, plan);
-        printf("\nEvery run and pictures are in %s\n", run->dir);
+        printf("\nEvery run and pictures are in %s\n", run->base.dir);
     }
     return rc == 0 && fflush(stdout) != 0 && errno != EPIPE ? -errno : rc;
 }
 
-static int execute(struct run *run)
+/* After Ctrl-C: what was seen by then, and that the rest is still to be done. */
+static void tell_interrupted(const struct run *run)
 {
+    const struct plan *plan = &run->plan;
+    char label[512] = "";
+    const bool some = plan->search.best < plan->search.points;
+    if (some)
+        vary_describe(&run->base.arguments.vary, plan->search.best, label, sizeof label);
+    fprintf(stderr, "kvtwin plan: interrupted; %s%s",
+            some ? "the cheapest that was seen to meet the objectives: "
+                 : "nothing was seen to meet the objectives",
+            label);
+    if (plan->kept)
+        fprintf(stderr, "; %zu runs are in %s: the same command goes on there",
+                json_object_size(plan->kept), run->base.dir);
+    fputc('\n', stderr);
+}
+
+static int execute(void *self)
+{
+    struct run *run = self;
     struct plan *plan = &run->plan;
+    plan_recall(plan, run->base.dir);
     int rc = plan_run(plan);
-    if (rc == -EINTR && plan->search.best < plan->search.points && plan->search.state) {
-        char label[512];
-        fprintf(stderr,
-                "kvtwin plan: interrupted; the cheapest that was seen to meet the objectives: %s\n",
-                vary_describe(&run->arguments.vary, plan->search.best, label, sizeof label));
+    if (rc != 0) {
+        fprintf(stderr, "kvtwin plan: %s\n", *plan->error ? plan->error : strerror(-rc));
         return EXIT_FAILED;
     }
+    if (!plan->interrupted || plan->kept) /* else earlier results stay as they are */
+        rc = show(run);
     if (rc != 0) {
-        fprintf(stderr, "kvtwin plan: %s\n",
-                rc == -EINTR   ? "interrupted: nothing was seen to meet the objectives"
-                : *plan->error ? plan->error
-                               : strerror(-rc));
+        fprintf(stderr, "kvtwin plan: %s\n", *run->base.error ? run->base.error : strerror(-rc));
         return EXIT_FAILED;
     }
-    rc = show(run);
-    if (rc != 0) {
-        fprintf(stderr, "kvtwin plan: %s\n", *run->error ? run->error : strerror(-rc));
+    if (plan->interrupted) {
+        tell_interrupted(run);
         return EXIT_FAILED;
     }
     return plan->search.best < plan->search.points ? EXIT_DONE : EXIT_OUTSIDE;
 }
 
+static void release(void *self)
+{
+    plan_release(&((struct run *)self)->plan);
+}
+
+static const struct lab_command_ops command = {.name = "plan",
+                                               .help = help,
+                                               .size = sizeof(struct run),
+                                               .parse = parse_arguments,
+                                               .choose = choose,
+                                               .checked = price,
+                                               .execute = execute,
+                                               .release = release};
+
 int cmd_plan(int argc, char **argv)
 {
-    bool asked = false;
-    struct run *run = calloc(1, sizeof *run);
-    if (!run) {
-        fputs("kvtwin plan: out of memory\n", stderr);
-        return EXIT_FAILED;
-    }
-    int code = parse_arguments(run, argc, argv, &asked);
-    if (asked) {
-        fputs(help, stdout);
-    } else if (code == EXIT_DONE) {
-        code = prepare(run);
-        stop_catch();
-        if (code == EXIT_DONE)
-            code = execute(run);
-    }
-    results_dir_abort(&run->folder);
-    plan_release(&run->plan);
-    lab_close(&run->lab);
-    vary_release(&run->arguments.vary);
-    free(run);
-    return code;
+    return lab_command_main(&command, argc, argv);
 }

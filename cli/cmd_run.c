@@ -264,7 +264,8 @@ static int run_equal_slo(struct run *run)
 
 static int run_rollout(struct run *run)
 {
-    int rc = rollout_compare(&run->rollout, &run->session, &run->tally, &stop_wanted, run->error);
+    int rc =
+        rollout_compare(&run->rollout, &run->session, &run->tally, true, &stop_wanted, run->error);
     if (rc == 0)
         results_set_rollout(run->results, &run->rollout);
     return rc;

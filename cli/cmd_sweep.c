@@ -114,10 +114,9 @@ static int choose_metrics(struct run *run)
         if (rc == 0)
             rc = figures_parse(metrics, known, list, "--metrics", run->error, sizeof run->error);
         for (size_t i = 0; i < metrics->n; i++)
-            run->lab.baseline = run->lab.baseline ||
-                                strncmp(metrics->name[i], "baseline_", 9) == 0 ||
-                                strncmp(metrics->name[i], "speedup_", 8) == 0;
+            lab_want(&run->lab, metrics->name[i]);
     }
+    run->lab.rollout = run->lab.rollout || !list;
     free(known);
     return rc;
 }

@@ -56,9 +56,9 @@ static void write_rows(struct out *o, const struct comparison *c)
         o->error = o->error ? o->error : -ENOMEM;
         return;
     }
-    for (size_t i = 0; i < c->n && f->n == 0; i++)
+    for (size_t i = 0; i < c->n; i++)
         if (c->rows[i].summary)
-            figures_of(f, c->rows[i].summary);
+            figures_add(f, c->rows[i].summary);
     out_text(o, "variant,state");
     out_keys(o, v, SIZE_MAX);
     for (size_t m = 0; m < f->n; m++) {

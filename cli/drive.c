@@ -14,6 +14,7 @@
 
 #include "../core/null.h"
 #include "../sim/world.h"
+#include "parts.h"
 #include "progress.h"
 
 /* After the last request the world advances in pieces of this length, so that Ctrl-C is heard. */
@@ -395,80 +396,10 @@ static int drain(struct runner *r, char *error)
     return 0;
 }
 
-/* What the world's parts were busy with, for results. GPUs are left out: results has engines of its
- * own. */
-struct parts {
-    size_t n;
-    struct results_busy *busy;
-    struct sim_part_stats *stats; /* holds the names */
-};
-
-/* Of the real world: its workers, and what went over the sockets of each server. */
-static int collect_real_parts(const struct runner *r, struct parts *parts)
+static uint32_t real_nodes(const struct runner *r)
 {
-    struct be_world *world = real_world(r->real);
     const struct kvt_core_config *core = &r->d->resolved->core;
-    const uint32_t nodes =
-        core->cache && core->tiers[KVT_REDIS].present ? r->d->plan->config.redis.n_nodes : 0;
-    parts->stats = calloc(nodes + 1, sizeof *parts->stats);
-    parts->busy = calloc(nodes + 1, sizeof *parts->busy);
-    if (!parts->stats || !parts->busy)
-        return -ENOMEM;
-    uint32_t threads;
-    const struct be_workers_stats workers = be_world_workers(world, &threads);
-    parts->busy[parts->n++] = (struct results_busy){
-        .name = "machine/workers",
-        .servers = threads,
-        .busy_ratio = r->now > 0 ? (double)workers.busy_ns / ((double)r->now * threads) : 0,
-        .queue_mean = NAN,
-        .wait_mean_ns = workers.chores > 0 ? (double)workers.wait_ns / (double)workers.chores : NAN,
-        .jobs = workers.chores,
-    };
-    for (uint32_t i = 0; i < nodes; i++) {
-        struct be_redis_stats stats;
-        be_world_redis(world, i, &stats);
-        snprintf(parts->stats[i].name, sizeof parts->stats[i].name, "redis%u/sockets", i);
-        parts->busy[parts->n++] = (struct results_busy){
-            .name = parts->stats[i].name,
-            .servers = 1,
-            .busy_ratio = NAN,
-            .queue_mean = NAN,
-            .wait_mean_ns = NAN,
-            .jobs = stats.replies,
-            .bytes = stats.bytes_in + stats.bytes_out,
-        };
-    }
-    return 0;
-}
-
-static int collect_parts(const struct runner *r, struct parts *parts)
-{
-    uint32_t n = r->sim ? sim_world_parts(r->sim) : 0;
-    *parts = (struct parts){0};
-    if (r->real)
-        return collect_real_parts(r, parts);
-    if (n == 0)
-        return 0;
-    parts->stats = calloc(n, sizeof *parts->stats);
-    parts->busy = calloc(n, sizeof *parts->busy);
-    if (!parts->stats || !parts->busy)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++) {
-        struct sim_part_stats *part = &parts->stats[parts->n];
-        sim_world_part(r->sim, i, part);
-        if (part->kind == SIM_PART_GPU)
-            continue;
-        parts->busy[parts->n++] = (struct results_busy){
-            .name = part->name,
-            .servers = part->servers,
-            .busy_ratio = part->busy_ratio,
-            .queue_mean = NAN,
-            .wait_mean_ns = part->kind == SIM_PART_STATION ? part->mean_wait_ns : NAN,
-            .jobs = part->jobs,
-            .bytes = part->bytes,
-        };
-    }
-    return 0;
+    return core->cache && core->tiers[KVT_REDIS].present ? r->d->plan->config.redis.n_nodes : 0;
 }
 
 /* Also lets the servers say once more what they hold. */
@@ -508,7 +439,8 @@ static int finish(struct runner *r, bool interrupted, uint64_t began_wall_ns, vo
     struct results_real real;
     struct parts parts;
     struct shards shards = {0};
-    int rc = collect_parts(r, &parts);
+    int rc = r->real ? parts_of_real(&parts, real_world(r->real), real_nodes(r), r->now)
+                     : parts_of_sim(&parts, r->sim);
     if (rc == 0)
         rc = shards_collect(&shards, r->d->resolved, r->core, r->sim,
                             r->real ? real_world(r->real) : NULL);

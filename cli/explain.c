@@ -155,7 +155,8 @@ void scenario_explain(const struct scenario *s, FILE *out,
     for (size_t i = 0; i < n; i++) {
         const char *path = keys[i].path;
         bool generator = strncmp(path, "workload.generate.", 18) == 0;
-        bool trace = strcmp(path, "workload.trace") == 0;
+        bool trace = strcmp(path, "workload.trace") == 0 ||
+                     (keys[i].needs && strcmp(keys[i].needs, "workload.trace") == 0);
         if (keys[i].type == KEY_LATER || (generator && !generated) || (trace && generated) ||
             !scenario_text(s, &keys[i], &s->values[i], KVT_TIERS))
             continue;

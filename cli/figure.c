@@ -28,7 +28,7 @@ static bool is_identity(const char *name)
     return false;
 }
 
-void figures_of(struct figures *f, const json_t *summary)
+void figures_add(struct figures *f, const json_t *summary)
 {
     union {
         const json_t *read_only;
@@ -36,11 +36,10 @@ void figures_of(struct figures *f, const json_t *summary)
     } object = {summary};
     const char *key;
     json_t *value;
-    f->n = 0;
     json_object_foreach(object.as_jansson_wants, key, value)
     {
         if ((json_is_number(value) || json_is_null(value)) && !is_identity(key) &&
-            strlen(key) < FIGURE_NAME && f->n < FIGURES_MOST)
+            strlen(key) < FIGURE_NAME && f->n < FIGURES_MOST && figures_find(f, key) < 0)
             snprintf(f->name[f->n++], FIGURE_NAME, "%s", key);
     }
 }
@@ -49,6 +48,7 @@ int figures_known(struct figures *f)
 {
     struct results_options options = {.approximate = true,
                                       .radix = true,
+                                      .faults = true,
                                       .interval_ns = KVT_NEVER,
                                       .slo_ttft_ns = 1,
                                       .slo_tpot_ns = 1};
@@ -58,7 +58,8 @@ int figures_known(struct figures *f)
     options.regions = &two;
     const struct kvt_core_stats stats = {0};
     const struct kvt_core_gauges gauges = {0};
-    const struct results_end end = {.stats = &stats, .gauges = &gauges};
+    struct fault_events nothing = {0};
+    const struct results_end end = {.stats = &stats, .gauges = &gauges, .faults = &nothing};
     char why[256];
     int rc = 0;
     f->n = 0;
@@ -66,10 +67,13 @@ int figures_known(struct figures *f)
     if (!empty)
         return rc;
     rc = results_close(empty, &end, why, sizeof why);
+    static const struct rollout moved = {
+        .priced = true, .pass = {{.present = true}, {.present = true}, {.present = true}}};
+    results_set_rollout(empty, &moved);
     char *text = rc == 0 ? results_json(empty, empty) : NULL;
     json_t *summary = text ? json_loads(text, 0, NULL) : NULL;
     if (summary)
-        figures_of(f, summary);
+        figures_add(f, summary);
     json_decref(summary);
     free(text);
     results_free(empty);
@@ -165,17 +169,22 @@ static enum unit unit_of(const char *name)
 
 int figure_better(const char *name)
 {
-    static const char *const more[] = {"prefix_hit_rate", "hit_tokens",
-                                       "hit_blocks",      "requests_finished",
-                                       "goodput",         "slo_met",
-                                       "speedup_",        "output_tokens_per_s",
-                                       "requests_per_s",  "cost_saving"};
-    static const char *const less[] = {"computed_tokens", "evicted_blocks",
-                                       "requests_failed", "requests_rejected",
-                                       "preemptions",     "recomputed_tokens",
-                                       "cost_",           "orphan_bytes",
-                                       "store_failures",  "kv_waste",
-                                       "abandoned_loads", "requests_unfinished"};
+    static const char *const more[] = {"prefix_hit_rate",
+                                       "hit_tokens",
+                                       "hit_blocks",
+                                       "requests_finished",
+                                       "goodput",
+                                       "slo_met",
+                                       "speedup_",
+                                       "output_tokens_per_s",
+                                       "requests_per_s",
+                                       "cost_saving",
+                                       "rollout_window_hit_rate"};
+    static const char *const less[] = {
+        "computed_tokens", "evicted_blocks",    "requests_failed", "requests_rejected",
+        "preemptions",     "recomputed_tokens", "cost_",           "orphan_bytes",
+        "store_failures",  "kv_waste",          "abandoned_loads", "requests_unfinished",
+        "rollout_extra_",  "rollout_recovery",  "fault_"};
     for (size_t i = 0; i < sizeof more / sizeof *more; i++)
         if (begins(name, more[i]))
             return 1;
@@ -199,9 +208,20 @@ static char *shorten(char *text, size_t size, const char *name)
 {
     static const struct {
         const char *from, *to;
-    } words[] = {{"prefix_hit_rate", "hit rate"}, {"hit_tokens_", "hit "},
-                 {"evicted_blocks_", "evicted "}, {"output_tokens_per_s", "output"},
-                 {"cost_usd_per_hour", "cost"},   {"gpu_busy_ratio", "GPU busy"}};
+    } words[] = {{"prefix_hit_rate", "hit rate"},
+                 {"hit_tokens_", "hit "},
+                 {"evicted_blocks_", "evicted "},
+                 {"output_tokens_per_s", "output"},
+                 {"cost_usd_per_hour", "cost"},
+                 {"gpu_busy_ratio", "GPU busy"},
+                 {"rollout_window_hit_rate", "roll-out hit rate"},
+                 {"rollout_window_ttft_", "roll-out TTFT "},
+                 {"rollout_extra_prefill_gpu_s", "roll-out GPU time"},
+                 {"rollout_recovery_s", "hits back"},
+                 {"rollout_", "roll-out "},
+                 {"fault_requests_", "requests "},
+                 {"fault_blocks_", "blocks "},
+                 {"fault_recovered_most_s", "recovered"}};
     static const char *const units[] = {"_ms", "_per_s", "_s", "_ratio"};
     size_t at = 0, skip = 0, len = strlen(name);
     for (size_t i = 0; i < sizeof words / sizeof *words && skip == 0; i++) {
@@ -210,7 +230,7 @@ static char *shorten(char *text, size_t size, const char *name)
         at = (size_t)snprintf(text, size, "%s", words[i].to);
         skip = strlen(words[i].from);
     }
-    for (size_t i = 0; i < sizeof units / sizeof *units && skip == 0; i++)
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (ends(name, units[i])) {
             len -= strlen(units[i]);
             break;

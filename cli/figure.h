@@ -23,8 +23,8 @@ struct figures {
 
 /* Every figure that a summary can have: with an SLO, with a baseline. Returns 0 or -ENOMEM. */
 int figures_known(struct figures *f);
-/* Those of this summary. */
-void figures_of(struct figures *f, const json_t *summary);
+/* Adds those of this summary that are not there yet. */
+void figures_add(struct figures *f, const json_t *summary);
 /* -1 when it is not there. */
 long figures_find(const struct figures *f, const char *name);
 

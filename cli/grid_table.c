@@ -33,6 +33,11 @@ void grid_default_metrics(struct figures *f, const struct vary *vary, bool null_
     static const char *const of_time[] = {"ttft_p50_ms",       "ttft_p95_ms",
                                           "tpot_p50_ms",       "output_tokens_per_s",
                                           "cost_usd_per_hour", "inter_region_bytes"};
+    /* Of what not every scenario has. Without time, latencies mean nothing. */
+    static const char *const of_changes[] = {
+        "fault_requests_affected",    "fault_blocks_lost",          "fault_recovered_most_s",
+        "rollout_window_hit_rate",    "rollout_window_ttft_p95_ms", "rollout_recovery_s",
+        "rollout_extra_prefill_gpu_s"};
     static const char *const stems[] = {"hit_tokens_", "evicted_blocks_"};
     f->n = 0;
     snprintf(f->name[f->n++], FIGURE_NAME, "prefix_hit_rate");
@@ -47,6 +52,10 @@ void grid_default_metrics(struct figures *f, const struct vary *vary, bool null_
             if (some(vary, of_time[k], true, get, self))
                 snprintf(f->name[f->n++], FIGURE_NAME, "%s", of_time[k]);
     }
+    for (size_t k = 0; k < sizeof of_changes / sizeof *of_changes; k++)
+        if (!(null_world && strstr(of_changes[k], "_ms")) &&
+            some(vary, of_changes[k], true, get, self))
+            snprintf(f->name[f->n++], FIGURE_NAME, "%s", of_changes[k]);
 }
 
 static int key_width(const struct vary *v, size_t key)

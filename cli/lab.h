@@ -78,6 +78,7 @@ struct lab {
     size_t *order;      /* runs, groups together */
     bool requests;      /* wanted: requests in each result */
     bool baseline;      /* wanted: the same with the cache off, in the summary */
+    bool rollout;       /* wanted: what a roll-out is compared with, one or two passes more */
     int64_t open_group; /* whose traffic session.source is; -1: none */
     uint32_t n_groups, *group_size;
     double
@@ -86,7 +87,10 @@ struct lab {
     char error[SCENARIO_ERROR_SIZE];
 };
 
-/* *lab is zero but for arguments (borrowed), requests and baseline. Returns 0, or a negative errno with one
+/* Before lab_open: this figure of summary.json is wanted, and what it takes is run. */
+void lab_want(struct lab *lab, const char *figure);
+
+/* *lab is zero but for arguments (borrowed), requests, baseline and rollout. Returns 0, or a negative errno with one
  * line in lab->error: session_exit says which exit code it deserves. */
 KVT_MUST_CHECK int lab_open(struct lab *lab);
 void lab_close(struct lab *lab);

@@ -19,6 +19,7 @@
 #include "../core/observer.h"
 #include "lab.h"
 #include "results.h"
+#include "rollout_run.h"
 
 /* ---- Requests ---------------------------------------------------------------------------------------- */
 
@@ -26,7 +27,8 @@ struct collector {
     struct lab_request *requests;
     size_t n, capacity;
     kvt_ns warmup_ns;
-    bool failed;
+    bool wanted, failed;
+    struct rollout_tally *tally; /* NULL: nobody asks for a roll-out's figures, or there is none */
 };
 
 static const struct lab_request not_measured = {UINT64_MAX, UINT64_MAX, 0, 0, 0};
@@ -50,6 +52,10 @@ static void note(void *self, const struct kvt_note *note)
 {
     struct collector *c = self;
     const struct kvt_report *p = note->report;
+    if (c->tally)
+        rollout_note(c->tally, note);
+    if (!c->wanted)
+        return;
     if (note->kind != KVT_NOTE_REPORT || p->background || c->failed)
         return;
     if (!make_room(c, p->id)) {
@@ -101,27 +107,67 @@ static int pass(struct lab *lab, const struct resolved *resolved, struct collect
     return rc;
 }
 
+void lab_want(struct lab *lab, const char *figure)
+{
+    lab->baseline = lab->baseline || strncmp(figure, "baseline_", 9) == 0 ||
+                    strncmp(figure, "speedup_", 8) == 0;
+    lab->rollout = lab->rollout || strncmp(figure, "rollout_", 8) == 0;
+}
+
+/* The run itself, and beside it what its figures are compared with: everything that its summary is made of. */
+struct passes {
+    struct results *with, *without;
+    void *kept, *kept_without;
+    struct rollout_tally tally;
+    struct rollout rollout;
+};
+
+static int run_passes(struct lab *lab, struct passes *p, struct collector *c,
+                      const volatile sig_atomic_t *stop, char *error)
+{
+    const struct resolved *resolved = &lab->session.resolved;
+    if (lab->rollout && lab->session.rollout) {
+        rollout_tally_init(&p->tally, &resolved->rollout, &resolved->core.prefill);
+        c->tally = &p->tally;
+    }
+    int rc = pass(lab, resolved, c->wanted || c->tally ? c : NULL, stop, &p->with, &p->kept, error);
+    if (rc == 0 && lab->baseline && resolved->core.cache) {
+        struct resolved off = *resolved;
+        off.core.cache = false;
+        off.core.expected_blocks = 0;
+        rc = pass(lab, &off, NULL, stop, &p->without, &p->kept_without, error);
+    }
+    if (rc == 0 && c->tally) {
+        rc = rollout_compare(&p->rollout, &lab->session, &p->tally, false, stop, error);
+        results_set_rollout(p->with, &p->rollout);
+    }
+    return rc;
+}
+
+static void passes_release(struct passes *p)
+{
+    results_free(p->with);
+    results_free(p->without);
+    free(p->kept);
+    free(p->kept_without);
+    rollout_tally_release(&p->tally);
+    rollout_release(&p->rollout);
+}
+
 int lab_run(struct lab *lab, size_t run, const volatile sig_atomic_t *stop,
             struct lab_result *result, char *error)
 {
-    struct results *with = NULL, *without = NULL;
-    void *kept = NULL, *kept_without = NULL;
+    struct passes p = {0};
     *result = (struct lab_result){0};
     int rc = lab_become(lab, run, error);
     if (rc != 0)
         return rc;
     memcpy(lab->session.sha256, lab->entries[run].sha256, sizeof lab->session.sha256);
-    struct resolved *resolved = &lab->session.resolved;
-    struct collector c = {.warmup_ns = lab->session.scenario.workload.warmup_ns};
-    rc = pass(lab, resolved, lab->requests ? &c : NULL, stop, &with, &kept, error);
-    if (rc == 0 && lab->baseline && resolved->core.cache) {
-        struct resolved off = *resolved;
-        off.core.cache = false;
-        off.core.expected_blocks = 0;
-        rc = pass(lab, &off, NULL, stop, &without, &kept_without, error);
-    }
+    struct collector c = {.warmup_ns = lab->session.scenario.workload.warmup_ns,
+                          .wanted = lab->requests};
+    rc = run_passes(lab, &p, &c, stop, error);
     if (rc == 0) {
-        result->json = results_json(with, without);
+        result->json = results_json(p.with, p.without);
         rc = result->json ? 0 : -ENOMEM;
         if (rc != 0)
             snprintf(error, SCENARIO_ERROR_SIZE, "out of memory for the summary");
@@ -132,10 +178,7 @@ int lab_run(struct lab *lab, size_t run, const volatile sig_atomic_t *stop,
     } else {
         free(c.requests);
     }
-    results_free(with);
-    results_free(without);
-    free(kept);
-    free(kept_without);
+    passes_release(&p);
     return rc;
 }
 

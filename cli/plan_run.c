@@ -30,24 +30,34 @@ struct batch {
     bool keep; /* intervals of the first point's objectives go to plan->sure */
 };
 
+static size_t run_of(const struct batch *b, size_t i)
+{
+    return b->points[i] * b->plan->lab->arguments->replications + b->replication;
+}
+
 static int prepare(void *self, size_t i, char *error)
 {
-    struct batch *b = self;
-    struct lab *lab = b->plan->lab;
-    return lab_prepare(lab, b->points[i] * lab->arguments->replications + b->replication, error);
+    const struct batch *b = self;
+    return lab_prepare(b->plan->lab, run_of(b, i), error);
 }
 
 static int work(void *self, size_t i, char **bytes, size_t *n, char *error)
 {
-    struct batch *b = self;
-    struct lab *lab = b->plan->lab;
+    const struct batch *b = self;
     struct lab_result result;
-    int rc = lab_run(lab, b->points[i] * lab->arguments->replications + b->replication,
-                     &stop_wanted, &result, error);
+    int rc = lab_run(b->plan->lab, run_of(b, i), &stop_wanted, &result, error);
     if (rc == 0)
         rc = lab_pack(&result, bytes, n);
     lab_result_release(&result);
     return rc;
+}
+
+static bool all_met(const struct plan *plan, const struct plan_look *look)
+{
+    bool meets = !look->failed;
+    for (size_t k = 0; k < plan->n_slos; k++)
+        meets = meets && slo_met(&plan->slos[k], look->value[k]);
+    return meets;
 }
 
 static int judge(struct batch *b, struct plan_look *look, const struct lab_result *result)
@@ -59,14 +69,13 @@ static int judge(struct batch *b, struct plan_look *look, const struct lab_resul
     int rc = 0;
     look->usd_per_hour = figure_value(summary, "cost_usd_per_hour");
     look->failed = figure_value(summary, "requests_finished") < figure_value(summary, "requests");
-    look->meets = !look->failed;
     for (size_t k = 0; k < plan->n_slos && rc == 0; k++) {
         look->value[k] = slo_value(&plan->slos[k], summary, result->requests, result->n_requests);
-        look->meets = look->meets && slo_met(&plan->slos[k], look->value[k]);
         if (b->keep)
             rc = slo_interval(&plan->slos[k], summary, result->requests, result->n_requests,
                               plan->lab->seed, &plan->sure[k]);
     }
+    look->meets = all_met(plan, look);
     json_decref(summary);
     return rc;
 }
@@ -86,17 +95,27 @@ static int done(void *self, size_t i, const char *bytes, size_t n, const char *e
     int rc = lab_unpack(&result, bytes, n);
     if (rc == 0)
         rc = judge(b, look, &result);
+    if (rc == 0)
+        rc = plan_keep(b->plan, run_of(b, i), look);
     lab_result_release(&result);
     return rc;
 }
 
 static int run_batch(struct batch *b)
 {
-    size_t todo[PLAN_LOOKS_AT_ONCE];
-    for (size_t i = 0; i < b->n; i++)
-        todo[i] = i;
+    size_t todo[PLAN_LOOKS_AT_ONCE], n = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        struct plan_look *look = &b->looks[i];
+        *look = (struct plan_look){.point = b->points[i]};
+        if (b->keep || !plan_recalled(b->plan, run_of(b, i), look))
+            todo[n++] = i; /* intervals take the requests themselves, which are not kept */
+        else
+            look->meets = all_met(b->plan, look);
+    }
+    if (n == 0)
+        return stop_wanted ? -EINTR : 0;
     const struct points points = {.todo = todo,
-                                  .n = b->n,
+                                  .n = n,
                                   .jobs = b->plan->lab->arguments->jobs,
                                   .self = b,
                                   .prepare = prepare,
@@ -242,18 +261,23 @@ static void find_nearest(struct plan *plan)
     }
 }
 
-int plan_run(struct plan *plan)
+static int run_all(struct plan *plan)
 {
     plan->search = search_of(plan, -INFINITY);
     int rc = plan_search(&plan->search);
-    if (rc != 0)
+    if (rc != 0 || plan->search.best == plan->search.points)
         return rc;
-    if (plan->search.best == plan->search.points) {
-        find_nearest(plan);
-        return 0;
-    }
     rc = make_sure(plan);
     return rc ? rc : ask_for_more(plan);
+}
+
+int plan_run(struct plan *plan)
+{
+    int rc = run_all(plan);
+    plan->interrupted = rc == -EINTR;
+    if (plan->search.best == plan->search.points)
+        find_nearest(plan);
+    return plan->interrupted ? 0 : rc;
 }
 
 void plan_release(struct plan *plan)
@@ -262,4 +286,6 @@ void plan_release(struct plan *plan)
     plan_search_release(&plan->more);
     free(plan->cost);
     free(plan->looks);
+    json_decref(plan->before);
+    json_decref(plan->kept);
 }

@@ -4,6 +4,7 @@
  *
  *      plan.csv          a line per run of the search, in the order of looking: the keys, the cost, each objective's figure, the verdict
  *      summary.json      the answer, and the same runs for machines
+ *      looks.json        what was run, for a plan that goes on (plan_keep.c)
  *      plan_<figure>     pictures: cost against the figure of each objective, its limit, the answer marked
  *
  * and what lab_write.c adds.
@@ -20,7 +21,7 @@
 
 enum { LABEL = 512 };
 
-const char *const plan_files[] = {"plan.csv", NULL};
+const char *const plan_files[] = {"plan.csv", "looks.json", NULL};
 
 /* ---- summary.json ------------------------------------------------------------------------------------ */
 
@@ -84,6 +85,8 @@ char *plan_json(const struct plan *plan)
         size_t k = plan_binding(plan, &plan->looks[plan->nearest]);
         json_object_set_new(all, "binding", json_string(plan->slos[k].text));
     }
+    if (all && plan->interrupted)
+        json_object_set_new(all, "interrupted", json_true());
     return lab_json(all);
 }
 
@@ -149,7 +152,9 @@ int plan_write(int dirfd, const struct plan *plan)
     static const struct {
         const char *name;
         void (*write)(struct out *o, const struct plan *plan);
-    } files[] = {{"plan.csv", write_looks}, {"summary.json", write_summary}};
+    } files[] = {{"plan.csv", write_looks},
+                 {"looks.json", plan_write_kept},
+                 {"summary.json", write_summary}};
     struct out *o = malloc(sizeof *o);
     int rc = o ? 0 : -ENOMEM;
     for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++) {

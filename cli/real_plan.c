@@ -4,7 +4,7 @@
  *
  * The real world holds plain keys and values of 16 or 32 bits in pages of numbers that core
  * decides. What is none of that is refused by name: MLA's latents, sliding windows, KV heads that
- * GPUs would have to copy, partial blocks.
+ * GPUs would have to copy.
  *
  * Memory, all of it counted before anything is allocated:
  *
@@ -106,9 +106,6 @@ static int plan_shape(struct real_plan *plan, const struct resolved *r, const st
                  heads, model->name);
         return resolve_refuse(s, "cluster.gpus_per_engine", why, error);
     }
-    if (s->cache.partial_blocks)
-        return resolve_refuse(s, "cache.partial_blocks",
-                              "the real world expected false: it keeps whole blocks", error);
     plan->config.engines = r->core.engines;
     plan->config.gpus_per_engine = gpus;
     plan->config.block_tokens = r->core.block_tokens;

@@ -18,6 +18,7 @@
 
 #include "cost_prices.h"
 #include "model.h"
+#include "together.h"
 
 enum { PIECE_B = 2 << 20 }; /* transfers move in pieces of 2 MiB */
 
@@ -251,24 +252,6 @@ static int resolve_sim(struct resolved *r, const struct scenario *s, const struc
     return 0;
 }
 
-/* What parts of blocks cannot go together with. Without the chain they are only counted. */
-static int check_parts(const struct resolved *r, const struct scenario *s, char *error)
-{
-    if (!r->core.reuse_partial || !r->core.cache)
-        return 0;
-    const char *want = NULL;
-    if (s->world == WORLD_REAL)
-        want = "expected false: the real world shares whole blocks and copies no parts of them";
-    else if (r->sim.machine.workers > 0)
-        want = "expected false: this host is one machine, simulated with its workers, which copy "
-               "no parts of blocks";
-    else if (r->core.partial_blocks)
-        want = "expected false, or cache.partial_blocks to be";
-    else if (r->core.shard.policy)
-        want = "expected false, or cache.shard.policy: none";
-    return want ? resolve_refuse(s, "cache.match.radix", want, error) : 0;
-}
-
 /* Keys that are accepted in every world, so that one file serves all of them. */
 static void note_real_keys(struct resolved *r)
 {
@@ -306,11 +289,11 @@ int resolve(struct resolved *r, const struct scenario *s, const struct catalog *
     if (rc == 0)
         rc = resolve_tiers(r, s, catalog, parts.gpu, error);
     if (rc == 0)
+        rc = together_check(r, s, parts.model, error);
+    if (rc == 0)
         rc = resolve_evict(r, s, error);
     if (rc == 0)
         rc = resolve_shard(r, s, parts.gpu, parts.model, error);
-    if (rc == 0)
-        rc = check_parts(r, s, error);
     if (rc == 0)
         rc = resolve_rollout(r, s, error);
     if (rc == 0)

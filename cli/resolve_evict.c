@@ -53,10 +53,6 @@ static int resolve_policy(struct resolved *r, const struct scenario *s, int kind
         return refuse(s, kind, "evict",
                       "expected a policy that evicts: running requests need the gpu's pages",
                       error);
-    if (ops->needs_future && s->world == WORLD_REAL)
-        return refuse(s, kind, "evict",
-                      "expected a policy that knows the past: the real world has no future to ask",
-                      error);
     if (tier->manager == KVT_MANAGED_BY_SERVER &&
         (wanted->evict || wanted->prefix_closed == CLOSED_YES))
         return refuse(s, kind, wanted->evict ? "evict" : "prefix_closed",
@@ -79,9 +75,6 @@ static int check_writing(const struct resolved *r, const struct scenario *s, int
     }
     if (wanted->write == WRITE_BACK) {
         *back = kind;
-        if (s->cache.partial_blocks)
-            return refuse(s, kind, "write", "expected through: partial blocks are not written back",
-                          error);
         if (kvt_evict_all[wanted->evict]->needs_future)
             return refuse(s, kind, "write",
                           "expected through: when a block leaves the GPU its future is not known",

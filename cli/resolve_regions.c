@@ -161,36 +161,16 @@ static int read_link(struct resolved *r, const struct scenario *s, const struct 
     return rc;
 }
 
-/* What regions do not go together with. */
+/* What regions need; what they do not go together with: together.h. */
 static int check(const struct resolved *r, const struct scenario *s, char *error)
 {
-    const struct scenario_tier *redis = &s->cache.tiers[KVT_REDIS];
-    const char *path = "regions.names", *want = NULL;
-    if (s->world == WORLD_REAL)
-        want = "expected none: regions are for the null and the simulated world, not for real";
-    else if (!redis->enabled)
-        want = "expected none, or a redis tier, which regions divide";
-    else if (r->sim.machine.workers > 0)
-        want = "expected none: this host is one machine, simulated with its workers";
-    else if (s->n_faults > 0)
-        want = "expected none beside faults";
-    else if (s->rollout.at_ns != KVT_NEVER)
-        want = "expected none beside a roll-out";
-    else if (r->core.shard.policy)
-        want = "expected none, or cache.shard.policy: none";
-    else if (s->cache.tiers[KVT_PEER].enabled)
-        want = "expected none, or no peer tier";
-    else if (redis->write == WRITE_BACK || redis->exclusive) {
-        path = "cache.tiers.redis.write";
-        want = "expected through, selective or none: a tier in regions is not written back";
-    } else if (s->prices.inter_region_ratio > 0) {
-        path = "prices.inter_region_ratio";
-        want = "expected 0: with regions the run itself counts the bytes between them";
-    } else if (r->sim.redis.nodes % resolve_regions_count(s) != 0) {
-        path = "cache.tiers.redis.nodes";
-        want = "expected as many primaries in each region as in every other";
-    }
-    return want ? resolve_refuse(s, path, want, error) : 0;
+    if (!s->cache.tiers[KVT_REDIS].enabled)
+        return resolve_refuse(s, "regions.names",
+                              "expected none, or a redis tier, which regions divide", error);
+    if (r->sim.redis.nodes % resolve_regions_count(s) != 0)
+        return resolve_refuse(s, "cache.tiers.redis.nodes",
+                              "expected as many primaries in each region as in every other", error);
+    return 0;
 }
 
 /* Each region's part of the tier, and what reading another's takes. */

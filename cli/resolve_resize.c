@@ -26,7 +26,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(const struct scenario *s
     return resolve_refuse(s, key, want, error);
 }
 
-/* What growing cannot go together with. */
+/* What growing needs; what it does not go together with: together.h. */
 static int check(const struct resolved *r, const struct scenario *s, char *error)
 {
     const struct scenario_shard *shard = &s->cache.shard;
@@ -40,20 +40,6 @@ static int check(const struct resolved *r, const struct scenario *s, char *error
     if (!c->policy)
         return refuse(s, "cache.shard.policy", error,
                       "expected one that shards, since cache.shard.resize_at is given");
-    if (s->world == WORLD_REAL)
-        return refuse(s, "cache.shard.resize_at", error,
-                      "expected never: in the real world engines do not grow");
-    if (c->policy->splits == KVT_SPLIT_HEAD)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected another than head with cache.shard.resize_at: heads lie where they "
-                      "are computed with");
-    if (c->access != KVT_ACCESS_GATHER)
-        return refuse(s, "cache.shard.access", error,
-                      "expected gather with cache.shard.resize_at: who reads in place has no copy "
-                      "while shards move");
-    if (c->replicas != 1)
-        return refuse(s, "cache.shard.replicas", error,
-                      "expected 1 with cache.shard.resize_at: other copies are not moved");
     const bool nodes = c->gpus <= NODE_GPUS || c->gpus % NODE_GPUS == 0;
     if (c->gpus < 2 || !nodes)
         return refuse(s, "cluster.gpus_per_engine", error,
@@ -63,10 +49,6 @@ static int check(const struct resolved *r, const struct scenario *s, char *error
         return refuse(s, "cache.shard.resize_gpus", error,
                       "expected more than %u, the GPUs of an engine before: engines only grow",
                       c->gpus);
-    if (s->rollout.at_ns != KVT_NEVER)
-        return refuse(s, "rollout.at", error, "expected never with cache.shard.resize_at");
-    if (r->faults.n > 0)
-        return refuse(s, "faults", error, "expected none with cache.shard.resize_at");
     return 0;
 }
 

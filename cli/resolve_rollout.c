@@ -11,45 +11,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* Policies that are told the future of the trace would be told a wrong one. */
-static bool told_the_future(const struct resolved *r, enum kvt_tier_kind *tier)
-{
-    for (int t = 0; t < KVT_TIERS; t++) {
-        const struct kvt_tier_config *c = &r->core.tiers[t];
-        *tier = (enum kvt_tier_kind)t;
-        if (c->present && c->evict && c->evict->needs_future)
-            return true;
-    }
-    return false;
-}
-
-static int check(const struct resolved *r, const struct scenario *s, char *error)
+static int check(const struct scenario *s, char *error)
 {
     const struct scenario_rollout *wanted = &s->rollout;
-    enum kvt_tier_kind tier;
-    char key[64];
-    if (s->world == WORLD_REAL)
-        return resolve_refuse(
-            s, "rollout.at",
-            "expected never: a roll-out is for the null and the simulated world, not for real",
-            error);
-    if (r->core.cache && told_the_future(r, &tier)) {
-        snprintf(key, sizeof key, "cache.tiers.%s.evict", kvt_tier_name(tier));
-        return resolve_refuse(s, key,
-                              "expected a policy that is not told the future: with a roll-out the "
-                              "trace's own is not what comes",
-                              error);
-    }
-    if (s->cache.approximate_threshold > 0)
-        return resolve_refuse(s, "cache.match.approximate.threshold",
-                              "expected off: similar prompts of another epoch are of no use, and "
-                              "are not told apart",
-                              error);
-    if (s->cache.match_radix)
-        return resolve_refuse(s, "cache.match.radix",
-                              "expected false: tokens of another epoch are of no use, and are not "
-                              "told apart",
-                              error);
     if (wanted->warm_up != WL_WARM_NONE && wanted->lead_ns >= wanted->at_ns)
         return resolve_refuse(s, "rollout.lead",
                               "expected less than rollout.at: before the first request there is "
@@ -78,7 +42,7 @@ int resolve_rollout(struct resolved *r, const struct scenario *s, char *error)
                                     .block_tokens = r->core.block_tokens};
     if (c->at_ns == KVT_NEVER)
         return 0;
-    const int rc = check(r, s, error);
+    const int rc = check(s, error);
     if (rc != 0)
         return rc;
     if (c->lead_ns > c->at_ns)

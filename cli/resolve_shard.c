@@ -49,35 +49,11 @@ static uint32_t gpus_for_heads(uint32_t heads, uint32_t g)
     return g;
 }
 
-/* Nothing is computed in the real world (real.h), so nothing is computed where shards lie. */
-static int check_real(const struct scenario *s, const struct kvt_shard_config *c, char *error)
-{
-    const bool head = c->policy->splits == KVT_SPLIT_HEAD;
-    if (c->access == KVT_ACCESS_IN_PLACE && !head)
-        return refuse(s, "cache.shard.access", error,
-                      "expected gather: in the real world nothing computes, hence nothing where "
-                      "shards lie");
-    if (head && c->replicas > 1)
-        return refuse(s, "cache.shard.replicas", error,
-                      "expected 1: the real world keeps heads where they are computed with, and "
-                      "nowhere else");
-    return 0;
-}
-
 static int check(const struct resolved *r, const struct scenario *s,
                  const struct catalog_model *model, const struct kvt_shard_config *c, char *error)
 {
     const char *name = c->policy->name;
     const uint32_t heads = c->kv_heads ? c->kv_heads : 1;
-    if (s->world != WORLD_REAL && r->sim.machine.workers > 0)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected none: this host is one machine, simulated with its workers, which "
-                      "move no shards");
-    if (model->window_layers.number > 0 && c->policy->splits != KVT_SPLIT_HEAD)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected head or none: %s has layers with a sliding window, which are not "
-                      "sharded otherwise",
-                      model->name);
     if (c->policy->splits == KVT_SPLIT_LAYER && c->gpus > c->layers)
         return refuse(s, "cache.shard.policy", error,
                       "expected %s with at most %u GPUs per engine, one for each layer of %s", name,
@@ -97,8 +73,10 @@ static int check(const struct resolved *r, const struct scenario *s,
         !(c->policy->splits == KVT_SPLIT_LAYER || c->policy->splits == KVT_SPLIT_SEQUENCE))
         return refuse(s, "cache.shard.variant", error,
                       "expected contiguous: only horizontal and vertical can be interleaved");
-    if (s->world == WORLD_REAL && check_real(s, c, error) != 0)
-        return -EINVAL;
+    if (s->world == WORLD_REAL && c->policy->splits == KVT_SPLIT_HEAD && c->replicas > 1)
+        return refuse(s, "cache.shard.replicas", error,
+                      "expected 1: the real world keeps heads where they are computed with, and "
+                      "nowhere else");
     const char *why = kvt_shard_check(c);
     return why ? refuse(s, "cache.shard.policy", error, "expected a usable sharding: %s", why) : 0;
 }
@@ -242,18 +220,6 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     int rc = check(r, s, model, c, error);
     if (rc != 0)
         return rc;
-    for (int kind = 0; kind < KVT_TIERS; kind++)
-        if (r->core.tiers[kind].present && r->core.tiers[kind].write_back) {
-            char key[64];
-            snprintf(key, sizeof key, "cache.tiers.%s.write",
-                     kvt_tier_name((enum kvt_tier_kind)kind));
-            return refuse(s, key, error,
-                          "expected through, selective or none: a sharded gpu tier is not written "
-                          "back");
-        }
-    if (r->core.tiers[KVT_PEER].present)
-        return refuse(s, "cache.tiers.peer.enabled", error,
-                      "expected false: a sharded gpu tier is not lent to peers");
     struct kvt_shards shape;
     kvt_shards_init(&shape, c);
     rc = wanted->evict_alone ? resolve_alone(r, s, &shape, error) : 0;

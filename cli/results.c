@@ -96,11 +96,11 @@ static int collector_init(struct results *r)
     if (r->options.dir != NULL) {
         r->stages = calloc(SOURCES, sizeof *r->stages);
         r->lengths = lengths_new();
-        r->faults = r->options.faults ? faults_new() : NULL;
     }
+    r->faults = r->options.faults ? faults_new() : NULL;
     if (r->engine_busy_ns == NULL || r->engine_iterations == NULL || r->engine_tokens == NULL ||
-        (r->options.dir != NULL &&
-         (r->stages == NULL || r->lengths == NULL || (r->options.faults && r->faults == NULL))))
+        (r->options.dir != NULL && (r->stages == NULL || r->lengths == NULL)) ||
+        (r->options.faults && r->faults == NULL))
         return -ENOMEM;
     if (expected > EXPECTED_MAX)
         expected = EXPECTED_MAX;

@@ -120,9 +120,17 @@ int json_rollout(json_t *o, const struct results *r)
         good &= put(o, "rollout_warm_up_gpu_s", real(x->warm_prefill_gpu_s, 6));
         good &= put(o, "rollout_warm_up_usd", real(x->priced ? x->warm_usd : (double)NAN, 6));
     }
+    const struct rollout_figures *own =
+        &x->pass[x->pass[ROLLOUT_WARM].present ? ROLLOUT_WARM : ROLLOUT_COLD];
+    good &= put(o, "rollout_window_hit_rate", real(own->hit_rate, 6));
+    good &= put(o, "rollout_window_ttft_p95_ms", real(own->ttft_p95_ms, 6));
+    good &= put(o, "rollout_extra_prefill_gpu_s", real(own->extra_prefill_gpu_s, 6));
+    good &= put(o, "rollout_extra_usd", real(x->priced ? own->extra_usd : (double)NAN, 6));
+    good &= put(o, "rollout_recovery_s", real(own->recovery_s, 3));
     good &= put(o, "definition_rollout",
                 json_string("steady: the same requests without a roll-out; cold: with it, nothing "
-                            "warmed up; warm: with the warm-up. window: requests from the first "
+                            "warmed up; warm: with the warm-up; no pass named: as the scenario has "
+                            "it. window: requests from the first "
                             "step until rollout.watch after the last. extra: over the whole run, "
                             "less steady, warm-up included; prefill GPU time is that of an idle "
                             "engine"));

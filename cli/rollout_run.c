@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int pass(struct session *session, enum wl_rollout_part part, const char *label,
+static int pass(struct session *session, enum wl_rollout_part part, const char *label, bool shown,
                 struct rollout_tally *tally, const volatile sig_atomic_t *stop, char *error)
 {
     const struct resolved *resolved = &session->resolved;
@@ -27,7 +27,7 @@ static int pass(struct session *session, enum wl_rollout_part part, const char *
         .source = session_source_part(session, part),
         .results = results,
         .also = &observer,
-        .label = label,
+        .label = shown ? label : NULL,
         .stop = stop,
     };
     rc = drive_run(&d, &kept, error);
@@ -37,14 +37,14 @@ static int pass(struct session *session, enum wl_rollout_part part, const char *
 }
 
 int rollout_compare(struct rollout *rollout, struct session *session, struct rollout_tally *asked,
-                    const volatile sig_atomic_t *stop, char *error)
+                    bool shown, const volatile sig_atomic_t *stop, char *error)
 {
     const struct resolved *resolved = &session->resolved;
     const bool warms = resolved->rollout.warm_up != WL_WARM_NONE;
     struct rollout_tally steady = {0}, cold = {0};
-    int rc = pass(session, WL_ROLLOUT_NOTHING, "no roll-out", &steady, stop, error);
+    int rc = pass(session, WL_ROLLOUT_NOTHING, "no roll-out", shown, &steady, stop, error);
     if (rc == 0 && warms)
-        rc = pass(session, WL_ROLLOUT_COLD, "no warm-up", &cold, stop, error);
+        rc = pass(session, WL_ROLLOUT_COLD, "no warm-up", shown, &cold, stop, error);
     if (rc == 0) {
         const struct rollout_terms terms = {
             .config = &resolved->rollout,

@@ -11,10 +11,10 @@
 #include "rollout.h"
 #include "session.h"
 
-/* asked: the tally of the scenario's own run. Fills *rollout (release with rollout_release in any case). Returns 0,
+/* asked: the tally of the scenario's own run. shown: with a progress bar. Fills *rollout (release with rollout_release in any case). Returns 0,
  * -EINTR when stopped, or another negative errno with one line in error[SCENARIO_ERROR_SIZE]. */
 KVT_MUST_CHECK int rollout_compare(struct rollout *rollout, struct session *session,
-                                   struct rollout_tally *asked, const volatile sig_atomic_t *stop,
-                                   char *error);
+                                   struct rollout_tally *asked, bool shown,
+                                   const volatile sig_atomic_t *stop, char *error);
 
 #endif

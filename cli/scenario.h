@@ -289,13 +289,19 @@ struct scenario_key {
     const char *word; /* instead of a value, or NULL; stands for word_value (KEY_RATIO: 0) */
     uint64_t word_value;
     const char *const *names; /* KEY_CHOICE: NULL-terminated */
-    uint32_t kinds; /* tiers that have the key, bit by enum kvt_tier_kind; 0 outside tiers */
+    uint32_t kinds;    /* tiers that have the key, bit by enum kvt_tier_kind; 0 outside tiers */
+    const char *needs; /* what it does nothing without, or NULL: scenario_needs.c */
     const char *help;
 };
 
 /* All keys in the order in which they are explained; sections stand together. */
 const struct scenario_key *scenario_keys(size_t *n);
 const struct scenario_key *scenario_tier_keys(size_t *n);
+
+/* ---- scenario_needs.c: keys that do nothing without another ------------------------------------------- */
+
+/* Returns 0, or -EINVAL with a line about the first such key that is given alone. After the keys are typed. */
+KVT_MUST_CHECK int scenario_check_needs(const struct scenario *s, char *error);
 
 /* ---- scenario_faults.c: the list of faults ------------------------------------------------------------ */
 

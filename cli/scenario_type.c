@@ -300,6 +300,8 @@ int scenario_type(struct scenario *s, char *error)
         rc = type_faults(s, error);
     if (rc == 0)
         rc = check_between(s, error);
+    if (rc == 0)
+        rc = scenario_check_needs(s, error);
     if (rc != 0)
         outline_one_line(error);
     return rc;

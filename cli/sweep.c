@@ -79,14 +79,6 @@ struct gathered {
     bool differ;
 };
 
-static void note_columns(struct sweep *s, const json_t *summary, struct figures *scratch)
-{
-    figures_of(scratch, summary);
-    for (size_t i = 0; i < scratch->n; i++)
-        if (figures_find(&s->columns, scratch->name[i]) < 0 && s->columns.n < FIGURES_MOST)
-            memcpy(s->columns.name[s->columns.n++], scratch->name[i], FIGURE_NAME);
-}
-
 static void take(struct sweep *s, const json_t *summary, struct gathered *g)
 {
     const char *digest = json_string_value(json_object_get(summary, "decisions_digest"));
@@ -125,9 +117,8 @@ static int sum_up(struct sweep *s, struct sweep_point *point, const struct gathe
 int sweep_gather(struct sweep *s)
 {
     uint32_t replications = s->lab->arguments->replications;
-    struct figures *scratch = malloc(sizeof *scratch);
     struct gathered g = {.values = malloc((size_t)replications * FIGURES_MOST * sizeof(double))};
-    int rc = scratch && g.values ? 0 : -ENOMEM;
+    int rc = g.values ? 0 : -ENOMEM;
     s->columns.n = 0;
     s->identical = replications > 1;
     for (size_t p = 0; rc == 0 && p < s->lab->arguments->vary.points; p++) {
@@ -138,7 +129,7 @@ int sweep_gather(struct sweep *s)
             json_t *summary = stored(s, p * replications + r);
             if (!summary)
                 continue;
-            note_columns(s, summary, scratch);
+            figures_add(&s->columns, summary);
             take(s, summary, &g);
             json_decref(summary);
         }
@@ -147,7 +138,6 @@ int sweep_gather(struct sweep *s)
         if (g.runs > 0)
             rc = sum_up(s, point, &g);
     }
-    free(scratch);
     free(g.values);
     return rc;
 }

@@ -11,7 +11,8 @@
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
- *      resize.c  an engine that gets more of them      orphans.c GPUs that evict each by itself
+ *      resize.c  an engine that gets more GPUs    requests.c  its requests, in lists
+ *      orphans.c GPUs that evict each by itself
  *
  * A request's life on its engine, as `state`:
  *
@@ -278,7 +279,7 @@ static inline kvt_ns whole_ns(double ns)
     return ns < 0x1p63 ? (kvt_ns)ns : KVT_NEVER;
 }
 
-/* request lists: at the end, or front, of the requests of its kind, of which background ones are the last (C10) */
+/* requests.c: at the end, or front, of the requests of its kind, of which background ones are the last (C10) */
 void kvt_list_push(struct kvt_core *core, uint32_t r, enum req_state state, bool front);
 void kvt_list_pull(struct kvt_core *core, uint32_t r);
 

@@ -20,14 +20,17 @@
  * (core/breaker.h) for each engine and node, with the pauses of the real client. So a node that is back is used up
  * to a pause later. What is under way at the time: on a node that dies it ends with KVT_DOWN, since its connections
  * close; on one that is cut off it waits for its deadline. Without a deadline (redis.timeout_ns) what is cut off
- * counts as dead.
+ * counts as dead. An answer that is later than the deadline by late_ns alone is as good as none: so a node or network
+ * that late opens breakers, too (what is written there all the same is not modelled).
  *
  * With config.redis.replicated each node has a replica: every write goes there over a NIC of its own, one after the
  * other, half a round trip away. What has not arrived when the node goes is what sim_world_lose(.., false) takes.
  *
  * Costs nothing, and changes no figure, unless config.faults is set.
  *
- * Not modelled: that replication shares the node's NIC; what a full resynchronisation costs; a client that prefers
+ * Not modelled: breakers that open since answers are late for want of bandwidth. The real client counts each command that
+ * runs out of time, and any answer in time begins the count anew; here the commands of an operation are one flow, and
+ * which of them would have been in time nobody knows. Also not: that replication shares the node's NIC; what a full resynchronisation costs; a client that prefers
  * its replica; TCP's own retries.
  */
 #ifndef SIM_FAULT_H

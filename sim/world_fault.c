@@ -129,14 +129,28 @@ static void open_breaker(struct kvt_breaker *b, kvt_ns now)
     }
 }
 
+static bool is_cut(const struct sim_world *w, uint32_t engine, uint32_t node)
+{
+    const struct sim_faults *f = w->faults;
+    return f->of[SIM_AT_REDIS][node].cut || f->of[SIM_AT_NETWORK][engine].cut;
+}
+
+/* No answer can come before the deadline: there is none, or it is later than that by the condition alone. */
+static bool is_silent(const struct sim_world *w, uint32_t engine, uint32_t node)
+{
+    const kvt_ns timeout_ns = w->config.redis.timeout_ns;
+    return is_cut(w, engine, node) ||
+           (timeout_ns != KVT_NEVER && sim_fault_late_ns(w, engine, node) >= timeout_ns);
+}
+
 enum sim_reach sim_fault_reach(const struct sim_world *w, uint32_t engine, uint32_t node)
 {
     const struct sim_faults *f = w->faults;
     if (engine >= w->config.engines)
         return SIM_REACHED; /* nobody's: a deletion */
-    const bool cut = f->of[SIM_AT_REDIS][node].cut || f->of[SIM_AT_NETWORK][engine].cut;
+    const bool silent = is_silent(w, engine, node);
     const bool dead =
-        f->of[SIM_AT_REDIS][node].dead || (cut && w->config.redis.timeout_ns == KVT_NEVER);
+        f->of[SIM_AT_REDIS][node].dead || (silent && w->config.redis.timeout_ns == KVT_NEVER);
     struct kvt_breaker *b = breaker_of(w, engine, node);
     if (dead)
         open_breaker(b, w->now);
@@ -145,22 +159,20 @@ enum sim_reach sim_fault_reach(const struct sim_world *w, uint32_t engine, uint3
         const kvt_ns tried_ns = b->until_ns;
         if (!kvt_breaker_try(b, w->now))
             return SIM_REFUSED;
-        if (!dead && !cut)
+        if (!dead && !silent)
             kvt_breaker_connected(b);
         else
             open_breaker(b, tried_ns);
     }
-    return cut ? SIM_SILENT : SIM_REACHED;
+    return silent ? SIM_SILENT : SIM_REACHED;
 }
 
 void sim_fault_unanswered(struct sim_world *w, const struct op *op)
 {
-    const struct sim_faults *f = w->faults;
     for (uint32_t i = 0; i < op->n_blocks && op->engine < w->config.engines; i++) {
         const uint32_t node = kvt_key_server(op->blocks[i].key, w->config.redis.nodes);
-        if (!f->of[SIM_AT_REDIS][node].cut && !f->of[SIM_AT_NETWORK][op->engine].cut)
-            continue;
-        if (kvt_breaker_failed(breaker_of(w, op->engine, node), w->now))
+        if (is_silent(w, op->engine, node) &&
+            kvt_breaker_failed(breaker_of(w, op->engine, node), w->now))
             w->stats.breakers_opened++;
     }
 }

@@ -89,4 +89,40 @@ check "nothing meets it: exit 3, the nearest, what binds" sh -c \
     "[ $status = 3 ] && grep -q '^nearest' '$SCRATCH/out' && grep -q '^binding     ttft_p99.9<1us' '$SCRATCH/out'"
 plan "$scenario" --slo 'ttft_p95<150ms' "${over[@]}" --budget 2
 check "a budget is kept, and said" sh -c "grep -qE '^runs +[12] of 18 points' '$SCRATCH/out'"
+# ---- Ctrl-C, SIGTERM: what there is, and on from there ----
+search=("$scenario" --slo 'ttft_p95<120ms' --over cluster.engines=1..12 --over cache.tiers.redis.nodes=1..4 --jobs 1)
+"$KVTWIN" plan "${search[@]}" --out "$SCRATCH/whole" >"$SCRATCH/whole.txt" 2>&1
+whole=$?
+for signal in INT TERM; do
+    for wait in 0.1 0.2 0.3 0.4 0.6 0.8 1 1.5 2 3 4 6; do # until it comes when there are some runs, but not all
+        rm -rf "$SCRATCH/cut"
+        setsid "$KVTWIN" plan "${search[@]}" --out "$SCRATCH/cut" >"$SCRATCH/out" 2>"$SCRATCH/err" &
+        pid=$!
+        sleep $wait
+        kill -$signal $pid
+        wait $pid
+        status=$?
+        grep -q interrupted "$SCRATCH/cut/summary.json" 2>/dev/null && break
+    done
+    check "$signal: exit 1, one line that says what was seen and how to go on" sh -c \
+        "[ $status = 1 ] && [ \$(wc -l <'$SCRATCH/err') = 1 ] && grep -q 'interrupted; .* runs are in .*/cut: the same command goes on' '$SCRATCH/err' && [ ! -s '$SCRATCH/out' ]"
+    check "$signal: the folder says so" sh -c \
+        "grep -q '\"interrupted\": true' '$SCRATCH/cut/summary.json' && [ -e '$SCRATCH/cut/run.json' ] && [ -e '$SCRATCH/cut/scenario.yaml' ]"
+    check "$signal: no process is left" sh -c "! kill -0 -- -$pid 2>/dev/null"
+    some=$(grep -c '"failed"' "$SCRATCH/cut/looks.json")
+    all=$(grep -c '"failed"' "$SCRATCH/whole/looks.json")
+    check "$signal: some of the runs, not all ($some of $all)" test "$some" -ge 1 -a "$some" -lt "$all"
+    "$KVTWIN" plan "${search[@]}" --out "$SCRATCH/cut" >"$SCRATCH/out" 2>"$SCRATCH/err"
+    check "$signal: the same again ends as if nothing had been" test $? = $whole
+    for file in plan.csv summary.json looks.json; do
+        check "$signal: and leaves the same bytes: $file" cmp -s "$SCRATCH/whole/$file" "$SCRATCH/cut/$file"
+    done
+done
+# What is kept is taken: a run that says that it was broken is believed; a file that is no such file is not.
+sed -i 's/"failed": false/"failed": true/' "$SCRATCH/cut/looks.json"
+"$KVTWIN" plan "${search[@]}" --out "$SCRATCH/cut" >"$SCRATCH/out" 2>"$SCRATCH/err"
+check "runs that are kept are not run again" grep -q ',unfinished,' "$SCRATCH/cut/plan.csv"
+echo '{"runs": [1, {' >"$SCRATCH/cut/looks.json"
+"$KVTWIN" plan "${search[@]}" --out "$SCRATCH/cut" >"$SCRATCH/out" 2>"$SCRATCH/err"
+check "a damaged file is as good as none" cmp -s "$SCRATCH/whole/plan.csv" "$SCRATCH/cut/plan.csv"
 tap_end

@@ -62,10 +62,23 @@ run steps --set rollout.share=25% --set rollout.every=50s && [ "$(figure steps r
 report $? "by steps"
 run drop --set rollout.drop=true && awk -v l="$(figure cold held_bytes_host)" -v d="$(figure drop held_bytes_host)" 'BEGIN { exit !(d > 0 && d < l) }'
 report $? "what is dropped is no longer held"
+broken='faults=[{at: 480s, kill: engine/0, for: 60s}]'
+run broken --set "$broken" --set rollout.warm_up=hot && run twice --set "$broken" --set rollout.warm_up=hot &&
+    cmp -s "$scratch/broken/summary.json" "$scratch/twice/summary.json" && cmp -s "$scratch/broken/rollout.csv" "$scratch/twice/rollout.csv" &&
+    [ "$(figure broken faults)" = 1 ] && [ "$(figure broken requests)" = 900 ]
+report $? "beside faults, the same bytes twice"
 run null --world null --set cache.tiers.gpu.capacity=2000blocks --set rollout.warm_up=recent && [ "$(figure null rollout_cold_extra_computed_tokens)" -gt 0 ]
 report $? "in the null world"
 "$kvtwin" compare "$chat" $(echo "$small" | sed 's/--no-baseline//') --vary rollout.warm_up=none,recent --out "$scratch/compare" >"$scratch/compare.txt" 2>&1
 report $? "side by side"
+"$kvtwin" run "$chat" ${small#--no-baseline} --set rollout.warm_up=recent --out "$scratch/alone" >/dev/null 2>&1
+grep -q "roll-out hit rate" "$scratch/compare.txt" && awk -F, -v want="$(figure alone rollout_window_hit_rate)" \
+    -v back="$(figure alone rollout_recovery_s)" '/^#/ { next } !n { for (i = 1; i <= NF; i++) at[$i] = i; n = 1; next } { hit = $at["rollout_window_hit_rate"]; s = $at["rollout_recovery_s"] }
+    END { exit !(hit == want && s == back && hit > 0 && at["rollout_warm_window_ttft_p95_ms"]) }' "$scratch/compare/compare.csv"
+report $? "with the figures of the run alone"
+"$kvtwin" sweep "$chat" ${small#--no-baseline} --vary rollout.warm_up=none,recent --metrics rollout_extra_prefill_gpu_s,fault_blocks_lost \
+    --set "$broken" --out "$scratch/sweep" >"$scratch/sweep.txt" 2>&1 && grep -q "roll-out GPU time *blocks lost" "$scratch/sweep.txt"
+report $? "in a grid, with faults"
 "$kvtwin" plot --only rollout "$scratch/plain" >/dev/null 2>"$scratch/plot.txt"
 [ $? = 2 ] && grep -q "expected a run with a roll-out" "$scratch/plot.txt"
 report $? "no picture of what did not happen"

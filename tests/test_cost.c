@@ -29,6 +29,7 @@ static void teardown(void)
 }
 
 static const char text[] =
+    "prices: {inter_zone_ratio: 0}\n"
     "cluster: {model: llama-3.1-70b, gpu: a100-80g-sxm, engines: 2, gpus_per_engine: 4}\n"
     "cache:\n"
     "  block_tokens: 256\n"

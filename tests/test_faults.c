@@ -507,6 +507,26 @@ START_TEST(what_was_partitioned_is_kept)
 }
 END_TEST
 
+/* Answers that are late by the fault alone: below the deadline nothing ends for that, from it on it is as if nobody were
+ * there, breakers open, and all is well again a pause after it is over. */
+START_TEST(later_than_the_deadline)
+{
+    for (unsigned beyond = 0; beyond < 2; beyond++) {
+        struct story s = plain(8);
+        struct fault *f = add(&s, FAULT_SLOW, FAULT_REDIS, 0, 20 * KVT_SECOND, 5 * KVT_SECOND);
+        f->n = NODES;
+        f->factor = 1;
+        f->latency_ns = beyond ? s.sim.redis.timeout_ns : s.sim.redis.timeout_ns / 100;
+        go(&s, NULL);
+        ck_assert_uint_eq(run.world.breakers_opened > 0, beyond);
+        ck_assert_uint_eq(run.world.ended[KVT_TIMEOUT] > 0, beyond);
+        ck_assert_uint_eq(run.world.ended[KVT_DOWN] > 0, beyond); /* nobody asks any more */
+        ck_assert_uint_gt(run.stats.loaded_blocks[KVT_REDIS], 0);
+        forget_events();
+    }
+}
+END_TEST
+
 START_TEST(full_and_corrupt)
 {
     struct story s = plain(9);
@@ -575,6 +595,7 @@ int main(void)
     tcase_add_loop_test(t, nothing_comes_from_the_dead, 0, 4);
     tcase_add_test(t, who_takes_over_and_when);
     tcase_add_test(t, what_was_partitioned_is_kept);
+    tcase_add_test(t, later_than_the_deadline);
     tcase_add_test(t, full_and_corrupt);
     tcase_add_test(t, slow_is_slower);
     tcase_add_test(t, faults_at_random_times_keep_to_their_mean);

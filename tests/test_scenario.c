@@ -108,7 +108,7 @@ START_TEST(format_names_are_the_workloads)
     struct scenario s;
     char error[SCENARIO_ERROR_SIZE], text[96];
     for (int format = WL_AUTO; format < WL_FORMATS; format++) {
-        snprintf(text, sizeof text, "workload: {format: %s}\n",
+        snprintf(text, sizeof text, "workload: {trace: t, format: %s}\n",
                  wl_format_name((enum wl_format)format));
         ck_assert_msg(load(&s, text, NULL, error) == 0, "%s", error);
         ck_assert_uint_eq(s.workload.format, (uint64_t)format);
