@@ -562,8 +562,7 @@ int sim_links_start(struct sim_links *l, kvt_ns now, const struct sim_flow *flow
     return 0;
 }
 
-/* NULL when the id is void. */
-static struct flow *flow_of(const struct sim_links *l, sim_flow_id id)
+struct flow *link_flow(const struct sim_links *l, sim_flow_id id)
 {
     const uint32_t f = (uint32_t)id.v;
     if (f >= l->flows_made || l->flow[f].generation != (uint32_t)(id.v >> 32))
@@ -573,7 +572,7 @@ static struct flow *flow_of(const struct sim_links *l, sim_flow_id id)
 
 bool sim_links_cancel(struct sim_links *l, kvt_ns now, sim_flow_id id)
 {
-    struct flow *flow = flow_of(l, id);
+    struct flow *flow = link_flow(l, id);
     if (!flow)
         return false;
     if (flow->state == FLOW_DUE) {
@@ -590,15 +589,4 @@ bool sim_links_cancel(struct sim_links *l, kvt_ns now, sim_flow_id id)
     drop_slot(l, (uint32_t)id.v);
     must_arm(l, now);
     return true;
-}
-
-/* ---- Looking ------------------------------------------------------------------------------------- */
-
-double sim_links_rate_bps(struct sim_links *l, sim_flow_id id)
-{
-    link_settle(l, l->now);
-    const struct flow *flow = flow_of(l, id);
-    if (!flow || flow->state == FLOW_DUE)
-        return 0;
-    return flow->rate == RATE_INFINITE ? INFINITY : (double)flow->rate / RATE_UNIT;
 }

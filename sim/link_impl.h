@@ -139,6 +139,9 @@ struct link_full {
     uint32_t link, open;
 };
 
+/* The flow of a name; NULL when that is void. */
+struct flow *link_flow(const struct sim_links *l, sim_flow_id id);
+
 /* Finds new rates for the flows that the changes since the last settling can touch. */
 void link_settle(struct sim_links *l, kvt_ns now);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * link_look.c - what links have seen, and whether the invariants of link_impl.h hold. Nothing here changes
- * anything.
+ * anything but that rates are settled before one is told.
  */
 #include "link_impl.h"
 
 #include <assert.h>
+#include <math.h>
 
 link_work link_moved(const struct sim_links *l, const struct link *k, kvt_ns now)
 {
@@ -29,6 +30,15 @@ struct sim_link_stats sim_links_stats(const struct sim_links *l, kvt_ns now, uin
     struct sim_link_stats stats = l->link[link].stats;
     stats.busy_ns = link_busy_ns(l, &l->link[link], now);
     return stats;
+}
+
+double sim_links_rate_bps(struct sim_links *l, sim_flow_id id)
+{
+    link_settle(l, l->now);
+    const struct flow *flow = link_flow(l, id);
+    if (!flow || flow->state == FLOW_DUE)
+        return 0;
+    return flow->rate == RATE_INFINITE ? INFINITY : (double)flow->rate / RATE_UNIT;
 }
 
 uint32_t sim_links_active(const struct sim_links *l, uint32_t link)
