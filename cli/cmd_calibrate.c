@@ -185,6 +185,13 @@ static void folder_of(const char *file, char *folder, size_t size)
         snprintf(folder, size, "%.*s", (int)length, file);
 }
 
+static bool parent_is_there(const char *folder)
+{
+    char parent[4096];
+    folder_of(folder, parent, sizeof parent);
+    return access(parent, W_OK | X_OK) == 0;
+}
+
 /* Before minutes are spent: can the results be written at all? */
 static int check_out(const struct options *o, char *data, size_t size)
 {
@@ -200,8 +207,9 @@ static int check_out(const struct options *o, char *data, size_t size)
         snprintf(data, size, "%s", o->data);
     else
         snprintf(data, size, "%s/calibration", folder);
-    if (mkdir(data, 0777) != 0 && errno != EEXIST) {
-        fprintf(stderr, "kvtwin calibrate: %s: %s\n", data, strerror(errno));
+    if (stat(data, &status) == 0 ? !S_ISDIR(status.st_mode) || access(data, W_OK | X_OK) != 0
+                                 : !parent_is_there(data)) {
+        fprintf(stderr, "kvtwin calibrate: %s: cannot be a folder of results\n", data);
         return EXIT_BAD_INPUT;
     }
     return EXIT_DONE;

@@ -40,7 +40,8 @@ check "a bad address" one_line 2 '--redis'
 check "a password is not told" sh -c "! grep -q secret '$SCRATCH/err'"
 calibrate --quick --out "$cd_out" --only redis --redis "unix:$SCRATCH/nobody"
 check "a server that is not there" one_line 1 'redis'
-check "then nothing is written" test ! -e "$cd_out"
+check "then nothing is written" test ! -e "$cd_out" -a ! -e "$SCRATCH/new/calibration" -a ! -e calibration
+calibrate --out "$cd_out" --data "$SCRATCH/no/data"; check "a folder that cannot be" one_line 2 'no/data: cannot be a folder'
 
 # A bounded run: small blocks, no pictures yet.
 echo old >"$SCRATCH/new/old.yaml"
