@@ -81,17 +81,18 @@ uint32_t be_processors(void)
     return n < 1 ? 1 : n > 1024 ? 1024 : (uint32_t)n;
 }
 
-/* Some tens of milliseconds, so that no timer's beat is hit, with other bytes going through the caches meanwhile. A
- * processor that has had nothing to do for long wakes up later than one that was busy a moment ago: after 2 to 12 ms
+/* Some tens of milliseconds, so that no timer's beat is hit; with other bytes going through the caches meanwhile, or
+ * without. A processor that has had nothing to do for long wakes up later than one that was busy a moment ago: after 2 to 12 ms
  * loads and questions are a tenth to a fifth faster than in a run that has a request now and then. Returns how long it
  * took. */
-static double rest(uint64_t number, uint32_t times)
+static double rest(uint64_t number, uint32_t times, bool others)
 {
     static unsigned char other[OTHER_B];
     const uint64_t begin_ns = uv_hrtime();
     const long ns = (1000000 + (long)(kvt_mix64(number) % 5000000)) * (long)times;
     nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
-    memset(other, (int)number, sizeof other);
+    if (others)
+        memset(other, (int)number, sizeof other);
     nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
     return (double)(uv_hrtime() - begin_ns);
 }
@@ -115,8 +116,9 @@ int be_measure_point(struct be_clock *clock, const struct be_point *point,
     while (rc == 0 && kept.repeats < REPEATS_MOST &&
            (kept.repeats < REPEATS_LEAST || spent_ns < share_ns)) {
         if (point->rested > 0)
-            spent_ns += rest(config->seed + kept.repeats,
-                             config->quick ? (point->rested + 2) / 3 : point->rested);
+            spent_ns +=
+                rest(config->seed + kept.repeats,
+                     config->quick ? (point->rested + 2) / 3 : point->rested, point->others);
         rc = point->once(point->self, &ns[kept.repeats]);
         if (rc == 0)
             spent_ns += ns[kept.repeats++];

@@ -178,11 +178,10 @@ struct be_point {
     int (*once)(void *self, double *ns);
     void *self;
     double share; /* of a usual point's time; 0: 1 */
-    /* The machine rests between repetitions, for some milliseconds, as it does between requests:
-     * processors sleep and caches fill with other things, and what that costs is part of the
-     * time. The rest counts towards the share. */
-    uint32_t
-        rested; /* before each repetition so many times 2 to 12 ms pass, in quick mode a third; 0: none */
+    /* The machine rests between repetitions, as it does between requests: processors sleep, and what that costs is part of the
+     * time. The rest counts towards the share. So many times 2 to 12 ms, in quick mode a third; 0: none. */
+    uint32_t rested;
+    bool others; /* and other bytes go through the caches meanwhile */
 };
 struct be_clock { /* how far the grid is */
     const struct be_measure_config *config;

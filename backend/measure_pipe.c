@@ -21,8 +21,8 @@
  *
  * Transfers are measured as they come in a run: the machine has rested before each, and each
  * moves other bytes than the one before (LAPS sets of pieces, each with pages, keys and files of
- * its own). What is stored has just been computed: workers fill its pages, and a step goes by. A single piece is what
- * decoding leaves: its last page is filled right before the store (world_step.c).
+ * its own). What is stored has just been computed: workers fill its pages, a step goes by, and nothing else has been through
+ * the caches meanwhile.
  *
  * This is a stand-in for world.c, not a part of it: it has neither core nor deadlines, and every
  * transfer is alone. Pieces of a block differ in their key; all of them are stored once before
@@ -107,17 +107,6 @@ static void fill_work(struct be_chore *c)
     p->rc = pipe->device.ops->fill(pipe->device.self, 0, &p->part, p->piece.key.lo);
 }
 
-static void fill_last_page(struct be_chore *c)
-{
-    struct piece *p = piece_of(c);
-    const struct pipe *pipe = p->pipe;
-    const uint32_t page = pipe->format.geometry.page_tokens;
-    struct k_part last = p->part;
-    last.first_token = last.tokens > page ? last.tokens - page : 0;
-    last.tokens -= last.first_token;
-    p->rc = pipe->device.ops->fill(pipe->device.self, 0, &last, p->piece.key.lo);
-}
-
 static void store_work(struct be_chore *c)
 {
     struct piece *p = piece_of(c);
@@ -171,24 +160,18 @@ static void after_all(struct be_chore *c)
     (void)back(piece_of(c));
 }
 
-/* All parts have the same pages: the first one's are filled. */
-static int fill_all(struct pipe *pipe, void (*work)(struct be_chore *))
-{
-    for (uint32_t i = 0; i < pipe->n; i++) {
-        struct piece *p = &pipe->part[0].piece[i];
-        p->rc = 0;
-        queue(p, BE_URGENT_FILL, work, after_all);
-    }
-    return be_client_run(&pipe->client);
-}
-
-/* The step before a store. */
+/* The step before a store: pages are filled, then it is waited for. */
 static int compute(struct pipe *pipe)
 {
-    const int rc = fill_all(pipe, fill_work);
+    for (uint32_t i = 0; i < pipe->n; i++) {
+        struct piece *p = &pipe->part[0].piece[i]; /* all parts have the same pages */
+        p->rc = 0;
+        queue(p, BE_URGENT_FILL, fill_work, after_all);
+    }
+    const int rc = be_client_run(&pipe->client);
     if (rc == 0)
         nanosleep(&(struct timespec){.tv_nsec = pipe->config->quick ? STEP_NS / 4 : STEP_NS}, NULL);
-    return rc == 0 && pipe->n == 1 ? fill_all(pipe, fill_last_page) : rc;
+    return rc;
 }
 
 static void after_load(struct be_chore *c)
@@ -378,12 +361,13 @@ int be_pipe_point(struct pipe *pipe, struct be_clock *clock)
                                     .raw_b = (double)pipe->raw_b};
     pipe->taken = 0;
     /* Before a store there is a step, too: no more time passes in all. */
-    const uint32_t rested = is_load(usual.path) ? 6 : 3;
+    const bool load = is_load(usual.path);
     int rc = be_measure_point(clock,
                               &(struct be_point){.once = be_pipe_once,
                                                  .self = pipe,
                                                  .share = pipe->config->quick ? 1.4 : 3.5,
-                                                 .rested = rested},
+                                                 .rested = load ? 6 : 3,
+                                                 .others = load},
                               &usual);
     for (uint32_t k = 0; rc == 0 && k < pipe->n_parts; k++) {
         struct be_sample sample = clock->samples->at[clock->samples->n - 1];

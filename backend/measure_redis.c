@@ -120,6 +120,7 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
                             &(struct be_point){.once = once,
                                                .self = r,
                                                .rested = path == BE_PATH_REDIS_EXISTS ? 25 : 0,
+                                               .others = true,
                                                .share = path != BE_PATH_REDIS_EXISTS ? 1
                                                         : r->config->quick           ? 5
                                                                                      : 20},
