@@ -213,7 +213,7 @@ void resolve_unshard(struct resolved *r)
     r->core.gpu_pages = r->plain_gpu_pages;
     r->core.prefill = r->plain_prefill;
     r->sim.gpu = r->plain_gpu;
-    r->sim.fabric.gpus = r->sim.grown_fabric.gpus = 0;
+    r->sim.fabric.gpus = r->sim.resized_fabric.gpus = 0;
     if (r->core.resize.gpus)
         r->faults.n = 0; /* there is nothing to move */
     r->core.resize.gpus = 0;

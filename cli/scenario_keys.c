@@ -189,7 +189,7 @@ static const struct scenario_key plain_keys[] = {
      .help = "hybrid: blocks stored until an update counts half"},
     {.path = "cache.shard.resize_at", .type = KEY_DURATION, .fallback = "never",
      .offset = AT(cache.shard.resize_at_ns), .least = 1, .word = "never", .word_value = KVT_NEVER,
-     .help = "when every engine gets more GPUs, over which cached blocks then spread while it serves"},
+     .help = "when every engine gets more GPUs, or fewer; cached blocks move to where they would be placed then while it serves"},
     {.path = "cache.shard.resize_gpus", .type = KEY_COUNT, .fallback = "none",
      .offset = AT(cache.shard.resize_gpus), .least = 2, .most = 256, .word = "none",
      .help = "GPUs per engine from then on"},

@@ -50,6 +50,7 @@ struct shards_cost {
 struct shards {
     const char *policy, *access; /* NULL: not sharded, and nothing below is filled */
     uint32_t replicas, gpus, layers, block_tokens;
+    uint32_t living;      /* of an engine's GPUs: those that it has at the end; its first ones */
     uint64_t lost_blocks; /* with GPUs that failed */
     struct shards_gpu *gpu;
     uint32_t n_gpus;

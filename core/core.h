@@ -104,7 +104,7 @@ struct kvt_prefill_cost {
     double fixed_ns, ns_per_token, ns_per_token2;
 };
 
-/* What becomes of each engine when it grows (kvt_core_resize): the same as in kvt_core_config and kvt_shard_room, then. */
+/* What becomes of each engine when it grows or shrinks (kvt_core_resize): the same as in kvt_core_config and kvt_shard_room, then. */
 struct kvt_resize_config {
     uint32_t gpus; /* 0: never */
     uint64_t gpu_pages, gpu_b, page_gpu_b;
@@ -206,9 +206,11 @@ void kvt_core_free(struct kvt_core *core);
 KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
 void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer);
-/* Every engine grows to config.resize.gpus GPUs (resize.c): its processes start anew, so requests that run there start
- * over; new blocks are placed over all GPUs from now on, cached ones move to where they would be placed now, a few at a
- * time, and are found and read where they are meanwhile. The second time, and where no engine can, nothing happens. */
+/* Every engine grows or shrinks to config.resize.gpus GPUs (resize.c): its processes start anew, so requests that run
+ * there start over; new blocks are placed over those GPUs from now on, cached ones move to where they would be placed
+ * now, a few at a time, and are found and read where they are meanwhile. Those that fewer GPUs have no room for are
+ * evicted first, the ones worth least; GPUs beyond leave when nothing lies on them. The second time, and where no engine
+ * can, nothing happens. */
 void kvt_core_resize(struct kvt_core *core, kvt_ns now);
 
 /* A tier (of one engine, or the shared one: engine ignored; in regions the engine's own) stops or starts answering. Copies in a
@@ -269,10 +271,12 @@ struct kvt_core_stats {
     uint64_t radix_possible_tokens, radix_reused_tokens;
     /* kvt_core_resize, over all engines. held: of cached blocks, at that time. moved, kept: their shards changed GPUs, or
      * did not have to; all others were evicted before their turn came. moved_b: of the shards that did. failed: attempts.
-     * over: the last engine is done, since end_ns. */
+     * over: the last engine is done, since end_ns. evicted: so that others find room on their new GPUs, or for want of
+     * it. left_gpus: that an engine has no longer; leaving_ns: how long each of them still had to stay, summed up. */
     struct {
         uint64_t held_blocks, held_b, moved_blocks, moved_b, kept_blocks, failed_blocks;
-        kvt_ns begin_ns, end_ns;
+        uint64_t evicted_blocks, left_gpus;
+        kvt_ns begin_ns, end_ns, leaving_ns;
         bool begun, over;
     } resize;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
@@ -299,7 +303,7 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
 
 /* One GPU of a sharded engine, at this moment; and since the start, where it says so. */
 struct kvt_core_gpu {
-    uint64_t capacity_b; /* UINT64_MAX: unlimited */
+    uint64_t capacity_b; /* UINT64_MAX: unlimited; 0: no longer the engine's */
     uint64_t shards_b;   /* of blocks, in whatever state */
     uint64_t working_b;  /* beside blocks */
     uint64_t stored_b;   /* shards placed there since the start */

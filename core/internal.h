@@ -11,7 +11,7 @@
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
- *      resize.c  an engine that gets more of them
+ *      resize.c  more of them, or fewer           shrink.c  what still fits on fewer
  *
  * A request's life on its engine, as `state`:
  *
@@ -172,7 +172,7 @@ struct kvt_core {
     uint8_t *placed;      /* sharded: scratch for one admission, a row per block */
     uint64_t *chunk_skew; /* sharded: scratch for one step */
     uint32_t placed_room;
-    struct kvt_resize *resize; /* NULL: engines never grow */
+    struct kvt_resize *resize; /* NULL: engines keep their GPUs */
     struct {
         uint64_t recent[KVT_SHARD_GPUS], since;
     } tried;                             /* sharded: what a policy remembered before an attempt */
@@ -405,14 +405,25 @@ void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine);
 /* The request no longer decodes. */
 void kvt_sharded_forget(struct kvt_core *core, struct req *q);
 
-/* resize.c: all of it only where engines can grow. */
+/* resize.c: all of it only where the number of GPUs can change, but for the next two. */
+/* GPUs that are, were or, once it has begun, will be an engine's; and whether it has this one now. */
+uint32_t kvt_resize_most(const struct kvt_core *core);
+bool kvt_resize_has(const struct kvt_core *core, uint32_t engine, uint32_t gpu);
 KVT_MUST_CHECK int kvt_resize_init(struct kvt_core *core);
 void kvt_resize_release(struct kvt_core *core);
+/* Whether the engine's processes wait for what was under way before: they start then, with fewer GPUs. */
+bool kvt_resize_drains(const struct kvt_core *core, uint32_t engine);
 /* Goes on moving, if nothing is on its way. */
 void kvt_resize_pump(struct kvt_core *core, uint32_t engine);
 /* What an operation moves. */
 void kvt_resize_moves(struct kvt_core *core, const struct op *op, struct kvt_transfer *t);
 void kvt_resize_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+
+/* shrink.c */
+/* Places every block of an engine that shrinks once more, in its row's target, and evicts those worth least until all
+ * others fit on the GPUs that stay: where they shall lie and where they lie. Nobody uses any of them. Places go by
+ * the rule of after already, room is still that of before. Returns how many had to go. */
+uint64_t kvt_shrink_fit(struct kvt_core *core, uint32_t engine);
 
 /* fetch.c */
 void kvt_fetch_start(struct kvt_core *core, uint32_t r);

@@ -138,7 +138,7 @@ struct kvt_shard_joint {
 const char *kvt_shard_join_check(const struct kvt_shard_config *before,
                                  const struct kvt_shard_config *after);
 
-/* joint: as above. shards: as large as `after`, cut into joint shards; for sums over rows, not for placing. */
+/* joint: as above. shards: as large as the larger of both, cut into joint shards; for sums over rows, not for placing. */
 void kvt_shards_join(struct kvt_shard_joint *joint, struct kvt_shards *shards,
                      const struct kvt_shard_config *before, const struct kvt_shard_config *after);
 

@@ -79,7 +79,8 @@ uint32_t kvt_book_joint_row_b(const struct kvt_shard_config *before,
     struct kvt_shard_joint joint;
     struct kvt_shards shards;
     kvt_shards_join(&joint, &shards, before, after);
-    return (shards.n + (uint32_t)sizeof(struct kvt_shard_site) + 1 + 3) / 4 * 4;
+    const uint32_t target_b = after->gpus < before->gpus ? shards.n : 0;
+    return (shards.n + (uint32_t)sizeof(struct kvt_shard_site) + 1 + target_b + 3) / 4 * 4;
 }
 
 void kvt_book_place(struct kvt_shard_book *book, const struct kvt_shard_site *site)
@@ -243,7 +244,7 @@ static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64
 {
     if (!limited(book))
         return true;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+    for (uint32_t g = 0; g < kvt_book_gpus(book); g++) {
         const uint64_t weights = kvt_book_sum(book, stays, g) + (need ? need[g] : 0);
         if (weights * book->room.unit_b + pages * book->room.page_gpu_b > book->room.gpu_b)
             return false;
@@ -266,7 +267,7 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
     if (!limited(book))
         return UINT64_MAX;
     uint64_t most = 0;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+    for (uint32_t g = 0; g < kvt_book_gpus(book); g++) {
         const uint64_t pinned = kvt_book_sum(book, &book->pinned, g);
         most = pinned > most ? pinned : most;
     }

@@ -19,7 +19,7 @@
  *
  *   (K1) held is the sum over the rows of all copies in the place, pinned over those in use: what no eviction can
  *        free. In both is what is held beside rows while shards move. Where GPUs are unlimited pinned is not kept.
- *   (K2) On no GPU do shards and working pages take more than gpu_b.
+ *   (K2) On no GPU do shards and working pages take more than gpu_b; on one that leaves, shards more than leaving_b.
  *   (K3) A block is in the place with all its shards, or not at all: they are evicted together.
  *
  * What a context is read by, in place, is kept in a *load*: how many tokens of each shard each GPU
@@ -65,6 +65,8 @@ struct kvt_shard_sum {
 struct kvt_shard_book {
     struct kvt_shards shards;
     struct kvt_shard_room room;
+    uint64_t
+        leaving_b; /* room on each GPU that shards lie on, but are placed on no longer (resize.c) */
     struct kvt_shard_sum held, pinned; /* (K1) */
     struct kvt_shard_sum gone;         /* were held and no longer are */
     uint64_t even[KVT_SHARD_GPUS];     /* weights of one even row, all copies; see has_even */
@@ -77,8 +79,8 @@ struct kvt_shard_book {
     /* where the next copy will lie: its owner has placed it */
     uint8_t placing[KVT_SHARD_GPUS + sizeof(struct kvt_shard_site) + 1];
     uint32_t row_b; /* bytes of a row that mean something */
-    /* NULL, or what an engine grows by: shards are joint ones then, and a row goes on with its block's site and 1 if
-     * it was placed by the rule of after */
+    /* NULL, or what an engine is resized by: shards are joint ones then, and a row goes on with its block's site, 1 if
+     * it was placed by the rule of after, and, where the engine shrinks, where its shards shall lie then */
     struct kvt_shard_joint *joint;
     uint64_t
         extra[KVT_SHARD_GPUS]; /* held beside rows: where shards are coming, or were (resize.c) */
@@ -101,10 +103,23 @@ static inline struct kvt_shards *kvt_book_placer(struct kvt_shard_book *book)
     return book->joint ? &book->joint->shape[book->joint->after] : &book->shards;
 }
 
+/* How many GPUs blocks are placed on, and computed with, now: these have working pages. */
+static inline uint32_t kvt_book_gpus(const struct kvt_shard_book *book)
+{
+    return book->joint ? book->joint->shape[book->joint->after].config.gpus
+                       : book->shards.config.gpus;
+}
+
 /* Whether a row, or placing, is one by the rule of before. Only where there is a joint. */
 static inline uint8_t *kvt_book_age(const struct kvt_shard_book *book, uint8_t *row)
 {
     return row + book->shards.n + sizeof(struct kvt_shard_site);
+}
+
+/* Where the shards of a row shall lie. Only where there is a joint, of an engine that shrinks. */
+static inline uint8_t *kvt_book_target(const struct kvt_shard_book *book, uint8_t *row)
+{
+    return kvt_book_age(book, row) + 1;
 }
 
 /* config is checked; rows has records of kvt_shard_row_b bytes and is borrowed. 0 or -ENOMEM with
@@ -114,7 +129,7 @@ KVT_MUST_CHECK int kvt_book_init(struct kvt_shard_book *book, const struct kvt_s
                                  const struct kvt_alloc *alloc);
 void kvt_book_release(struct kvt_shard_book *book);
 
-/* The same for an engine that can grow from one configuration to the other (kvt_shard_join_check), of which rows have
+/* The same for an engine that can go from one configuration to the other (kvt_shard_join_check), of which rows have
  * kvt_book_joint_row_b bytes. Room is that of before. */
 KVT_MUST_CHECK int kvt_book_init_joint(struct kvt_shard_book *book,
                                        const struct kvt_shard_config *before,

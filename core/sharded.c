@@ -402,8 +402,8 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
         core->now = core->room.now = now;
     if (core->tap && core->tap->gpu_lost)
         core->tap->gpu_lost(core->tap->self, now, engine, gpu);
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
-        !core->engines[engine.v].up)
+    if (!core->room.books || engine.v >= core->config.engines ||
+        !kvt_resize_has(core, engine.v, gpu) || !core->engines[engine.v].up)
         return;
     kvt_sharded_start_over(core, engine.v);
     lose_copies(core, engine.v, gpu);
@@ -415,20 +415,23 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
 bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gpu,
                   struct kvt_core_gpu *out)
 {
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus)
+    if (!core->room.books || engine.v >= core->config.engines || gpu >= kvt_resize_most(core))
         return false;
+    const bool has = kvt_resize_has(core, engine.v, gpu);
     struct kvt_shard_book *book = book_of(core, engine.v);
     kvt_load_settle(book, &book->decoding);
     const double unit_b = (double)book->room.unit_b;
     const uint64_t held = kvt_book_sum(book, &book->held, gpu);
     const uint64_t gone = kvt_book_sum(book, &book->gone, gpu);
-    *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
-                                 .shards_b = held * book->room.unit_b,
-                                 .working_b =
-                                     kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
-                                 .stored_b = (held + gone) * book->room.unit_b,
-                                 .read_b =
-                                     (double)book->read[gpu] * unit_b / core->config.block_tokens};
+    const bool works = gpu < kvt_book_gpus(book);
+    *out = (struct kvt_core_gpu){
+        .capacity_b = works ? book->room.gpu_b
+                      : has ? book->leaving_b
+                            : 0,
+        .shards_b = held * book->room.unit_b,
+        .working_b = works ? kvt_working_pages(core, engine.v) * book->room.page_gpu_b : 0,
+        .stored_b = (held + gone) * book->room.unit_b,
+        .read_b = (double)book->read[gpu] * unit_b / core->config.block_tokens};
     return true;
 }
 

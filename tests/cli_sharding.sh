@@ -26,9 +26,17 @@ refused "a GPU that is not there" "faults[0].kill: expected gpu/0.0 to gpu/0.7, 
 refused "the old spelling" "expected under faults instead" --set cache.shard.lose_gpu=5
 refused "GPUs that come at no time" "expected a time, since cache.shard.resize_gpus is given" --set cache.shard.resize_gpus=16
 at="--set cache.shard.resize_at=30s"
-refused "a time without GPUs" "expected the GPUs of an engine from then on, more than 8" $at
+refused "a time without GPUs" "expected the GPUs of an engine from then on, another number than 8" $at
 grow="$at --set cache.shard.resize_gpus=16"
-refused "fewer GPUs" "cache.shard.resize_gpus: expected more than 8, the GPUs of an engine before" $at --set cache.shard.resize_gpus=4
+refused "as many GPUs" "cache.shard.resize_gpus: expected another number than 8, the GPUs of an engine before" $at --set cache.shard.resize_gpus=8
+refused "fewer GPUs than divide the heads" "cache.shard.resize_gpus: expected a number such as 4; 3 would want a number of GPUs that divides the 32 heads" \
+    $at --set cache.shard.resize_gpus=3
+refused "fewer GPUs than the model fits on" "cache.shard.resize_gpus: expected a number such as 8; 4 would want a model that fits: llama-3.1-405b needs" \
+    $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=4 --set cluster.model=llama-3.1-405b --set cluster.gpu=h200-141g-sxm
+refused "fewer GPUs, of which none would do" "cache.shard.resize_gpus: expected no fewer than the 16 of before; 8 would want a model that fits" \
+    $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=8 --set cluster.model=llama-3.1-405b --set cluster.gpu=h100-80g-sxm
+refused "a part of a second node" "cache.shard.resize_gpus: expected 2 to 8, or whole nodes" $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=12
+refused "one GPU" "cache.shard.resize_gpus: expected" $at --set cache.shard.resize_gpus=1
 refused "growing by head" "cache.shard.policy: expected another than head" $grow --set cache.shard.policy=head
 refused "growing without shards" "cache.shard.policy: expected one that shards" $grow --set cache.shard.policy=none
 refused "growing in place" "cache.shard.access: expected gather" $grow --set cache.shard.access=in_place
@@ -82,4 +90,12 @@ for policy in horizontal vertical hybrid single; do
 done
 grep -q '"resize_moved_ratio": 0.5,' "$scratch/grow-hybrid/summary.json" && grep -q '"resize_moved_ratio": 0.9375,' "$scratch/grow-vertical/summary.json"
 report $? "by layer modulo GPUs half of what is held moves, by contiguous layers 30 of 32"
+for policy in horizontal vertical hybrid single; do
+    "$kvtwin" run scenarios/sharding/shrink-16-to-8.yaml --no-baseline --set workload.generate.requests=60 --set cache.shard.resize_at=150s \
+        --set cache.shard.policy=$policy --out "$scratch/shrink-$policy" >/dev/null 2>&1 &&
+        grep -q '"resize_took_s": [0-9]' "$scratch/shrink-$policy/summary.json" &&
+        grep -q '"resize_left_gpus": 8,' "$scratch/shrink-$policy/summary.json" &&
+        awk -F, '!/^#/ && $1 != "engine" { n++; if ($4 > $3 || ($2 > 7 && $3 != 0)) bad = 1 } END { exit !(n == 16 && !bad) }' "$scratch/shrink-$policy/shards.csv"
+    report $? "shrinks: $policy"
+done
 tap_end
