@@ -83,6 +83,12 @@ static int check(const struct resolved *r, const struct scenario *s,
         !(c->policy->splits == KVT_SPLIT_LAYER || c->policy->splits == KVT_SPLIT_SEQUENCE))
         return refuse(s, "cache.shard.variant", error,
                       "expected contiguous: only horizontal and vertical can be interleaved");
+    if (s->cache.shard.rereplicate && c->replicas > 1 && !kvt_shard_marks(c))
+        return refuse(
+            s, "cache.shard.rereplicate", error,
+            "expected auto with %s: a spare GPU has there at once what the one before it had",
+            c->policy->splits == KVT_SPLIT_HEAD ? "cache.shard.policy: head"
+                                                : "cache.shard.access: in_place");
     const char *why = kvt_shard_check(c);
     return why ? refuse(s, "cache.shard.policy", error, "expected a usable sharding: %s", why) : 0;
 }
@@ -180,6 +186,7 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     c->slice_tokens = (uint32_t)wanted->slice_tokens;
     c->replicas = (uint32_t)wanted->replicas;
     c->interleaved = wanted->interleaved == 1;
+    c->rereplicate = wanted->rereplicate != 2 && kvt_shard_marks(c);
     c->recent_blocks = wanted->recent_blocks;
     int rc = check(r, s, model, c, error);
     if (rc != 0)

@@ -386,6 +386,11 @@ static void print_shards(const struct table *t, const struct results *r)
                 percent_cell(b, s->loss[i].worst_ratio));
     if (s->lost_blocks > 0)
         fprintf(t->out, "  lost in this run: %llu blocks\n", (unsigned long long)s->lost_blocks);
+    if (s->stats.recopy.copied_blocks + s->stats.recopy.left > 0)
+        fprintf(t->out, "  copies made anew: of %llu blocks, %.2f GB in %.3f s%s\n",
+                (unsigned long long)s->stats.recopy.copied_blocks,
+                (double)s->stats.recopy.copied_b / 1e9, (double)s->stats.recopy.took_ns / 1e9,
+                s->stats.recopy.left ? "; not finished" : "");
 }
 
 /* The busiest rows, most busy first; equal ones keep their order. */

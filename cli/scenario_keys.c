@@ -51,6 +51,7 @@ static const char *const writes[] = {"through", "back", "selective", "none", NUL
 static const char *const shard_policies[] = {"none", "horizontal", "vertical", "hybrid",
                                              "head", "single",     NULL};
 static const char *const shard_accesses[] = {"gather", "in_place", NULL};
+static const char *const shard_rereplicate[] = {"auto", "true", "false", NULL};
 static const char *const shard_variants[] = {"contiguous", "interleaved", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
@@ -177,6 +178,9 @@ static const struct scenario_key plain_keys[] = {
     {.path = "cache.shard.replicas", .type = KEY_COUNT, .fallback = "1",
      .offset = AT(cache.shard.replicas), .least = 1, .most = 64,
      .help = "copies of each shard, on distinct GPUs"},
+    {.path = "cache.shard.rereplicate", .type = KEY_CHOICE, .fallback = "auto",
+     .offset = AT(cache.shard.rereplicate), .names = shard_rereplicate,
+     .help = "copies of shards that a dead GPU took with it are made anew; auto: true where contexts are gathered"},
     {.path = "cache.shard.slice", .type = KEY_COUNT, .fallback = "12500",
      .offset = AT(cache.shard.slice_tokens), .least = 1, .most = u32,
      .help = "tokens that lie together, of horizontal and hybrid"},

@@ -257,6 +257,8 @@ int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_
     s->layers = c->layers;
     s->block_tokens = c->block_tokens;
     s->lost_blocks = stats.shard_lost_blocks;
+    s->recopies = c->rereplicate;
+    s->stats = stats;
     s->n_gpus = r->core.engines * s->gpus;
     s->gpu = calloc(s->n_gpus, sizeof *s->gpu);
     if (!s->gpu)

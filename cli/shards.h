@@ -52,6 +52,8 @@ struct shards {
     uint32_t replicas, gpus, layers, block_tokens;
     uint32_t living;      /* of an engine's GPUs: those that it has at the end; its first ones */
     uint64_t lost_blocks; /* with GPUs that failed */
+    bool recopies;        /* copies that were lost are made anew, as stats say */
+    struct kvt_core_stats stats;
     struct shards_gpu *gpu;
     uint32_t n_gpus;
     double held_balance, stored_balance, read_balance; /* most / mean; NAN when nothing is there */

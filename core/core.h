@@ -221,7 +221,8 @@ void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt
 
 /* A GPU of a sharded engine fails and a spare one takes its place, empty. Requests that run there start
  * over; a block that had a shard on it and no other copy of that is gone. Where another copy is left
- * it is copied anew, at once. Nothing happens in an engine that is not sharded. */
+ * it is read, and copied to the spare in the background (shard.rereplicate, recopy.c), or never; in place and by head it is there
+ * again at once (shard.h says why). Nothing happens in an engine that is not sharded. */
 void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu);
 
 /* What a tier held is gone, though it answers: a server or a host that came back empty. Only keys whose
@@ -279,6 +280,14 @@ struct kvt_core_stats {
         kvt_ns begin_ns, end_ns, leaving_ns;
         bool begun, over;
     } resize;
+    /* Copies of shards that were lost with a GPU and made anew, of blocks that had others. copied: blocks, and bytes of such
+     * shards. evicted: so that they find room. took_ns: summed up over engines, as long as something was missing that could
+     * be copied; begin_ns: since when, of the one that began last. left: engines of which something is missing still. */
+    struct {
+        uint64_t copied_blocks, copied_b, failed_blocks, evicted_blocks;
+        kvt_ns begin_ns, took_ns;
+        uint32_t left;
+    } recopy;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
     uint64_t far_loaded_blocks,

@@ -260,42 +260,41 @@ static bool readers_left(const struct kvt_core *core, uint32_t engine, kvt_ns un
 
 static const struct kvt_use no_use = {.next = KVT_NEVER};
 
-/* What became of a copy whose turn it is. */
-enum turn {
-    TAKEN,  /* it is in the batch */
-    PASSED, /* it has not to move, or is gone */
-    NO_ROOM /* it lies where it lay */
-};
-
-/* Makes room where the copy shall lie, as `target` says, and holds it. Idle blocks leave for that, if it can be had. */
-static enum turn take_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
-                           const uint8_t *target)
+enum kvt_turn kvt_move_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
+                            const uint64_t *need, uint64_t *evicted)
 {
     struct kvt_shard_book *book = book_of(core, engine);
-    const struct kvt_shards *s = &book->shards;
-    const uint8_t *row = kvt_book_row(book, copy);
     const uint64_t working = kvt_working_pages(core, engine);
-    uint64_t need[KVT_SHARD_GPUS] = {0};
-    for (uint32_t k = 0; k < s->n; k++)
-        if (target[k] != row[k])
-            need[target[k]] += s->weight[k];
     kvt_copy_use(&core->room, copy);
     const bool could = kvt_book_could(book, need, working);
     kvt_copy_unuse(&core->room, copy, &no_use);
     if (!could)
-        return NO_ROOM;
+        return KVT_NO_ROOM;
     while (!kvt_book_fits(book, need, working)) {
         const bool gone = kvt_gpu_evict(core, engine);
         assert(gone);
-        core->stats.resize.evicted_blocks += gone;
+        *evicted += gone;
         if (!gone || copy_at(core, copy)->state != KVT_COPY_READY)
-            return PASSED; /* it was the next to leave itself */
+            return KVT_PASSED; /* it was the next to leave itself */
     }
     kvt_copy_use(&core->room, copy);
-    for (uint32_t g = 0; g < s->config.gpus; g++)
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         if (need[g])
             kvt_book_reserve(book, g, need[g]);
-    return TAKEN;
+    return KVT_TAKEN;
+}
+
+/* Makes room where the copy shall lie, as `target` says, and holds it. */
+static enum kvt_turn take_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
+                               const uint8_t *target)
+{
+    const struct kvt_shards *s = &book_of(core, engine)->shards;
+    const uint8_t *row = kvt_book_row(book_of(core, engine), copy);
+    uint64_t need[KVT_SHARD_GPUS] = {0};
+    for (uint32_t k = 0; k < s->n; k++)
+        if (target[k] != row[k])
+            need[target[k]] += s->weight[k];
+    return kvt_move_room(core, engine, copy, need, &core->stats.resize.evicted_blocks);
 }
 
 /* Writes where the copy shall lie into `target`. */
@@ -313,29 +312,29 @@ static void aim(struct kvt_core *core, uint32_t engine, uint8_t *row, uint8_t *t
 }
 
 /* Takes a copy into the batch as its nth block, if it has to move and can. */
-static enum turn take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, struct op *op,
-                           uint32_t nth)
+static enum kvt_turn take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, struct op *op,
+                               uint32_t nth)
 {
     struct kvt_shard_book *book = book_of(core, engine);
     const struct kvt_copy *c = copy_at(core, copy);
     const uint32_t n = book->shards.n;
     if (c->place != engine || c->state != KVT_COPY_READY)
-        return PASSED;
+        return KVT_PASSED;
     uint8_t *row = kvt_book_row(book, copy), *age = kvt_book_age(book, row);
     uint8_t *target = core->resize->engines[engine].rows + (size_t)nth * n;
     struct kvt_shard_site site;
     if (*age)
-        return PASSED;
+        return KVT_PASSED;
     memcpy(&site, row + n, sizeof site);
     kvt_sharded_try(core, engine);
     aim(core, engine, row, target);
     if (memcmp(target, row, n) == 0) {
         *age = 1;
         core->stats.resize.kept_blocks++;
-        return PASSED;
+        return KVT_PASSED;
     }
-    const enum turn turn = take_room(core, engine, copy, target);
-    if (turn != TAKEN) {
+    const enum kvt_turn turn = take_room(core, engine, copy, target);
+    if (turn != KVT_TAKEN) {
         kvt_sharded_undo(core, engine);
         return turn;
     }
@@ -350,7 +349,7 @@ static enum turn take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy
                                .index = site.index,
                                .tokens = core->config.block_tokens,
                                .page = c->page};
-    return TAKEN;
+    return KVT_TAKEN;
 }
 
 /* The copies from w->at on whose turn it is, and can be taken. Returns how many. */
@@ -359,9 +358,9 @@ static uint32_t fill_batch(struct kvt_core *core, uint32_t engine, uint32_t o)
     struct resizing *w = &core->resize->engines[engine];
     uint32_t n = 0;
     for (; n < BATCH && w->at < w->end; w->at++) {
-        const enum turn turn = take_copy(core, engine, w->at, op_at(core, o), n);
-        n += turn == TAKEN;
-        if (turn != NO_ROOM)
+        const enum kvt_turn turn = take_copy(core, engine, w->at, op_at(core, o), n);
+        n += turn == KVT_TAKEN;
+        if (turn != KVT_NO_ROOM)
             continue;
         if (fewer(core) && n > 0)
             return n; /* perhaps when these have moved */

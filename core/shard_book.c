@@ -38,6 +38,8 @@ static int make(struct kvt_shard_book *book, const struct kvt_shard_room *room,
         book->row_b += sizeof(struct kvt_shard_site) + 1;
     else
         number_even(book);
+    book->marks_b = book->joint ? 0 : kvt_shard_marks_b(&book->shards.config);
+    book->row_b += book->marks_b;
     const size_t size_b = load_b(&book->shards);
     book->decoding.tokens = alloc->get(alloc->self, size_b);
     book->chunk.tokens = alloc->get(alloc->self, size_b);
@@ -144,12 +146,32 @@ static bool limited(const struct kvt_shard_book *book)
 /* Shard k on GPU k. */
 static bool is_even(const struct kvt_shard_book *book, const uint8_t *row)
 {
-    return book->has_even && memcmp(row, book->even_row, book->shards.n) == 0;
+    return book->has_even && memcmp(row, book->even_row, book->shards.n) == 0 &&
+           !kvt_book_any_mark(book, row);
+}
+
+/* The same as count, of a row that has lost something. */
+static void count_marked(const struct kvt_shard_book *book, const uint8_t *row, uint64_t sign,
+                         uint64_t *sum)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t j = 0; j < s->copies; j++) {
+        for (uint32_t k = 0; k < s->n; k++) {
+            const uint32_t g = kvt_shard_copy(s, row[k], j);
+            sum[g] += kvt_book_marked(book, row, g) ? 0 : sign * s->weight[k];
+        }
+    }
 }
 
 /* Adds the weights of a row that is not even, times sign, to the sums. */
-static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign, uint64_t *sum)
+static void count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t sign,
+                  uint64_t *sum)
 {
+    const struct kvt_shards *s = &book->shards;
+    if (kvt_book_any_mark(book, row)) {
+        count_marked(book, row, sign, sum);
+        return;
+    }
     for (uint32_t k = 0; k < s->n; k++)
         sum[row[k]] += sign * s->weight[k];
     for (uint32_t j = 1; j < s->copies; j++)
@@ -165,13 +187,13 @@ static void tally(const struct kvt_shard_book *book, const uint8_t *row, bool ev
     if (even)
         sum->even += sign;
     else
-        count(&book->shards, row, sign, sum->others);
+        count(book, row, sign, sum->others);
 }
 
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
 {
     if (!is_even(book, row)) {
-        count(&book->shards, row, 1, need);
+        count(book, row, 1, need);
         return;
     }
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
@@ -202,6 +224,40 @@ void kvt_book_free_extra(struct kvt_shard_book *book)
         book->gone.others[g] += book->extra[g];
         book->extra[g] = 0;
     }
+    book->changes++;
+}
+
+void kvt_book_unreserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight)
+{
+    book->extra[gpu] -= weight;
+    book->held.others[gpu] -= weight;
+    book->pinned.others[gpu] -= weight;
+}
+
+uint64_t kvt_book_weight_on(const struct kvt_shard_book *book, const uint8_t *row, uint32_t gpu)
+{
+    const struct kvt_shards *s = &book->shards;
+    uint64_t weight = 0;
+    for (uint32_t j = 0; j < s->copies; j++)
+        for (uint32_t k = 0; k < s->n; k++)
+            weight += kvt_shard_copy(s, row[k], j) == gpu ? s->weight[k] : 0;
+    return weight;
+}
+
+void kvt_book_mark(struct kvt_shard_book *book, uint32_t copy, bool in_use, uint32_t gpu, bool lost)
+{
+    uint8_t *row = kvt_book_row(book, copy);
+    const bool pinned = in_use && limited(book);
+    assert(kvt_book_marked(book, row, gpu) != lost);
+    tally(book, row, is_even(book, row), MINUS, &book->held);
+    if (pinned)
+        tally(book, row, is_even(book, row), MINUS, &book->pinned);
+    row[book->shards.n + gpu / 8] ^= (uint8_t)(1u << gpu % 8);
+    tally(book, row, is_even(book, row), 1, &book->held);
+    if (pinned)
+        tally(book, row, is_even(book, row), 1, &book->pinned);
+    if (lost)
+        book->gone.others[gpu] += kvt_book_weight_on(book, row, gpu);
     book->changes++;
 }
 

@@ -77,8 +77,10 @@ struct kvt_shard_book {
                                        attended to by decoding */
     uint64_t changes;               /* grows whenever something is freed or falls idle */
     /* where the next copy will lie: its owner has placed it */
-    uint8_t placing[KVT_SHARD_GPUS + sizeof(struct kvt_shard_site) + 1];
+    uint8_t placing[KVT_SHARD_GPUS + KVT_SHARD_GPUS / 8 + sizeof(struct kvt_shard_site) + 1];
     uint32_t row_b; /* bytes of a row that mean something */
+    /* of them behind its shards, a bit per GPU: what it had there was lost with the GPU. Counted nowhere, nor read */
+    uint32_t marks_b;
     /* NULL, or what an engine is resized by: shards are joint ones then, and a row goes on with its block's site, 1 if
      * it was placed by the rule of after, and, where the engine shrinks, where its shards shall lie then */
     struct kvt_shard_joint *joint;
@@ -94,8 +96,24 @@ struct kvt_shard_book {
 /* Bytes of a row. */
 static inline uint32_t kvt_shard_row_b(const struct kvt_shards *s)
 {
-    return (s->n + 3) / 4 * 4;
+    return (s->n + kvt_shard_marks_b(&s->config) + 3) / 4 * 4;
 }
+
+/* Whether what a row had on a GPU is lost; or something, anywhere. */
+static inline bool kvt_book_marked(const struct kvt_shard_book *book, const uint8_t *row,
+                                   uint32_t gpu)
+{
+    return book->marks_b && (row[book->shards.n + gpu / 8] >> gpu % 8 & 1);
+}
+static inline bool kvt_book_any_mark(const struct kvt_shard_book *book, const uint8_t *row)
+{
+    uint8_t any = 0;
+    for (uint32_t i = 0; i < book->marks_b; i++)
+        any |= row[book->shards.n + i];
+    return any;
+}
+/* Weights of a row on a GPU, lost or not. */
+uint64_t kvt_book_weight_on(const struct kvt_shard_book *book, const uint8_t *row, uint32_t gpu);
 
 /* Whoever places blocks now. */
 static inline struct kvt_shards *kvt_book_placer(struct kvt_shard_book *book)
@@ -166,6 +184,12 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
 /* Room for `extra` more, or less, on a GPU than rows say. The latter frees it. */
 void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
 void kvt_book_free_extra(struct kvt_shard_book *book);
+/* Takes a reservation back that came to nothing, or that a row counts from now on. */
+void kvt_book_unreserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
+
+/* What a copy has on a GPU is lost, or there again: was not or was marked before. in_use: pinned. */
+void kvt_book_mark(struct kvt_shard_book *book, uint32_t copy, bool in_use, uint32_t gpu,
+                   bool lost);
 
 /* Adds the weights of one row to need[gpus]. */
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need);

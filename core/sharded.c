@@ -164,18 +164,40 @@ static void count_all(const struct kvt_core *core, const struct kvt_shard_book *
     }
 }
 
-/* Of one copy each: the one that asks least of GPUs that are asked for much. */
+/* The copy of a shard to read instead of the jth, if that was lost. */
+static uint32_t living(const struct kvt_shard_book *book, const uint8_t *row, uint32_t k,
+                       uint32_t j)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t tried = 1;
+         tried < s->copies && kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j)); tried++)
+        j = (j + 1) % s->copies;
+    return kvt_shard_copy(s, row[k], j);
+}
+
+/* Of one copy each: the one that asks least of GPUs that are asked for much; another one where that was lost. */
 static void count_one(const struct kvt_shard_book *book, const struct op *op,
                       const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
     uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
-    for (uint32_t k = 0; k < n; k++)
-        kvt_book_parts(book, kvt_book_row(book, op->gpu[k]), 0, refs[k].tokens, first, &even);
+    bool any = false;
+    for (uint32_t k = 0; k < n; k++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[k]);
+        if (kvt_book_any_mark(book, row))
+            any = true;
+        else
+            kvt_book_parts(book, row, 0, refs[k].tokens, first, &even);
+    }
     kvt_book_parts_even(book, 0, even, first);
     const uint32_t j = kvt_book_choose(book, first);
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
+    for (uint32_t b = 0; any && b < n; b++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[b]);
+        for (uint32_t k = 0; kvt_book_any_mark(book, row) && k < book->shards.n; k++)
+            parts[living(book, row, k, j)] += (uint64_t)book->shards.weight[k] * refs[b].tokens;
+    }
 }
 
 const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
@@ -350,12 +372,14 @@ void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t itera
 
 /* ---- A GPU fails ------------------------------------------------------------------------------- */
 
-/* Whether some shard has no copy but those on dead GPUs. */
-static bool loses(const struct kvt_shards *s, const uint8_t *row, const bool *dead)
+/* Whether some shard has no copy but those on dead GPUs, and those lost before. */
+static bool loses(const struct kvt_shard_book *book, const uint8_t *row, const bool *dead)
 {
+    const struct kvt_shards *s = &book->shards;
     for (uint32_t k = 0; k < s->n; k++) {
         uint32_t j = 0;
-        while (j < s->copies && dead[kvt_shard_copy(s, row[k], j)])
+        while (j < s->copies && (dead[kvt_shard_copy(s, row[k], j)] ||
+                                 kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j))))
             j++;
         if (j == s->copies)
             return true;
@@ -371,7 +395,7 @@ static void lose_copies(struct kvt_core *core, uint32_t engine, uint32_t gpu)
     for (uint32_t copy = 0; copy < core->room.copies.fresh; copy++) {
         const struct kvt_copy *c = copy_at(core, copy);
         if (c->place != engine || (c->state != KVT_COPY_READY && c->state != KVT_COPY_FILLING) ||
-            !loses(&book->shards, kvt_book_row(book, copy), dead))
+            !loses(book, kvt_book_row(book, copy), dead))
             continue;
         core->stats.shard_lost_blocks += c->state == KVT_COPY_READY;
         if (!c->users)
@@ -407,6 +431,7 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
         return;
     kvt_sharded_start_over(core, engine.v);
     lose_copies(core, engine.v, gpu);
+    kvt_recopy_lost(core, engine.v, gpu);
     kvt_pump(core, engine.v);
 }
 
@@ -496,6 +521,6 @@ void kvt_core_shard_loss(const struct kvt_core *core, const bool dead[KVT_SHARD_
             continue;
         const struct kvt_shard_book *book = book_of(core, c->place);
         ++*blocks;
-        *lost += loses(&book->shards, kvt_book_row(book, copy), dead);
+        *lost += loses(book, kvt_book_row(book, copy), dead);
     }
 }

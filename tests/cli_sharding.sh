@@ -16,6 +16,10 @@ refused() { # what, expected part of the one line, --set...
 refused "more GPUs than layers by layer" "expected vertical with at most 61 GPUs per engine, one for each layer of deepseek-v3" \
     --set cluster.model=deepseek-v3 --set cluster.gpu=h200-141g-sxm --set cluster.gpus_per_engine=64 --set cache.shard.policy=vertical
 refused "more copies than GPUs" "cache.shard.replicas: expected 1 to 8, the GPUs of an engine" --set cache.shard.replicas=9
+refused "copies made anew in place" "cache.shard.rereplicate: expected auto with cache.shard.access: in_place" \
+    --set cache.shard.replicas=2 --set cache.shard.access=in_place --set cache.shard.rereplicate=true
+refused "copies made anew by head" "cache.shard.rereplicate: expected auto with cache.shard.policy: head" \
+    --set cache.shard.replicas=2 --set cache.shard.policy=head --set cache.shard.rereplicate=true
 refused "no slice" "cache.shard.slice: expected a whole number from 1" --set cache.shard.slice=0
 refused "a slice beyond the context" "cache.shard.slice: expected 1 to 131072, the context of llama-3.1-8b" --set cache.shard.slice=131073
 refused "hybrid interleaved" "cache.shard.variant: expected contiguous" --set cache.shard.variant=interleaved
@@ -98,4 +102,12 @@ for policy in horizontal vertical hybrid single; do
         awk -F, '!/^#/ && $1 != "engine" { n++; if ($4 > $3 || ($2 > 7 && $3 != 0)) bad = 1 } END { exit !(n == 16 && !bad) }' "$scratch/shrink-$policy/shards.csv"
     report $? "shrinks: $policy"
 done
+twice() { # rereplicate, when the second dies: blocks lost and copied
+    "$kvtwin" run scenarios/sharding/gpus-lost-twice.yaml --no-baseline --set workload.generate.requests=100 --set cache.shard.rereplicate=$1 \
+        --set "faults=[{at: 150s, kill: gpu/0.1}, {at: $2, kill: gpu/0.5}]" --out "$scratch/twice-$1-$2" >/dev/null 2>&1 &&
+        value shard_lost_blocks "$scratch/twice-$1-$2/summary.json"
+}
+late=$(twice true 170s) soon=$(twice true 150.01s) never=$(twice false 170s)
+[ "$late" = 0 ] && [ "$soon" -gt 0 ] && [ "$soon" -lt "$never" ]
+report $? "what a second dead GPU takes: nothing once copies are made anew ($late), some before ($soon), most where nobody copies ($never)"
 tap_end
