@@ -277,6 +277,7 @@ struct kvt_core_stats {
     struct {
         uint64_t held_blocks, held_b, moved_blocks, moved_b, kept_blocks, failed_blocks;
         uint64_t evicted_blocks, left_gpus;
+        uint32_t gpus_before, gpus_after; /* of all engines */
         kvt_ns begin_ns, end_ns, leaving_ns;
         bool begun, over;
     } resize;

@@ -229,6 +229,8 @@ void kvt_core_resize(struct kvt_core *core, kvt_ns now)
     core->resize->begun = true;
     core->stats.resize.begun = true;
     core->stats.resize.begin_ns = now;
+    core->stats.resize.gpus_before = config->engines * config->shard.gpus;
+    core->stats.resize.gpus_after = config->engines * config->resize.gpus;
     count_held(core);
     for (uint32_t e = 0; e < config->engines; e++)
         begin(core, e);
