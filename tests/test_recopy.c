@@ -63,14 +63,13 @@ static void advance(struct kvt_core *core, struct kvt_null *world, kvt_ns at)
     ck_assert_msg(kvt_core_check(core, why, sizeof why), "%s", why);
 }
 
-/* GPU 0 dies, then GPU 2: at once, or when everything under way has ended. */
-static uint64_t second_death(bool rereplicate, bool later)
+/* An engine that has served one prompt, a second ago. */
+static struct kvt_core *served(bool rereplicate, struct kvt_null *world)
 {
     struct kvt_core_config c;
     int error;
     story_config(&c, rereplicate);
     ck_assert_msg(!kvt_core_config_check(&c), "%s", kvt_core_config_check(&c));
-    struct kvt_null *world = kvt_null_new(&heap, NULL);
     const struct kvt_port port = kvt_null_port(world);
     struct kvt_core *core = kvt_core_new(&c, &port, &heap, &error);
     ck_assert_ptr_nonnull(core);
@@ -83,6 +82,14 @@ static uint64_t second_death(bool rereplicate, bool later)
                                   .keys = keys};
     ck_assert_int_eq(kvt_core_request(core, 0, &q), 0);
     advance(core, world, KVT_SECOND);
+    return core;
+}
+
+/* GPU 0 dies, then GPU 2: at once, or when everything under way has ended. */
+static uint64_t second_death(bool rereplicate, bool later)
+{
+    struct kvt_null *world = kvt_null_new(&heap, NULL);
+    struct kvt_core *core = served(rereplicate, world);
     for (uint32_t g = 0; g < 4; g++) {
         ck_assert_uint_eq(held_b(core, g), BLOCKS / 2 * 400);
         ck_assert_uint_eq(lost_if(core, g), 0);
@@ -121,6 +128,25 @@ START_TEST(what_survives_a_second_death)
     ck_assert_uint_eq(second_death(true, false), BLOCKS / 2);
     ck_assert_uint_eq(second_death(false, true), BLOCKS / 2);
     ck_assert_uint_eq(second_death(false, false), BLOCKS / 2);
+}
+END_TEST
+
+/* The spare dies as well, while shards are on their way to it: they are copied once more, and not taken to be there. */
+START_TEST(a_spare_that_dies_gets_them_again)
+{
+    struct kvt_null *world = kvt_null_new(&heap, NULL);
+    struct kvt_core *core = served(true, world);
+    kvt_core_gpu_lost(core, KVT_SECOND, (kvt_engine_id){0}, 0);
+    kvt_core_gpu_lost(core, KVT_SECOND, (kvt_engine_id){0}, 0);
+    advance(core, world, KVT_SECOND);
+    struct kvt_core_stats s;
+    kvt_core_stats(core, &s);
+    ck_assert_uint_eq(s.recopy.failed_blocks, BLOCKS / 2);
+    ck_assert_uint_eq(s.recopy.copied_blocks, BLOCKS / 2);
+    ck_assert_uint_eq(s.shard_lost_blocks, 0);
+    ck_assert_uint_eq(lost_if(core, 2), 0);
+    kvt_core_free(core);
+    kvt_null_free(world);
 }
 END_TEST
 
@@ -339,6 +365,7 @@ int main(void)
     TCase *tc = tcase_create("recopy");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, what_survives_a_second_death);
+    tcase_add_test(tc, a_spare_that_dies_gets_them_again);
     tcase_add_test(tc, copying_alone_takes_its_closed_form);
     tcase_add_test(tc, copies_come_back_whatever_happens);
     suite_add_tcase(suite, tc);
