@@ -155,7 +155,7 @@ static int build(struct kvt_core *core)
     if (core->room.books) {
         core->gpu_parts = take(alloc, KVT_SHARD_GPUS, sizeof *core->gpu_parts);
         core->chunk_skew = take(alloc, core->config.max_batch_requests, sizeof *core->chunk_skew);
-        if (!core->gpu_parts || !core->chunk_skew || kvt_resize_init(core))
+        if (!core->gpu_parts || !core->chunk_skew || kvt_resize_init(core) || kvt_recopy_init(core))
             return -ENOMEM;
     }
     const uint64_t tokens = core->config.gpu_pages == UINT64_MAX
@@ -241,6 +241,7 @@ void kvt_core_free(struct kvt_core *core)
     if (core->placed)
         alloc->put(alloc->self, core->placed, (size_t)core->placed_room * core->room.books->row_b);
     kvt_resize_release(core);
+    kvt_recopy_release(core);
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
     kvt_alike_release(&core->alike);
@@ -275,8 +276,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     uint64_t before;
-    if (core->resize)
-        kvt_resize_pump(core, engine);
+    if (moves_shards(core))
+        kvt_move_pump(core, engine);
     do {
         const struct kvt_core_stats *s = &core->stats;
         before = s->finished + s->background.ended + s->replans + s->preemptions;
@@ -291,8 +292,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
         kvt_emit_interrupt(core, engine);
     }
     kvt_clear_ahead(core, engine);
-    if (core->resize && !e->lists[REQ_WAITING].n) /* nobody wants the room that it frees */
-        kvt_resize_pump(core, engine);
+    if (moves_shards(core) && !e->lists[REQ_WAITING].n) /* nobody wants the room that it frees */
+        kvt_move_pump(core, engine);
     kvt_flush_gone(core);
 }
 
@@ -459,7 +460,7 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
         kvt_step_done(core, o, done);
         break;
     case OP_MOVE:
-        kvt_resize_done(core, o, done);
+        kvt_move_done(core, o, done);
         break;
     case OP_DROP:
     default:

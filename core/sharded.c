@@ -237,20 +237,45 @@ static void count_all(const struct kvt_shard_book *book, const struct op *op,
         count_copy(book, op, refs, n, j, parts);
 }
 
-/* Of one copy each: the one that asks least of GPUs that are asked for much. Returns which. */
+/* The copy of a shard to read instead of the jth, if that was lost. */
+static uint32_t living(const struct kvt_shard_book *book, const uint8_t *row, uint32_t k,
+                       uint32_t j)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t tried = 1;
+         tried < s->copies && kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j)); tried++)
+        j = (j + 1) % s->copies;
+    return kvt_shard_copy(s, row[k], j);
+}
+
+/* Of one copy each: the one that asks least of GPUs that are asked for much; another one of shards whose copy is not
+ * there, or was lost. Returns which. */
 static uint8_t count_one(const struct kvt_shard_book *book, const struct op *op,
                          const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
-    uint64_t first[KVT_SHARD_GPUS] = {0};
-    count_copy(book, op, refs, n, 0, first);
+    uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
+    bool any = false;
+    for (uint32_t k = 0; k < n; k++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[k]);
+        if (kvt_book_any_mark(book, row))
+            any = true;
+        else
+            kvt_book_parts(book, row, 0, refs[k].tokens, first, &even);
+    }
+    kvt_book_parts_even(book, 0, even, first);
     const uint32_t j = kvt_book_choose(book, first);
-    if (book->mask_b) { /* another one may be read in its stead */
+    if (book->mask_b) { /* (shard_mask.h says which) */
         count_copy(book, op, refs, n, j, parts);
         return (uint8_t)j;
     }
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
+    for (uint32_t b = 0; any && b < n; b++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[b]);
+        for (uint32_t k = 0; kvt_book_any_mark(book, row) && k < book->shards.n; k++)
+            parts[living(book, row, k, j)] += (uint64_t)book->shards.weight[k] * refs[b].tokens;
+    }
     return (uint8_t)j;
 }
 
@@ -437,14 +462,15 @@ void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t itera
 
 /* ---- A GPU fails ------------------------------------------------------------------------------- */
 
-/* Whether some shard has no copy but those on dead GPUs. */
+/* Whether some shard has no copy but those on dead GPUs, and those that are not there (shard_mask.h) or were lost before. */
 static bool loses(const struct kvt_shard_book *book, const uint8_t *row, const bool *dead)
 {
     const struct kvt_shards *s = &book->shards;
     for (uint32_t k = 0; k < s->n; k++) {
         uint32_t j = 0;
         while (j < s->copies &&
-               (dead[kvt_shard_copy(s, row[k], j)] || kvt_mask_lacks(book, row, k, j)))
+               (dead[kvt_shard_copy(s, row[k], j)] || kvt_mask_lacks(book, row, k, j) ||
+                kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j))))
             j++;
         if (j == s->copies)
             return true;
@@ -495,11 +521,12 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
         core->now = core->room.now = now;
     if (core->tap && core->tap->gpu_lost)
         core->tap->gpu_lost(core->tap->self, now, engine, gpu);
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
-        !core->engines[engine.v].up)
+    if (!core->room.books || engine.v >= core->config.engines ||
+        !kvt_resize_has(core, engine.v, gpu) || !core->engines[engine.v].up)
         return;
     kvt_sharded_start_over(core, engine.v);
     lose_copies(core, engine.v, gpu);
+    kvt_recopy_lost(core, engine.v, gpu);
     kvt_pump(core, engine.v);
 }
 
@@ -508,21 +535,24 @@ void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, 
 bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gpu,
                   struct kvt_core_gpu *out)
 {
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus)
+    if (!core->room.books || engine.v >= core->config.engines || gpu >= kvt_resize_most(core))
         return false;
+    const bool has = kvt_resize_has(core, engine.v, gpu);
     struct kvt_shard_book *book = book_of(core, engine.v);
     kvt_load_settle(book, &book->decoding);
     const double unit_b = (double)book->room.unit_b;
     const uint64_t held = kvt_book_sum(book, &book->held, gpu);
     const uint64_t gone = kvt_book_sum(book, &book->gone, gpu);
-    *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
-                                 .shards_b = held * book->room.unit_b,
-                                 .orphans_b = book->orphans[gpu] * book->room.unit_b,
-                                 .working_b =
-                                     kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
-                                 .stored_b = (held + gone) * book->room.unit_b,
-                                 .read_b =
-                                     (double)book->read[gpu] * unit_b / core->config.block_tokens};
+    const bool works = gpu < kvt_book_gpus(book);
+    *out = (struct kvt_core_gpu){
+        .capacity_b = works ? book->room.gpu_b
+                      : has ? book->leaving_b
+                            : 0,
+        .shards_b = held * book->room.unit_b,
+        .orphans_b = book->orphans[gpu] * book->room.unit_b,
+        .working_b = works ? kvt_working_pages(core, engine.v) * book->room.page_gpu_b : 0,
+        .stored_b = (held + gone) * book->room.unit_b,
+        .read_b = (double)book->read[gpu] * unit_b / core->config.block_tokens};
     return true;
 }
 
