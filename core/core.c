@@ -6,7 +6,6 @@
 #include "internal.h"
 
 #include "key.h"
-#include "orphans.h"
 
 #include <errno.h>
 #include <string.h>
@@ -537,36 +536,6 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
         if (!enqueue(core, r))
             kvt_finish(core, r, KVT_FAILED);
     }
-}
-
-/* Those of one place one after the other, so that a drop names many. */
-static void discard_from(struct kvt_core *core, uint32_t place, const kvt_key *keys, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t block = kvt_index_find(&core->blocks.index, keys[i]);
-        const uint32_t copy =
-            block == KVT_NONE ? KVT_NONE : kvt_copy_peek(&core->room, block, place);
-        if (copy == KVT_NONE)
-            continue;
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->state == KVT_COPY_READY && !c->users)
-            kvt_copy_drop(&core->room, copy, KVT_FATE_NONE);
-        else if (c->state == KVT_COPY_ORPHAN)
-            kvt_orphan_drop(&core->room, copy, KVT_FATE_NONE);
-    }
-    kvt_flush_gone(core);
-}
-
-void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, size_t n)
-{
-    enter(core, now);
-    if (core->tap && core->tap->discard)
-        core->tap->discard(core->tap->self, now, keys, n);
-    const uint32_t limbos = core->room.limbo == KVT_NONE ? 0 : core->config.engines;
-    for (uint32_t p = 0; p < core->room.n_places + limbos; p++)
-        discard_from(core, p, keys, n);
-    for (uint32_t e = 0; e < core->config.engines; e++)
-        kvt_pump(core, e);
 }
 
 static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id engine, bool up)

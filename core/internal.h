@@ -13,6 +13,7 @@
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
  *      orphans.c GPUs that evict each by itself   resize.c  an engine gets more of them, or fewer
  *      shrink.c  what still fits on fewer         recopy.c  copies that a GPU took with it
+ *      discard.c what nobody will ask for again   lost.c    what a tier came back without
  *
  * A request's life on its engine, as `state`:
  *
