@@ -14,6 +14,7 @@
  *      orphans.c GPUs that evict each by itself   resize.c  an engine gets more of them, or fewer
  *      shrink.c  what still fits on fewer         recopy.c  copies that a GPU took with it
  *      discard.c what nobody will ask for again   lost.c    what a tier came back without
+ *      gpu_lost.c what a GPU took with it
  *
  * A request's life on its engine, as `state`:
  *
@@ -401,9 +402,9 @@ void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth
 /* Like kvt_make_room, with so much on each GPU besides. */
 bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
                       const uint64_t *need);
-/* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
 /* shard_look.c: first page of block i among the request's own, where its context is gathered. */
 uint32_t kvt_sharded_own_page(const struct kvt_core *core, const struct req *q, uint32_t i);
+/* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
 const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
                                   const struct kvt_block_ref *refs, uint32_t n);
 void kvt_sharded_op_end(struct kvt_core *core, const struct op *op);

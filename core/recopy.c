@@ -2,7 +2,7 @@
  *
  * recopy.c - copies of shards that were lost with a GPU are made anew, in the background.
  *
- * A GPU fails and an empty spare takes its place. Blocks of which it had the last copy of some shard are gone (sharded.c); of
+ * A GPU fails and an empty spare takes its place. Blocks of which it had the last copy of some shard are gone (gpu_lost.c); of
  * others it is marked in their rows what they have lost there: from then on that is neither counted nor read, and a
  * second GPU that fails takes a block if it had what is left. Where configured, what is marked is copied to the spare:
  *

@@ -460,46 +460,6 @@ void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t itera
     kvt_load_attended(&book_of(core, engine)->decoding, iterations);
 }
 
-/* ---- A GPU fails ------------------------------------------------------------------------------- */
-
-/* Whether some shard has no copy but those on dead GPUs, and those that are not there (shard_mask.h) or were lost before. */
-static bool loses(const struct kvt_shard_book *book, const uint8_t *row, const bool *dead)
-{
-    const struct kvt_shards *s = &book->shards;
-    for (uint32_t k = 0; k < s->n; k++) {
-        uint32_t j = 0;
-        while (j < s->copies &&
-               (dead[kvt_shard_copy(s, row[k], j)] || kvt_mask_lacks(book, row, k, j) ||
-                kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j))))
-            j++;
-        if (j == s->copies)
-            return true;
-    }
-    return false;
-}
-
-static void lose_copies(struct kvt_core *core, uint32_t engine, uint32_t gpu)
-{
-    const struct kvt_shard_book *book = book_of(core, engine);
-    bool dead[KVT_SHARD_GPUS] = {false};
-    dead[gpu] = true;
-    for (uint32_t copy = 0; copy < core->room.copies.fresh; copy++) {
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->state == KVT_COPY_ORPHAN && c->place == kvt_limbo_of(&core->room, engine))
-            kvt_orphans_lose(&core->room, copy, gpu);
-        if (c->place != engine || (c->state != KVT_COPY_READY && c->state != KVT_COPY_FILLING) ||
-            !loses(book, kvt_book_row(book, copy), dead))
-            continue;
-        core->stats.shard_lost_blocks += c->state == KVT_COPY_READY;
-        if (!c->users && book->mask_b)
-            kvt_orphans_lose(&core->room, copy, gpu);
-        else if (!c->users)
-            kvt_copy_drop(&core->room, copy, KVT_FATE_SHARD);
-        else /* a transfer reads or fills it; what it held is gone */
-            kvt_copy_void(&core->room, copy, KVT_FATE_SHARD);
-    }
-}
-
 void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
@@ -512,22 +472,6 @@ void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine)
             kvt_send_back(core, r);
         }
     }
-}
-
-void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
-{
-    assert(now >= core->now);
-    if (now > core->now)
-        core->now = core->room.now = now;
-    if (core->tap && core->tap->gpu_lost)
-        core->tap->gpu_lost(core->tap->self, now, engine, gpu);
-    if (!core->room.books || engine.v >= core->config.engines ||
-        !kvt_resize_has(core, engine.v, gpu) || !core->engines[engine.v].up)
-        return;
-    kvt_sharded_start_over(core, engine.v);
-    lose_copies(core, engine.v, gpu);
-    kvt_recopy_lost(core, engine.v, gpu);
-    kvt_pump(core, engine.v);
 }
 
 /* ---- Looking ----------------------------------------------------------------------------------- */
@@ -609,18 +553,4 @@ uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine,
             memcpy(gpus + (size_t)i * book->shards.n, row, book->shards.n);
     }
     return most;
-}
-
-void kvt_core_shard_loss(const struct kvt_core *core, const bool dead[KVT_SHARD_GPUS],
-                         uint64_t *lost, uint64_t *blocks)
-{
-    *lost = *blocks = 0;
-    for (uint32_t copy = 0; core->room.books && copy < core->room.copies.fresh; copy++) {
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->place >= core->config.engines || c->state != KVT_COPY_READY)
-            continue;
-        const struct kvt_shard_book *book = book_of(core, c->place);
-        ++*blocks;
-        *lost += loses(book, kvt_book_row(book, copy), dead);
-    }
 }
