@@ -2,7 +2,7 @@
  *
  * cost.c - from a plan and a tally to USD: sums, products and ratios, nothing else.
  *
- *      USD/h of a part      (count - what is included) * price
+ *      USD/h of a part      (count - what is included) * price; the count of GPUs is a mean over time where it changes
  *      USD/h of transfer    moved GB * share * price / hours of the run
  *      USD per million      USD/h * hours measured / (tokens / 10^6), of all parts together
  *      saved USD/h          GPU hours that hits saved * price of a GPU / hours measured
@@ -86,6 +86,23 @@ void cost_without_cache(struct cost_plan *plan)
     plan->regions = false;
 }
 
+double cost_mean_gpus(const struct kvt_core_stats *stats, kvt_ns begin_ns, kvt_ns end_ns)
+{
+    const kvt_ns at_ns = stats->resize.begin_ns;
+    if (!stats->resize.begun || end_ns <= begin_ns)
+        return 0;
+    const double before = stats->resize.gpus_before, after = stats->resize.gpus_after;
+    if (at_ns <= begin_ns) /* those that leave then, and do so during warm-up, are nobody's */
+        return after;
+    if (at_ns >= end_ns)
+        return before;
+    const double all_ns = (double)(end_ns - begin_ns), first_ns = (double)(at_ns - begin_ns);
+    const double stay = before > after ? before - after - (double)stats->resize.left_gpus : 0;
+    return (before * first_ns + (after + stay) * (all_ns - first_ns) +
+            (double)stats->resize.leaving_ns) /
+           all_ns;
+}
+
 /* Bytes to and from Redis that leave the zone or the region. */
 static void compute_transfer(struct cost_figures *f, const struct cost_plan *plan,
                              const struct cost_run *run)
@@ -140,6 +157,9 @@ void cost_compute(struct cost_figures *f, const struct cost_plan *plan,
     double hours = run->duration_s / s_per_hour, saved_ns = 0, hits = 0;
     for (unsigned part = COST_GPU; part <= COST_DISK; part++)
         f->part_usd_per_hour[part] = rented_usd_per_hour(&plan->parts[part]);
+    struct cost_rate gpu = plan->parts[COST_GPU];
+    gpu.count = f->gpus = run->gpus > 0 ? run->gpus : gpu.count;
+    f->part_usd_per_hour[COST_GPU] = rented_usd_per_hour(&gpu);
     compute_transfer(f, plan, run);
     for (unsigned part = 0; part < COST_PARTS; part++)
         f->usd_per_hour += f->part_usd_per_hour[part];

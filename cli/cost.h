@@ -99,6 +99,7 @@ struct cost_figures {
         payback_s; /* from a cold start until savings have caught up for good; NAN: not in this run */
     double breakeven_hit_rate;   /* at which the whole cache pays for itself; above 1: at none */
     double moved_gb[COST_PARTS]; /* transfer only */
+    double gpus;                 /* billed, on average */
     struct cost_tier tiers[KVT_TIERS];
 };
 
@@ -114,8 +115,13 @@ double cost_prefill_ns(const struct kvt_prefill_cost *cost, double k, double n);
 void cost_count(struct cost_tally *tally, const struct cost_plan *plan,
                 const struct kvt_report *report, kvt_ns begin_ns);
 
+/* GPUs rented on average from begin_ns to end_ns, of engines that got more of them, or fewer, in between or before: one that
+ * joins from when it does, one that leaves until it has left. 0: none did, so as many as the plan says. */
+double cost_mean_gpus(const struct kvt_core_stats *stats, kvt_ns begin_ns, kvt_ns end_ns);
+
 /* What a run was, for cost_compute. */
 struct cost_run {
+    double gpus;       /* cost_mean_gpus */
     double duration_s; /* of what was measured */
     uint64_t output_tokens, prompt_tokens, requests;
     uint64_t hit_tokens[KVT_TIERS];

@@ -280,7 +280,7 @@ int faults_check_end(const struct fault_plan *plan, const struct scenario *s, kv
 {
     for (uint32_t i = 0; i < plan->n; i++) {
         char at[32];
-        if (plan->faults[i].at == FAULT_GROWTH && plan->faults[i].at_ns > last_ns) {
+        if (plan->faults[i].at == FAULT_RESIZE && plan->faults[i].at_ns > last_ns) {
             char want[80];
             snprintf(want, sizeof want, "expected a time before the last request arrives, at %s",
                      units_show_ns(at, sizeof at, (double)last_ns));

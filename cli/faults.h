@@ -56,7 +56,7 @@ enum fault_at {
     FAULT_ENGINE,
     FAULT_NETWORK,
     FAULT_LINK,
-    FAULT_GROWTH /* no fault: engines get more GPUs (resolve_resize.c); none of the kinds */
+    FAULT_RESIZE /* no fault: engines get more GPUs (resolve_resize.c); none of the kinds */
 };
 
 struct fault {

@@ -299,7 +299,7 @@ static bool takes_over(struct fault_run *run, const struct fault *f, struct one 
 }
 
 /* Engines grow. How long shards move is seen at the end of the run. */
-static int begin_growth(struct fault_run *run, uint32_t i, kvt_ns now)
+static int begin_resize(struct fault_run *run, uint32_t i, kvt_ns now)
 {
     const struct fault *f = &run->plan->faults[i];
     struct fault_event *event = new_event(run);
@@ -317,12 +317,12 @@ static int begin_growth(struct fault_run *run, uint32_t i, kvt_ns now)
     return 0;
 }
 
-static void end_growth(struct fault_run *run)
+static void end_resize(struct fault_run *run)
 {
     struct kvt_core_stats stats;
     kvt_core_stats(run->core, &stats);
     for (uint32_t i = 0; i < run->plan->n; i++)
-        if (run->plan->faults[i].at == FAULT_GROWTH && stats.resize.over)
+        if (run->plan->faults[i].at == FAULT_RESIZE && stats.resize.over)
             run->events.event[run->one[i].event].until_ns = stats.resize.end_ns;
 }
 
@@ -391,7 +391,7 @@ int faults_apply(struct fault_run *run, kvt_ns now)
         while (run->one[i].state == OVER || run->one[i].next_ns != due)
             i++;
         rc = run->one[i].state == ON                   ? end(run, i, now)
-             : run->plan->faults[i].at == FAULT_GROWTH ? begin_growth(run, i, now)
+             : run->plan->faults[i].at == FAULT_RESIZE ? begin_resize(run, i, now)
                                                        : begin(run, i, now);
     }
     return rc;
@@ -402,7 +402,7 @@ void faults_end(struct fault_run *run, kvt_ns now, struct fault_events *events)
     *events = (struct fault_events){0};
     if (!run)
         return;
-    end_growth(run);
+    end_resize(run);
     for (uint32_t i = 0; i < run->plan->n; i++) {
         if (run->one[i].state != ON)
             continue;

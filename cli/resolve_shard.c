@@ -77,6 +77,16 @@ static int check(const struct resolved *r, const struct scenario *s,
         return refuse(s, "cache.shard.replicas", error,
                       "expected 1: the real world keeps heads where they are computed with, and "
                       "nowhere else");
+    if (s->world == WORLD_REAL && s->cache.shard.evict_alone)
+        return refuse(s, "cache.shard.evict", error,
+                      "expected together: in the real world shards have memory by the page, which "
+                      "a block keeps or gives back whole");
+    if (s->cache.shard.rereplicate && c->replicas > 1 && !kvt_shard_marks(c))
+        return refuse(
+            s, "cache.shard.rereplicate", error,
+            "expected auto with %s: a spare GPU has there at once what the one before it had",
+            c->policy->splits == KVT_SPLIT_HEAD ? "cache.shard.policy: head"
+                                                : "cache.shard.access: in_place");
     const char *why = kvt_shard_check(c);
     return why ? refuse(s, "cache.shard.policy", error, "expected a usable sharding: %s", why) : 0;
 }
@@ -174,6 +184,10 @@ static int resolve_alone(struct resolved *r, const struct scenario *s,
                       "GPUs, which evict the same");
     if (wanted->resize_at_ns != KVT_NEVER || wanted->resize_gpus)
         return refuse(s, key, error, "expected together with cache.shard.resize_at");
+    if (wanted->rereplicate)
+        return refuse(s, "cache.shard.rereplicate", error,
+                      "expected auto with cache.shard.evict: alone: a spare GPU has there at once "
+                      "what lies elsewhere, too");
     if (s->cache.tiers[KVT_GPU].prefix_closed == CLOSED_YES)
         return refuse(s, "cache.tiers.gpu.prefix_closed", error,
                       "expected auto or false with cache.shard.evict: alone: no GPU sees whole "
@@ -216,6 +230,7 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     c->slice_tokens = (uint32_t)wanted->slice_tokens;
     c->replicas = (uint32_t)wanted->replicas;
     c->interleaved = wanted->interleaved == 1;
+    c->rereplicate = wanted->rereplicate != 2 && !wanted->evict_alone && kvt_shard_marks(c);
     c->recent_blocks = wanted->recent_blocks;
     int rc = check(r, s, model, c, error);
     if (rc != 0)
@@ -242,7 +257,7 @@ void resolve_unshard(struct resolved *r)
     r->core.gpu_pages = r->plain_gpu_pages;
     r->core.prefill = r->plain_prefill;
     r->sim.gpu = r->plain_gpu;
-    r->sim.fabric.gpus = r->sim.grown_fabric.gpus = 0;
+    r->sim.fabric.gpus = r->sim.resized_fabric.gpus = 0;
     if (r->core.resize.gpus)
         r->faults.n = 0; /* there is nothing to move */
     r->core.resize.gpus = 0;

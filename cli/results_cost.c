@@ -42,6 +42,7 @@ void cost_close(struct results *r)
         .moved_s = (double)r->last_note_ns / 1e9,
         .between_b = regions_between_b(r),
         .begin_ns = results_begin_ns(r),
+        .gpus = cost_mean_gpus(&r->stats, results_begin_ns(r), r->last_note_ns),
     };
     for (unsigned tier = 0; tier < KVT_TIERS; tier++)
         run.hit_tokens[tier] = f->ledger_tokens[KVT_HIT_GPU + tier];
@@ -122,6 +123,8 @@ void csv_cost(struct out *o, const struct results *r)
             continue;
         if (part >= COST_ZONES)
             rate.count = r->cost.moved_gb[part];
+        if (part == COST_GPU)
+            rate.count = r->cost.gpus;
         double usd = r->cost.part_usd_per_hour[part];
         cost_row(o, r, cost_part_name((enum cost_part)part), usd, begin, &rate);
         begin += usd;

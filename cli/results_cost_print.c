@@ -77,7 +77,10 @@ static void print_bill(FILE *out, const struct results *r, bool colour)
         fprintf(out, "  %-14s%12s%9s   ", cost_part_name((enum cost_part)part),
                 usd_cell(a, c->part_usd_per_hour[part]),
                 percent_cell(b, ratio_of(c->part_usd_per_hour[part], c->usd_per_hour)));
-        print_basis(out, rate, part >= COST_ZONES ? c->moved_gb[part] : rate->count);
+        print_basis(out, rate,
+                    part >= COST_ZONES ? c->moved_gb[part]
+                    : part == COST_GPU ? c->gpus
+                                       : rate->count);
         fputc('\n', out);
     }
     fprintf(out, "  %-14s%12s%9s   ", "= per hour", usd_cell(a, c->usd_per_hour), "");

@@ -315,6 +315,18 @@ static void put_shards(struct object *o, const struct results *r)
     put_real(o, "shard_read_balance", s->read_balance, 6);
     put_count(o, "shard_lost_blocks", s->lost_blocks);
     put_orphans(o, s);
+    if (s->recopies) {
+        put_count(o, "rereplicated_blocks", s->stats.recopy.copied_blocks);
+        put_count(o, "rereplicated_bytes", s->stats.recopy.copied_b);
+        put_count(o, "rereplication_failed_blocks", s->stats.recopy.failed_blocks);
+        put_count(o, "rereplication_evicted_blocks", s->stats.recopy.evicted_blocks);
+        put_count(o, "rereplicating_engines", s->stats.recopy.left);
+        put_real(o, "rereplication_took_s", (double)s->stats.recopy.took_ns / 1e9, 9);
+        put_text(
+            o, "definition_rereplication",
+            "copies of shards that were lost with a GPU, of blocks that had others: made anew; "
+            "took: as long as an engine lacked some, summed up; rereplicating_engines still do");
+    }
     for (uint32_t i = 0; i < s->n_loss; i++) {
         snprintf(key, sizeof key, "shard_loss_of_%u_mean_ratio", s->loss[i].dead);
         put_real(o, key, s->loss[i].mean_ratio, 6);

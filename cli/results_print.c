@@ -382,10 +382,15 @@ static void print_shards(const struct table *t, const struct results *r)
     fputc('\n', t->out);
     for (uint32_t i = 0; i < s->n_loss; i++)
         fprintf(t->out, "  any %u of %u GPUs dead: %s of cached blocks lost, at worst %s\n",
-                s->loss[i].dead, s->gpus, percent_cell(a, s->loss[i].mean_ratio),
+                s->loss[i].dead, s->living, percent_cell(a, s->loss[i].mean_ratio),
                 percent_cell(b, s->loss[i].worst_ratio));
     if (s->lost_blocks > 0)
         fprintf(t->out, "  lost in this run: %llu blocks\n", (unsigned long long)s->lost_blocks);
+    if (s->stats.recopy.copied_blocks + s->stats.recopy.left > 0)
+        fprintf(t->out, "  copies made anew: of %llu blocks, %.2f GB in %.3f s%s\n",
+                (unsigned long long)s->stats.recopy.copied_blocks,
+                (double)s->stats.recopy.copied_b / 1e9, (double)s->stats.recopy.took_ns / 1e9,
+                s->stats.recopy.left ? "; not finished" : "");
     if (!s->alone)
         return;
     fprintf(t->out,

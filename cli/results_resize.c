@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * results_resize.c - engines that got more GPUs: keys of summary.json, a section of the table. faults.csv has a line
+ * results_resize.c - engines that got more GPUs, or fewer: keys of summary.json, a section of the table. faults.csv has a line
  * of it too, with the same windows (results_faults.c): before, during and after by arrival, as long as shards moved, but
  * at least a minute.
  *
@@ -8,6 +8,9 @@
  *      moved       of these, those with a shard that changed GPUs; and the bytes of such shards
  *      kept        those that lie where they would be placed anew
  *      gone        the rest: evicted before their turn came
+ *      evicted     so that others find room on their new GPUs: before they move (shrinking), or for it; in gone, but for
+ *                  blocks that came after it began
+ *      left        GPUs that engines have no longer, and how many GPU seconds they were still needed
  */
 #include "results_impl.h"
 
@@ -66,7 +69,10 @@ int json_resize(json_t *o, const struct results *r)
             real(ratio_of((double)r->stats.resize.moved_b, (double)r->stats.resize.held_b), 6)) &&
         put(o, "resize_kept_blocks", whole(r->stats.resize.kept_blocks)) &&
         put(o, "resize_gone_blocks", whole(gone_blocks(r))) &&
-        put(o, "resize_failed_blocks", whole(r->stats.resize.failed_blocks));
+        put(o, "resize_failed_blocks", whole(r->stats.resize.failed_blocks)) &&
+        put(o, "resize_evicted_blocks", whole(r->stats.resize.evicted_blocks)) &&
+        put(o, "resize_left_gpus", whole(r->stats.resize.left_gpus)) &&
+        put(o, "resize_leaving_gpu_s", real((double)r->stats.resize.leaving_ns / 1e9, 9));
     for (int w = 0; f != NULL && w < 3; w++) {
         snprintf(key, sizeof key, "resize_%s_requests", when[w]);
         good &= put(o, key, whole(f->at[w].requests));
@@ -80,10 +86,13 @@ int json_resize(json_t *o, const struct results *r)
     good &=
         put(o, "definition_resize",
             json_string(
-                "engines get more GPUs: moved: cached blocks with a shard that changed "
+                "engines get more GPUs, or fewer: moved: cached blocks with a shard that changed "
                 "GPUs, bytes of such shards; kept: lie where they would be placed anew; "
-                "gone: evicted before their turn, or still to be moved; before, during, after: by "
-                "arrival, as long as it took, at least a minute"));
+                "gone: evicted before their turn, or still to be moved; evicted: so that others "
+                "find room on their new GPUs; left: GPUs that engines have no longer, leaving: how "
+                "long they were still needed, summed up; before, during, after: by arrival, as "
+                "long as it "
+                "took, at least a minute"));
     return good ? 0 : -1;
 }
 
@@ -109,4 +118,11 @@ void resize_print(FILE *out, const struct results *r, bool colour)
     fprintf(out, "  blocks: %llu moved, %llu lie where they were, %llu evicted before their turn\n",
             (unsigned long long)r->stats.resize.moved_blocks,
             (unsigned long long)r->stats.resize.kept_blocks, (unsigned long long)gone_blocks(r));
+    if (r->stats.resize.evicted_blocks)
+        fprintf(out, "  %llu blocks were evicted so that others find room\n",
+                (unsigned long long)r->stats.resize.evicted_blocks);
+    if (r->stats.resize.left_gpus)
+        fprintf(out, "  %llu GPUs left, after %.3f GPU s more\n",
+                (unsigned long long)r->stats.resize.left_gpus,
+                (double)r->stats.resize.leaving_ns / 1e9);
 }

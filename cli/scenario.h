@@ -111,6 +111,7 @@ struct scenario_shard {
     uint64_t policy; /* 0: none, else 1 + index into kvt_shard_all */
     uint64_t access; /* enum kvt_shard_access */
     uint64_t replicas, slice_tokens;
+    uint64_t rereplicate;   /* 0: auto, 1: true, 2: false */
     uint64_t interleaved;   /* 1: yes */
     uint64_t recent_blocks; /* UINT64_MAX: all */
     uint64_t evict_alone;   /* 1: yes */

@@ -52,6 +52,7 @@ static const char *const shard_policies[] = {"none", "horizontal", "vertical", "
                                              "head", "single",     NULL};
 static const char *const shard_accesses[] = {"gather", "in_place", NULL};
 static const char *const shard_evictions[] = {"together", "alone", NULL};
+static const char *const shard_rereplicate[] = {"auto", "true", "false", NULL};
 static const char *const shard_variants[] = {"contiguous", "interleaved", NULL};
 static const char *const touches[] = {"head", "leaf", NULL};
 static const char *const dtypes[] = {"auto", "bf16", "fp16", "fp32", NULL};
@@ -180,6 +181,10 @@ static const struct scenario_key plain_keys[] = {
     {.path = "cache.shard.replicas", .type = KEY_COUNT, .fallback = "1",
      .offset = AT(cache.shard.replicas), .least = 1, .most = 64, .needs = "cache.shard.policy",
      .help = "copies of each shard, on distinct GPUs"},
+    {.path = "cache.shard.rereplicate", .type = KEY_CHOICE, .fallback = "auto",
+     .offset = AT(cache.shard.rereplicate), .names = shard_rereplicate, .needs = "cache.shard.policy",
+     .help = "copies of shards that a dead GPU took with it are made anew; auto: true where contexts are gathered, "
+             "unless GPUs evict alone"},
     {.path = "cache.shard.slice", .type = KEY_COUNT, .fallback = "12500",
      .offset = AT(cache.shard.slice_tokens), .least = 1, .most = u32, .needs = "cache.shard.policy",
      .help = "tokens that lie together, of horizontal and hybrid"},
@@ -196,7 +201,7 @@ static const struct scenario_key plain_keys[] = {
              "of no use"},
     {.path = "cache.shard.resize_at", .type = KEY_DURATION, .fallback = "never",
      .offset = AT(cache.shard.resize_at_ns), .least = 1, .word = "never", .word_value = KVT_NEVER,
-     .help = "when every engine gets more GPUs, over which cached blocks then spread while it serves"},
+     .help = "when every engine gets more GPUs, or fewer; cached blocks move to where they would be placed then while it serves"},
     {.path = "cache.shard.resize_gpus", .type = KEY_COUNT, .fallback = "none",
      .offset = AT(cache.shard.resize_gpus), .least = 2, .most = 256, .word = "none",
      .help = "GPUs per engine from then on"},

@@ -176,9 +176,11 @@ static void weigh(struct shards *s)
     double *value = calloc(s->n_gpus, sizeof *value);
     if (!value)
         return;
+    uint32_t living = 0;
     for (uint32_t i = 0; i < s->n_gpus; i++)
-        value[i] = (double)s->gpu[i].held.shards_b;
-    s->held_balance = balance_of(value, s->n_gpus);
+        if (s->gpu[i].gpu < s->living)
+            value[living++] = (double)s->gpu[i].held.shards_b;
+    s->held_balance = balance_of(value, living);
     for (uint32_t i = 0; i < s->n_gpus; i++)
         value[i] = (double)s->gpu[i].held.stored_b;
     s->stored_balance = balance_of(value, s->n_gpus);
@@ -208,8 +210,8 @@ static void add_loss(struct shards *s, const struct kvt_core *core, uint32_t k)
     static const double looks_most = 2e8; /* about a second */
     double choices = 1;
     for (uint32_t i = 0; i < k; i++)
-        choices *= (double)(s->gpus - i) / (i + 1);
-    if (k > s->gpus || choices * (double)kvt_core_tracked_blocks(core) * s->gpus > looks_most)
+        choices *= (double)(s->living - i) / (i + 1);
+    if (k > s->living || choices * (double)kvt_core_tracked_blocks(core) * s->living > looks_most)
         return;
     uint32_t chosen[SHARDS_LOSS_MOST];
     for (uint32_t i = 0; i < k; i++)
@@ -224,7 +226,7 @@ static void add_loss(struct shards *s, const struct kvt_core *core, uint32_t k)
         const double ratio = blocks ? (double)lost / (double)blocks : 0;
         sum += ratio;
         worst = fmax(worst, ratio);
-    } while (next_choice(chosen, k, s->gpus));
+    } while (next_choice(chosen, k, s->living));
     s->loss[s->n_loss++] =
         (struct shards_loss){.dead = k, .mean_ratio = sum / choices, .worst_ratio = worst};
 }
@@ -283,11 +285,14 @@ int shards_collect(struct shards *s, const struct resolved *r, const struct kvt_
     s->access = access_names[c->access];
     s->replicas = c->replicas;
     s->gpus = c->gpus;
-    if (stats.resize.begun)
-        s->gpus = r->core.resize.gpus;
+    if (stats.resize.begun && r->core.resize.gpus > c->gpus)
+        s->gpus = r->core.resize.gpus; /* else: all that there were */
+    s->living = stats.resize.over ? r->core.resize.gpus : s->gpus;
     s->layers = c->layers;
     s->block_tokens = c->block_tokens;
     s->lost_blocks = stats.shard_lost_blocks;
+    s->recopies = c->rereplicate;
+    s->stats = stats;
     s->n_gpus = r->core.engines * s->gpus;
     s->gpu = calloc(s->n_gpus, sizeof *s->gpu);
     if (!s->gpu)

@@ -52,12 +52,15 @@ struct shards_cost {
 struct shards {
     const char *policy, *access; /* NULL: not sharded, and nothing below is filled */
     uint32_t replicas, gpus, layers, block_tokens;
+    uint32_t living;      /* of an engine's GPUs: those that it has at the end; its first ones */
     uint64_t lost_blocks; /* with GPUs that failed */
     bool alone;           /* GPUs evict each by itself; else the following is not filled */
     uint64_t evicted_shards, unusable_blocks, again_blocks, kept_b; /* as in core.h */
     uint64_t orphan_b, orphan_most_b;
     double orphan_mean_b,
         orphan_mean_ratio; /* over time; of what all GPUs have room for, NAN: unlimited */
+    bool recopies;         /* copies that were lost are made anew, as stats say */
+    struct kvt_core_stats stats;
     struct shards_gpu *gpu;
     uint32_t n_gpus;
     double held_balance, stored_balance, read_balance; /* most / mean; NAN when nothing is there */

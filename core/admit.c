@@ -467,7 +467,7 @@ static bool transfers_under_way(const struct kvt_core *core, uint32_t engine)
 void kvt_admit(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
-    if (!e->up)
+    if (!e->up || (core->resize && kvt_resize_drains(core, engine)))
         return;
     while (e->lists[REQ_WAITING].n) {
         const uint32_t busy = e->lists[REQ_RUNNING].n + e->lists[REQ_GATHERING].n;

@@ -139,8 +139,11 @@ static const char *check_books(const struct kvt_core *core)
             if (held[g] != kvt_book_sum(book, &book->held, g) ||
                 (limited && pinned[g] != kvt_book_sum(book, &book->pinned, g)))
                 return "(K1) what lies on a GPU is miscounted";
-            if (book->room.gpu_b != UINT64_MAX &&
-                kvt_book_used_b(book, g, kvt_working_pages(core, e)) > book->room.gpu_b)
+            const bool works = g < kvt_book_gpus(book);
+            if (!kvt_resize_has(core, e, g) && kvt_book_sum(book, &book->held, g))
+                return "(K2) shards lie on a GPU that the engine does not have";
+            if (limited && kvt_book_used_b(book, g, works ? kvt_working_pages(core, e) : 0) >
+                               (works ? book->room.gpu_b : book->leaving_b))
                 return "(K2) a GPU holds more than it can";
         }
         const char *wrong = book->mask_b ? kvt_orphans_check(&core->room, e) : NULL;

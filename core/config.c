@@ -109,13 +109,16 @@ static const char *check_resize(const struct kvt_core_config *c)
     if (why)
         return why;
     if (c->page_numbers)
-        return "an engine that grows cannot have numbered pages";
-    if (r->gpu_pages < c->gpu_pages || r->gpu_b < c->shard_room.gpu_b || !r->page_gpu_b ||
-        r->page_gpu_b > c->shard_room.page_gpu_b)
+        return "an engine whose number of GPUs changes cannot have numbered pages";
+    if (!r->gpu_pages || !r->gpu_b || !r->page_gpu_b)
+        return "pages and GPUs must take and have room, whatever their number becomes";
+    if (r->gpus > c->shard.gpus && (r->gpu_pages < c->gpu_pages || r->gpu_b < c->shard_room.gpu_b ||
+                                    r->page_gpu_b > c->shard_room.page_gpu_b))
         return "an engine that grows must have no less room on any GPU";
     if ((r->gpu_pages == UINT64_MAX) != (c->gpu_pages == UINT64_MAX) ||
         (r->gpu_b == UINT64_MAX) != (c->shard_room.gpu_b == UINT64_MAX))
-        return "an engine that grows must have bounds before and after, or neither";
+        return "an engine whose number of GPUs changes must have bounds before and after, or "
+               "neither";
     return NULL;
 }
 
@@ -126,7 +129,9 @@ static const char *check_alone(const struct kvt_core_config *c)
     if (c->shard.policy->splits == KVT_SPLIT_HEAD)
         return "heads lie alike on all GPUs, which evict the same";
     if (c->resize.gpus)
-        return "an engine that grows evicts its shards together";
+        return "an engine whose number of GPUs changes evicts its shards together";
+    if (c->shard.rereplicate)
+        return "where GPUs evict alone, no copies of shards are made anew in the background";
     if (gpu->prefix_closed || gpu->ttl_ns != KVT_NEVER || c->n_quotas)
         return "GPUs that evict alone know neither chains nor times to live nor quotas";
     if (c->engines > 2040)

@@ -6,7 +6,6 @@
 #include "internal.h"
 
 #include "key.h"
-#include "orphans.h"
 
 #include <errno.h>
 #include <string.h>
@@ -99,7 +98,7 @@ static int build(struct kvt_core *core)
     if (core->room.books) {
         core->gpu_parts = take(alloc, KVT_SHARD_GPUS, sizeof *core->gpu_parts);
         core->chunk_skew = take(alloc, core->config.max_batch_requests, sizeof *core->chunk_skew);
-        if (!core->gpu_parts || !core->chunk_skew || kvt_resize_init(core))
+        if (!core->gpu_parts || !core->chunk_skew || kvt_resize_init(core) || kvt_recopy_init(core))
             return -ENOMEM;
     }
     const uint64_t tokens = core->config.gpu_pages == UINT64_MAX
@@ -185,6 +184,7 @@ void kvt_core_free(struct kvt_core *core)
     if (core->placed)
         alloc->put(alloc->self, core->placed, (size_t)core->placed_room * core->room.books->row_b);
     kvt_resize_release(core);
+    kvt_recopy_release(core);
     if (core->refs)
         alloc->put(alloc->self, core->refs, core->refs_room * sizeof *core->refs);
     kvt_alike_release(&core->alike);
@@ -219,8 +219,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
     uint64_t before;
-    if (core->resize)
-        kvt_resize_pump(core, engine);
+    if (moves_shards(core))
+        kvt_move_pump(core, engine);
     do {
         const struct kvt_core_stats *s = &core->stats;
         before = s->finished + s->background.ended + s->replans + s->preemptions;
@@ -235,8 +235,8 @@ void kvt_pump(struct kvt_core *core, uint32_t engine)
         kvt_emit_interrupt(core, engine);
     }
     kvt_clear_ahead(core, engine);
-    if (core->resize && !e->lists[REQ_WAITING].n) /* nobody wants the room that it frees */
-        kvt_resize_pump(core, engine);
+    if (moves_shards(core) && !e->lists[REQ_WAITING].n) /* nobody wants the room that it frees */
+        kvt_move_pump(core, engine);
     kvt_flush_gone(core);
 }
 
@@ -403,7 +403,7 @@ void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *don
         kvt_step_done(core, o, done);
         break;
     case OP_MOVE:
-        kvt_resize_done(core, o, done);
+        kvt_move_done(core, o, done);
         break;
     case OP_DROP:
     default:
@@ -480,36 +480,6 @@ static void engine_down(struct kvt_core *core, uint32_t engine)
         if (!enqueue(core, r))
             kvt_finish(core, r, KVT_FAILED);
     }
-}
-
-/* Those of one place one after the other, so that a drop names many. */
-static void discard_from(struct kvt_core *core, uint32_t place, const kvt_key *keys, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t block = kvt_index_find(&core->blocks.index, keys[i]);
-        const uint32_t copy =
-            block == KVT_NONE ? KVT_NONE : kvt_copy_peek(&core->room, block, place);
-        if (copy == KVT_NONE)
-            continue;
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->state == KVT_COPY_READY && !c->users)
-            kvt_copy_drop(&core->room, copy, KVT_FATE_NONE);
-        else if (c->state == KVT_COPY_ORPHAN)
-            kvt_orphan_drop(&core->room, copy, KVT_FATE_NONE);
-    }
-    kvt_flush_gone(core);
-}
-
-void kvt_core_discard(struct kvt_core *core, kvt_ns now, const kvt_key *keys, size_t n)
-{
-    enter(core, now);
-    if (core->tap && core->tap->discard)
-        core->tap->discard(core->tap->self, now, keys, n);
-    const uint32_t limbos = core->room.limbo == KVT_NONE ? 0 : core->config.engines;
-    for (uint32_t p = 0; p < core->room.n_places + limbos; p++)
-        discard_from(core, p, keys, n);
-    for (uint32_t e = 0; e < core->config.engines; e++)
-        kvt_pump(core, e);
 }
 
 static void updown(struct kvt_core *core, enum kvt_tier_kind tier, kvt_engine_id engine, bool up)

@@ -104,7 +104,7 @@ struct kvt_prefill_cost {
     double fixed_ns, ns_per_token, ns_per_token2;
 };
 
-/* What becomes of each engine when it grows (kvt_core_resize): the same as in kvt_core_config and kvt_shard_room, then. */
+/* What becomes of each engine when it grows or shrinks (kvt_core_resize): the same as in kvt_core_config and kvt_shard_room, then. */
 struct kvt_resize_config {
     uint32_t gpus; /* 0: never */
     uint64_t gpu_pages, gpu_b, page_gpu_b;
@@ -207,9 +207,11 @@ void kvt_core_free(struct kvt_core *core);
 KVT_MUST_CHECK int kvt_core_request(struct kvt_core *core, kvt_ns now, const struct kvt_request *r);
 void kvt_core_done(struct kvt_core *core, kvt_ns now, const struct kvt_done *done);
 void kvt_core_timer(struct kvt_core *core, kvt_ns now, uint64_t timer);
-/* Every engine grows to config.resize.gpus GPUs (resize.c): its processes start anew, so requests that run there start
- * over; new blocks are placed over all GPUs from now on, cached ones move to where they would be placed now, a few at a
- * time, and are found and read where they are meanwhile. The second time, and where no engine can, nothing happens. */
+/* Every engine grows or shrinks to config.resize.gpus GPUs (resize.c): its processes start anew, so requests that run
+ * there start over; new blocks are placed over those GPUs from now on, cached ones move to where they would be placed
+ * now, a few at a time, and are found and read where they are meanwhile. Those that fewer GPUs have no room for are
+ * evicted first, the ones worth least; GPUs beyond leave when nothing lies on them. The second time, and where no engine
+ * can, nothing happens. */
 void kvt_core_resize(struct kvt_core *core, kvt_ns now);
 
 /* A tier (of one engine, or the shared one: engine ignored; in regions the engine's own) stops or starts answering. Copies in a
@@ -220,7 +222,8 @@ void kvt_core_up(struct kvt_core *core, kvt_ns now, enum kvt_tier_kind tier, kvt
 
 /* A GPU of a sharded engine fails and a spare one takes its place, empty. Requests that run there start
  * over; a block that had a shard on it and no other copy of that is gone. Where another copy is left
- * it is copied anew, at once. Nothing happens in an engine that is not sharded. */
+ * it is read, and copied to the spare in the background (shard.rereplicate, recopy.c), or never; in place and by head it is there
+ * again at once (shard.h says why), and where GPUs evict alone (orphans.h). Nothing happens in an engine that is not sharded. */
 void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu);
 
 /* What a tier held is gone, though it answers: a server or a host that came back empty. Only keys whose
@@ -270,10 +273,13 @@ struct kvt_core_stats {
     uint64_t radix_possible_tokens, radix_reused_tokens;
     /* kvt_core_resize, over all engines. held: of cached blocks, at that time. moved, kept: their shards changed GPUs, or
      * did not have to; all others were evicted before their turn came. moved_b: of the shards that did. failed: attempts.
-     * over: the last engine is done, since end_ns. */
+     * over: the last engine is done, since end_ns. evicted: so that others find room on their new GPUs, or for want of
+     * it. left_gpus: that an engine has no longer; leaving_ns: how long each of them still had to stay, summed up. */
     struct {
         uint64_t held_blocks, held_b, moved_blocks, moved_b, kept_blocks, failed_blocks;
-        kvt_ns begin_ns, end_ns;
+        uint64_t evicted_blocks, left_gpus;
+        uint32_t gpus_before, gpus_after; /* of all engines */
+        kvt_ns begin_ns, end_ns, leaving_ns;
         bool begun, over;
     } resize;
     /* GPUs that evict each by itself, all engines. evicted_shards: for want of room, each copy. unusable_blocks: lacked a
@@ -286,6 +292,14 @@ struct kvt_core_stats {
         kvt_ns
             weighed_ns; /* the integral is as of then: as of the last input, from kvt_core_stats */
     } alone;
+    /* Copies of shards that were lost with a GPU and made anew, of blocks that had others. copied: blocks, and bytes of such
+     * shards. evicted: so that they find room. took_ns: summed up over engines, as long as something was missing that could
+     * be copied; begin_ns: since when, of the one that began last. left: engines of which something is missing still. */
+    struct {
+        uint64_t copied_blocks, copied_b, failed_blocks, evicted_blocks;
+        kvt_ns begin_ns, took_ns;
+        uint32_t left;
+    } recopy;
     uint64_t shard_lost_blocks;      /* cached blocks that lost a shard with a GPU */
     uint64_t lost_blocks[KVT_TIERS]; /* that a tier came back without (kvt_core_lost) */
     uint64_t far_loaded_blocks,
@@ -310,7 +324,7 @@ void kvt_core_gauges(const struct kvt_core *core, uint32_t engine, struct kvt_co
 
 /* One GPU of a sharded engine, at this moment; and since the start, where it says so. */
 struct kvt_core_gpu {
-    uint64_t capacity_b; /* UINT64_MAX: unlimited */
+    uint64_t capacity_b; /* UINT64_MAX: unlimited; 0: no longer the engine's */
     uint64_t shards_b;   /* of blocks, in whatever state */
     uint64_t orphans_b;  /* of these, of blocks that lack a shard */
     uint64_t working_b;  /* beside blocks */
@@ -349,7 +363,7 @@ uint32_t kvt_core_pages(const struct kvt_core *core, kvt_engine_id engine, uint3
 
 /* Where block i of a load or store under way lies, in an engine whose blocks are sharded (shard.h): row[k] is the
  * first GPU of shard k, whose copy j lies on kvt_shard_copy(.., row[k], j); of each shard the same copy is read, and
- * all are written. A world may ask from inside the operation; row stays as it is until the operation completes.
+ * all are written: so not to be asked where GPUs evict alone (shard_alone) or one has failed. A world may ask from inside the operation; row stays as it is until the operation completes.
  * False: not sharded. */
 struct kvt_block_shards {
     const uint8_t *row;

@@ -84,7 +84,7 @@ bool kvt_emit_transfer(struct kvt_core *core, uint32_t o, const struct kvt_block
         t.tokens += refs[i].tokens;
     t.gpu_parts = kvt_sharded_parts(core, op_at(core, o), refs, n);
     if (op->kind == OP_MOVE)
-        kvt_resize_moves(core, op, &t);
+        (core->resize ? kvt_resize_moves : kvt_recopy_moves)(core, op, &t);
     digest_words(core,
                  (const uint64_t[]){(uint64_t)op->kind, (uint64_t)op->tier, op->engine, n,
                                     t.tokens},

@@ -11,8 +11,10 @@
  *      emit.c    operations out, their digest     report.c  ledger, spans, the end of a request
  *      check.c   invariants                       look.c    gauges, orphans, memory
  *      sharded.c an engine's GPUs told apart      region.c  what lies in other regions
- *      resize.c  an engine that gets more GPUs    requests.c  its requests, in lists
- *      orphans.c GPUs that evict each by itself
+ *      orphans.c GPUs that evict each by itself   resize.c  an engine gets more of them, or fewer
+ *      shrink.c  what still fits on fewer         recopy.c  copies that a GPU took with it
+ *      discard.c what nobody will ask for again   lost.c    what a tier came back without
+ *      gpu_lost.c what a GPU took with it        requests.c  its requests, in lists
  *
  * A request's life on its engine, as `state`:
  *
@@ -174,7 +176,8 @@ struct kvt_core {
     uint8_t *placed;      /* sharded: scratch for one admission, a row per block */
     uint64_t *chunk_skew; /* sharded: scratch for one step */
     uint32_t placed_room;
-    struct kvt_resize *resize; /* NULL: engines never grow */
+    struct kvt_resize *resize; /* NULL: engines keep their GPUs */
+    struct kvt_recopy *recopy; /* NULL: copies that are lost are not made anew */
     struct {
         uint64_t recent[KVT_SHARD_GPUS], since;
     } tried;                             /* sharded: what a policy remembered before an attempt */
@@ -399,9 +402,9 @@ void kvt_sharded_placed(struct kvt_core *core, const struct req *q, uint32_t nth
 /* Like kvt_make_room, with so much on each GPU besides. */
 bool kvt_make_room_on(struct kvt_core *core, uint32_t engine, uint64_t blocks, uint64_t pages,
                       const uint64_t *need);
-/* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
 /* shard_look.c: first page of block i among the request's own, where its context is gathered. */
 uint32_t kvt_sharded_own_page(const struct kvt_core *core, const struct req *q, uint32_t i);
+/* What a transfer moves from or to each GPU: core->gpu_parts, or NULL. */
 const uint64_t *kvt_sharded_parts(struct kvt_core *core, struct op *op,
                                   const struct kvt_block_ref *refs, uint32_t n);
 void kvt_sharded_op_end(struct kvt_core *core, const struct op *op);
@@ -415,14 +418,65 @@ void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine);
 /* The request no longer decodes. */
 void kvt_sharded_forget(struct kvt_core *core, struct req *q);
 
-/* resize.c: all of it only where engines can grow. */
+/* resize.c: all of it only where the number of GPUs can change, but for the next two. */
+/* GPUs that are, were or, once it has begun, will be an engine's; and whether it has this one now. */
+uint32_t kvt_resize_most(const struct kvt_core *core);
+bool kvt_resize_has(const struct kvt_core *core, uint32_t engine, uint32_t gpu);
 KVT_MUST_CHECK int kvt_resize_init(struct kvt_core *core);
 void kvt_resize_release(struct kvt_core *core);
+/* Whether the engine's processes wait for what was under way before: they start then, with fewer GPUs. */
+bool kvt_resize_drains(const struct kvt_core *core, uint32_t engine);
 /* Goes on moving, if nothing is on its way. */
 void kvt_resize_pump(struct kvt_core *core, uint32_t engine);
 /* What an operation moves. */
 void kvt_resize_moves(struct kvt_core *core, const struct op *op, struct kvt_transfer *t);
 void kvt_resize_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+
+/* shrink.c */
+/* Places every block of an engine that shrinks once more, in its row's target, and evicts those worth least until all
+ * others fit on the GPUs that stay: where they shall lie and where they lie. Nobody uses any of them. Places go by
+ * the rule of after already, room is still that of before. Returns how many had to go. */
+uint64_t kvt_shrink_fit(struct kvt_core *core, uint32_t engine);
+
+/* What became of a copy whose turn to move, or to be copied, it is. */
+enum kvt_turn {
+    KVT_TAKEN,  /* it is used, and has room */
+    KVT_PASSED, /* nothing is to be done, or it is gone */
+    KVT_NO_ROOM /* it stays as it is */
+};
+/* resize.c: has so much room on each GPU held for a copy. Idle blocks leave for that, if it can be had, in the order of
+ * eviction; the copy itself, if it is the next. */
+enum kvt_turn kvt_move_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
+                            const uint64_t *need, uint64_t *evicted);
+
+/* recopy.c: all of it only where it is known which copies were lost. */
+KVT_MUST_CHECK int kvt_recopy_init(struct kvt_core *core);
+void kvt_recopy_release(struct kvt_core *core);
+/* A GPU failed, and blocks that lost all copies of a shard are gone. */
+void kvt_recopy_lost(struct kvt_core *core, uint32_t engine, uint32_t gpu);
+void kvt_recopy_pump(struct kvt_core *core, uint32_t engine);
+void kvt_recopy_moves(struct kvt_core *core, const struct op *op, struct kvt_transfer *t);
+void kvt_recopy_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done);
+
+/* Whoever moves shards, of the two. */
+static inline bool moves_shards(const struct kvt_core *core)
+{
+    return core->resize || core->recopy;
+}
+static inline void kvt_move_pump(struct kvt_core *core, uint32_t engine)
+{
+    if (core->resize)
+        kvt_resize_pump(core, engine);
+    else
+        kvt_recopy_pump(core, engine);
+}
+static inline void kvt_move_done(struct kvt_core *core, uint32_t o, const struct kvt_done *done)
+{
+    if (core->resize)
+        kvt_resize_done(core, o, done);
+    else
+        kvt_recopy_done(core, o, done);
+}
 
 /* fetch.c */
 void kvt_fetch_start(struct kvt_core *core, uint32_t r);

@@ -53,7 +53,8 @@ bool kvt_orphans_evict(struct kvt_store_room *room, uint32_t engine, uint32_t gp
 /* Frees, on all GPUs, what was set aside first. False when nothing was. */
 KVT_NOINLINE bool kvt_orphans_evict_first(struct kvt_store_room *room, uint32_t engine);
 
-/* A GPU failed; a spare one takes its place: what had a copy elsewhere is copied anew, the rest is gone. The copy is an
+/* A GPU failed; a spare one takes its place: what had a copy elsewhere is there again at once (it is not copied in the
+ * background, as recopy.c does for blocks that leave whole), the rest is gone. The copy is an
  * orphan of the engine, or READY and idle. */
 void kvt_orphans_lose(struct kvt_store_room *room, uint32_t copy, uint32_t gpu);
 

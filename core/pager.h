@@ -86,10 +86,10 @@ KVT_MUST_CHECK int kvt_pager_init(struct kvt_pager *p, const struct kvt_alloc *a
 /* The same without numbers; cannot fail. */
 void kvt_pager_init_counting(struct kvt_pager *p, uint64_t pages);
 
-/* More pages than before, of one that only counts. */
-static inline void kvt_pager_grow(struct kvt_pager *p, uint64_t pages)
+/* More pages than before, or fewer but as many as are used, of one that only counts. */
+static inline void kvt_pager_resize(struct kvt_pager *p, uint64_t pages)
 {
-    assert(!p->page && pages >= p->total);
+    assert(!p->page && pages >= p->used);
     p->total = pages;
 }
 

@@ -13,7 +13,7 @@
  *        kvt_core_up       a part came back      step       run engine iterations
  *        kvt_core_down     a part went away      interrupt  end a repeated step early
  *        kvt_core_lost     it came back empty    drop       delete blocks from a tier
- *        kvt_core_resize   engines grow          arm        call me at that time
+ *        kvt_core_resize   engines resized       arm        call me at that time
  *
  * Rules, the same for every world:
  *
@@ -99,7 +99,7 @@ struct kvt_transfer {
      * kvt_core_shards for each block's own place (core.h). */
     const uint64_t *gpu_parts;
     /* A store with tier KVT_GPU that has moves, at least one: cached blocks go to other GPUs of the engine, shard by
-     * shard, as it grows; no pair of GPUs is named twice. Else NULL. What fails stays where it was. */
+     * shard, as it gets more or fewer; no pair of GPUs is named twice. Else NULL. What fails stays where it was. */
     const struct kvt_shard_move *moves;
     uint32_t n_moves;
     /* Life of the copies from now on. store: always, KVT_NEVER without TTL. load: where a hit

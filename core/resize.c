@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * resize.c - an engine gets more GPUs while it serves.
+ * resize.c - an engine gets more GPUs, or fewer, while it serves.
  *
- * At that time its processes start anew, as many as there are GPUs: what they computed with beside cached blocks is
+ * At that time its processes start anew, as many as there shall be GPUs: what they computed with beside cached blocks is
  * gone, so requests that run there go back to the queue, and steps, gathers and working pages are from then on those of
- * all GPUs. Cached blocks stay where they are and are found there; blocks that are placed from now on are placed
- * over all GPUs. Those of before are placed once more, in the order of their copies, and where that is elsewhere their shards move,
- * a batch at a time:
+ * these GPUs. Cached blocks stay where they are and are found there; blocks that are placed from now on are placed
+ * over these GPUs. Those of before are placed once more, in the order of their copies, and where that is elsewhere their shards
+ * move, a batch at a time:
  *
  *      readers of before        a batch under way                    readers of before
  *      are waited for   ---->   BATCH blocks at most, pinned  ---->  are waited for   ----> the next batch, or over
@@ -16,9 +16,17 @@
  *
  * A transfer that began before a batch's end may still read where its shards were: so their room there is given back only
  * when the last of those has ended. What a batch holds beside rows is the book's `extra`, hence (K2) holds on every GPU at
- * all times. Where the new GPU has no room, idle blocks leave it in the order of eviction; if that is not enough the block waits for
- * the next pass, which begins when something was freed. A block that is evicted before its turn is not moved. One that
- * the world fails to move is taken up by the next pass.
+ * all times. Where the new GPU has no room, idle blocks leave it in the order of eviction, the block itself if it is next; if that is
+ * not enough the block waits for the next pass, which begins when something was freed. A block that is evicted before its
+ * turn is not moved. One that the world fails to move is taken up by the next pass.
+ *
+ * Fewer GPUs. Each has less room, for it holds more of the weights. So the new processes are started when the transfers
+ * of before have ended, and all that does not fit on the GPUs that stay was evicted (shrink.c): until then nothing is
+ * admitted. Then shards move as above, to where shrink.c has placed them. A block that finds no room, with nothing else on
+ * its way, does not wait but goes: it keeps a GPU from leaving. A GPU beyond leaves when nothing lies on it any more,
+ * which says that nobody reads there, either, and the last step of before has ended. All is over when the last one left.
+ *
+ *      DRAINS ---transfers of before ended, the rest fits---> WAITS <---> MOVES        WAITS ---> OVER ---all left---> SETTLED
  *
  * What stays as it was: the contiguous allocator that paging is compared with, and what eviction policies were told of
  * the capacity of the gpu tier (sizes of ghost lists and small queues).
@@ -30,20 +38,23 @@
 
 enum { BATCH = 64 };
 
-struct growth {
-    enum { WAITS, MOVES, OVER } phase;
-    kvt_ns until_ns;  /* waits: for transfers that began until then */
+struct resizing {
+    enum { WAITS, DRAINS, MOVES, OVER, SETTLED } phase;
+    kvt_ns until_ns;  /* waits, drains: for transfers that began until then */
     uint32_t at, end; /* this pass has come so far among the copies of before */
     bool skipped;     /* some stay for another pass, */
     bool failed;      /* some because the world failed: it begins at once */
     uint64_t changes; /* which begins when something changed since the last of them */
     uint8_t *rows;    /* of the batch: where its blocks shall lie */
+    bool stepping;    /* the step of before has not ended */
+    bool left[KVT_SHARD_GPUS];
+    uint32_t leaving; /* GPUs that shall leave and have not */
 };
 
 struct kvt_resize {
     bool begun;
     uint32_t left; /* engines that are not over */
-    struct growth *engines;
+    struct resizing *engines;
     uint8_t *rows;
     uint64_t *between; /* scratch: weights times tokens, by old and new GPU */
     struct kvt_shard_move *moves;
@@ -82,7 +93,7 @@ int kvt_resize_init(struct kvt_core *core)
     if (!r->engines || !r->rows || !r->between || !r->moves)
         return -ENOMEM;
     for (uint32_t e = 0; e < engines; e++)
-        r->engines[e] = (struct growth){.rows = r->rows + rows_b(core) / engines * e};
+        r->engines[e] = (struct resizing){.rows = r->rows + rows_b(core) / engines * e};
     return 0;
 }
 
@@ -104,6 +115,55 @@ void kvt_resize_release(struct kvt_core *core)
     core->resize = NULL;
 }
 
+/* ---- Which GPUs --------------------------------------------------------------------------------- */
+
+/* By how many an engine shrinks. */
+static uint32_t fewer(const struct kvt_core *core)
+{
+    const struct kvt_shard_joint *j = core->room.books->joint;
+    const uint32_t before = j->shape[0].config.gpus, after = j->shape[1].config.gpus;
+    return before > after ? before - after : 0;
+}
+
+uint32_t kvt_resize_most(const struct kvt_core *core)
+{
+    return core->resize && core->resize->begun ? core->room.books->shards.config.gpus
+                                               : core->config.shard.gpus;
+}
+
+bool kvt_resize_has(const struct kvt_core *core, uint32_t engine, uint32_t gpu)
+{
+    return gpu < kvt_resize_most(core) &&
+           !(core->resize && core->resize->engines[engine].left[gpu]);
+}
+
+bool kvt_resize_drains(const struct kvt_core *core, uint32_t engine)
+{
+    return core->resize->engines[engine].phase == DRAINS;
+}
+
+/* Those that nothing lies on leave; then all may be over. */
+static void leave(struct kvt_core *core, uint32_t engine)
+{
+    struct resizing *w = &core->resize->engines[engine];
+    const struct kvt_shard_book *book = book_of(core, engine);
+    for (uint32_t g = kvt_book_gpus(book); w->leaving && g < book->shards.config.gpus; g++) {
+        if (w->left[g] || w->stepping || kvt_book_sum(book, &book->held, g))
+            continue;
+        w->left[g] = true;
+        w->leaving--;
+        core->stats.resize.left_gpus++;
+        core->stats.resize.leaving_ns += core->now - core->stats.resize.begin_ns;
+    }
+    if (w->phase != OVER || w->leaving)
+        return;
+    w->phase = SETTLED;
+    if (--core->resize->left > 0)
+        return;
+    core->stats.resize.over = true;
+    core->stats.resize.end_ns = core->now;
+}
+
 /* ---- The time has come ------------------------------------------------------------------------- */
 
 static void count_held(struct kvt_core *core)
@@ -118,19 +178,42 @@ static void count_held(struct kvt_core *core)
         core->stats.resize.held_blocks * book->shards.weight_sum * book->room.unit_b;
 }
 
-static void grow(struct kvt_core *core, uint32_t engine)
+/* The new processes are there. */
+static void start(struct kvt_core *core, uint32_t engine)
 {
     const struct kvt_resize_config *config = &core->config.resize;
     struct kvt_place *place = gpu_place(core, engine);
     struct kvt_shard_book *book = place->book;
-    kvt_sharded_start_over(core, engine);
     book->joint->after = true;
+    if (fewer(core)) {
+        core->stats.resize.evicted_blocks += kvt_shrink_fit(core, engine);
+        book->leaving_b = book->room.gpu_b;
+    }
     book->room.gpu_b = config->gpu_b;
     book->room.page_gpu_b = config->page_gpu_b;
     book->changes++;
-    kvt_pager_grow(&place->pager, config->gpu_pages);
-    core->resize->engines[engine].until_ns = core->now;
+    kvt_pager_resize(&place->pager, config->gpu_pages);
+    core->resize->engines[engine].phase = WAITS;
     core->resize->engines[engine].end = core->room.copies.fresh;
+}
+
+static void begin(struct kvt_core *core, uint32_t engine)
+{
+    struct resizing *w = &core->resize->engines[engine];
+    struct engine *e = &core->engines[engine];
+    kvt_sharded_start_over(core, engine);
+    w->until_ns = core->now;
+    w->leaving = fewer(core);
+    w->stepping = e->step_op != KVT_NONE;
+    if (!w->leaving) {
+        start(core, engine);
+        return;
+    }
+    w->phase = DRAINS;
+    if (w->stepping && e->step_repeat > 1 && !e->interrupted) { /* nobody needs its GPUs any more */
+        e->interrupted = true;
+        kvt_emit_interrupt(core, engine);
+    }
 }
 
 void kvt_core_resize(struct kvt_core *core, kvt_ns now)
@@ -146,9 +229,11 @@ void kvt_core_resize(struct kvt_core *core, kvt_ns now)
     core->resize->begun = true;
     core->stats.resize.begun = true;
     core->stats.resize.begin_ns = now;
+    core->stats.resize.gpus_before = config->engines * config->shard.gpus;
+    core->stats.resize.gpus_after = config->engines * config->resize.gpus;
     count_held(core);
     for (uint32_t e = 0; e < config->engines; e++)
-        grow(core, e);
+        begin(core, e);
     config->shard.gpus = config->resize.gpus;
     config->gpu_pages = config->resize.gpu_pages;
     config->shard_room.gpu_b = config->resize.gpu_b;
@@ -175,55 +260,85 @@ static bool readers_left(const struct kvt_core *core, uint32_t engine, kvt_ns un
     return false;
 }
 
-/* Makes room where the block shall lie, as `placing` says, and holds it. False, and nothing held, if there is none. */
-static bool take_room(struct kvt_core *core, uint32_t engine, const uint8_t *row, uint8_t *target)
+static const struct kvt_use no_use = {.next = KVT_NEVER};
+
+enum kvt_turn kvt_move_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
+                            const uint64_t *need, uint64_t *evicted)
 {
     struct kvt_shard_book *book = book_of(core, engine);
-    const struct kvt_shards *s = &book->shards;
+    const uint64_t working = kvt_working_pages(core, engine);
+    kvt_copy_use(&core->room, copy);
+    const bool could = kvt_book_could(book, need, working);
+    kvt_copy_unuse(&core->room, copy, &no_use);
+    if (!could)
+        return KVT_NO_ROOM;
+    while (!kvt_book_fits(book, need, working)) {
+        const bool gone = kvt_gpu_evict(core, engine);
+        assert(gone);
+        *evicted += gone;
+        if (!gone || copy_at(core, copy)->state != KVT_COPY_READY)
+            return KVT_PASSED; /* it was the next to leave itself */
+    }
+    kvt_copy_use(&core->room, copy);
+    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+        if (need[g])
+            kvt_book_reserve(book, g, need[g]);
+    return KVT_TAKEN;
+}
+
+/* Makes room where the copy shall lie, as `target` says, and holds it. */
+static enum kvt_turn take_room(struct kvt_core *core, uint32_t engine, uint32_t copy,
+                               const uint8_t *target)
+{
+    const struct kvt_shards *s = &book_of(core, engine)->shards;
+    const uint8_t *row = kvt_book_row(book_of(core, engine), copy);
     uint64_t need[KVT_SHARD_GPUS] = {0};
-    memcpy(target, book->placing, s->n);
     for (uint32_t k = 0; k < s->n; k++)
         if (target[k] != row[k])
             need[target[k]] += s->weight[k];
-    if (!kvt_make_room_on(core, engine, 0, 0, need))
-        return false;
-    for (uint32_t g = 0; g < s->config.gpus; g++)
-        if (need[g])
-            kvt_book_reserve(book, g, need[g]);
-    return true;
+    return kvt_move_room(core, engine, copy, need, &core->stats.resize.evicted_blocks);
 }
 
-static const struct kvt_use no_use = {.next = KVT_NEVER};
-
-/* Takes a copy into the batch as its nth block. False: it has not to be moved, or cannot be now. */
-static bool take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, struct op *op,
-                      uint32_t nth)
+/* Writes where the copy shall lie into `target`. */
+static void aim(struct kvt_core *core, uint32_t engine, uint8_t *row, uint8_t *target)
 {
     struct kvt_shard_book *book = book_of(core, engine);
-    struct growth *w = &core->resize->engines[engine];
+    struct kvt_shard_site site;
+    if (fewer(core)) {
+        memcpy(target, kvt_book_target(book, row), book->shards.n);
+        return;
+    }
+    memcpy(&site, row + book->shards.n, sizeof site);
+    kvt_book_place(book, &site);
+    memcpy(target, book->placing, book->shards.n);
+}
+
+/* Takes a copy into the batch as its nth block, if it has to move and can. */
+static enum kvt_turn take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, struct op *op,
+                               uint32_t nth)
+{
+    struct kvt_shard_book *book = book_of(core, engine);
     const struct kvt_copy *c = copy_at(core, copy);
     const uint32_t n = book->shards.n;
     if (c->place != engine || c->state != KVT_COPY_READY)
-        return false;
+        return KVT_PASSED;
     uint8_t *row = kvt_book_row(book, copy), *age = kvt_book_age(book, row);
+    uint8_t *target = core->resize->engines[engine].rows + (size_t)nth * n;
     struct kvt_shard_site site;
     if (*age)
-        return false;
+        return KVT_PASSED;
     memcpy(&site, row + n, sizeof site);
     kvt_sharded_try(core, engine);
-    kvt_book_place(book, &site);
-    if (memcmp(book->placing, row, n) == 0) {
+    aim(core, engine, row, target);
+    if (memcmp(target, row, n) == 0) {
         *age = 1;
         core->stats.resize.kept_blocks++;
-        return false;
+        return KVT_PASSED;
     }
-    kvt_copy_use(&core->room, copy);
-    if (!take_room(core, engine, row, w->rows + (size_t)nth * n)) {
+    const enum kvt_turn turn = take_room(core, engine, copy, target);
+    if (turn != KVT_TAKEN) {
         kvt_sharded_undo(core, engine);
-        kvt_copy_unuse(&core->room, copy, &no_use);
-        w->skipped = true;
-        w->changes = book->changes;
-        return false;
+        return turn;
     }
     op->gpu[nth] = copy;
     op->lower[nth] = KVT_NONE;
@@ -236,35 +351,53 @@ static bool take_copy(struct kvt_core *core, uint32_t engine, uint32_t copy, str
                                .index = site.index,
                                .tokens = core->config.block_tokens,
                                .page = c->page};
-    return true;
+    return KVT_TAKEN;
+}
+
+/* The copies from w->at on whose turn it is, and can be taken. Returns how many. */
+static uint32_t fill_batch(struct kvt_core *core, uint32_t engine, uint32_t o)
+{
+    struct resizing *w = &core->resize->engines[engine];
+    uint32_t n = 0;
+    for (; n < BATCH && w->at < w->end; w->at++) {
+        const enum kvt_turn turn = take_copy(core, engine, w->at, op_at(core, o), n);
+        n += turn == KVT_TAKEN;
+        if (turn != KVT_NO_ROOM)
+            continue;
+        if (fewer(core) && n > 0)
+            return n; /* perhaps when these have moved */
+        if (fewer(core) && !copy_at(core, w->at)->users) {
+            kvt_copy_drop(&core->room, w->at, KVT_FATE_EVICTED);
+            core->stats.resize.evicted_blocks++;
+            continue;
+        }
+        w->skipped = true;
+        w->changes = book_of(core, engine)->changes;
+    }
+    return n;
 }
 
 /* Every copy of before was looked at. */
 static void end_pass(struct kvt_core *core, uint32_t engine)
 {
-    struct growth *w = &core->resize->engines[engine];
+    struct resizing *w = &core->resize->engines[engine];
     if (w->skipped) {
         w->skipped = false;
         w->at = 0;
         return;
     }
     w->phase = OVER;
-    if (--core->resize->left > 0)
-        return;
-    core->stats.resize.over = true;
-    core->stats.resize.end_ns = core->now;
+    leave(core, engine);
 }
 
 static void move_batch(struct kvt_core *core, uint32_t engine)
 {
-    struct growth *w = &core->resize->engines[engine];
+    struct resizing *w = &core->resize->engines[engine];
     const uint32_t o = w->at < w->end ? kvt_op_new(core, OP_MOVE, BATCH) : KVT_NONE;
-    uint32_t n = 0;
     w->failed &= w->at > 0;
     if (o == KVT_NONE && w->at < w->end)
         return; /* memory is out: another time */
-    for (; n < BATCH && w->at < w->end; w->at++)
-        n += take_copy(core, engine, w->at, op_at(core, o), n);
+    const uint32_t n = o == KVT_NONE ? 0 : fill_batch(core, engine, o);
     if (n == 0) {
         if (o != KVT_NONE)
             kvt_op_free(core, o);
@@ -284,15 +417,23 @@ static void move_batch(struct kvt_core *core, uint32_t engine)
 
 void kvt_resize_pump(struct kvt_core *core, uint32_t engine)
 {
-    struct growth *w = &core->resize->engines[engine];
+    struct resizing *w = &core->resize->engines[engine];
     struct kvt_shard_book *book = book_of(core, engine);
-    if (!core->resize->begun || w->phase != WAITS || readers_left(core, engine, w->until_ns))
+    w->stepping &= core->engines[engine].step_op != KVT_NONE;
+    if (!core->resize->begun || w->phase == SETTLED)
         return;
+    if (w->phase == OVER || w->phase == MOVES)
+        leave(core, engine);
+    if (w->phase > DRAINS || readers_left(core, engine, w->until_ns))
+        return;
+    if (w->phase == DRAINS)
+        start(core, engine);
     bool any = false;
     for (uint32_t g = 0; g < book->shards.config.gpus; g++)
         any |= book->extra[g] > 0;
     if (any)
         kvt_book_free_extra(book);
+    leave(core, engine);
     if (w->at > 0 || book->changes != w->changes)
         move_batch(core, engine);
     const bool again = w->failed || book->changes != w->changes;
@@ -304,7 +445,7 @@ void kvt_resize_moves(struct kvt_core *core, const struct op *op, struct kvt_tra
 {
     struct kvt_resize *r = core->resize;
     const struct kvt_shard_book *book = book_of(core, op->engine);
-    const uint32_t n = book->shards.n, gpus = book->shards.config.gpus;
+    const uint32_t n = book->shards.n, gpus = book->joint->shape[1].config.gpus;
     const uint8_t *target = r->engines[op->engine].rows;
     memset(r->between, 0, pairs(core) * sizeof *r->between);
     for (uint32_t k = 0; k < op->used; k++, target += n) {
@@ -344,7 +485,7 @@ void kvt_resize_done(struct kvt_core *core, uint32_t o, const struct kvt_done *d
     const struct op *op = op_at(core, o);
     const uint32_t n = op->used;
     const uint32_t good = done->blocks_ok < n ? done->blocks_ok : n;
-    struct growth *w = &core->resize->engines[op->engine];
+    struct resizing *w = &core->resize->engines[op->engine];
     struct kvt_shard_book *book = book_of(core, op->engine);
     for (uint32_t k = 0; k < n; k++) {
         if (k < good)

@@ -65,6 +65,7 @@ struct kvt_shard_config {
     bool interleaved;      /* see the table above; horizontal and vertical only */
     /* hybrid: after this many blocks an update counts half. UINT64_MAX: as long as the run */
     uint64_t recent_blocks;
+    bool rereplicate; /* copies that were lost with a GPU are made anew (recopy.c) */
 };
 
 /* Which block: the key that its chain begins with, and its place in the chain, from 0. */
@@ -101,6 +102,19 @@ struct kvt_shard_ops {
     void (*replace)(struct kvt_shards *s, const struct kvt_shard_site *site, const bool *missing,
                     uint8_t *gpu);
 };
+
+/* Whether it is known of each copy of a shard if it was lost with its GPU. Only where contexts are gathered, each from
+ * copies that are chosen then: who reads in place goes on with the copy it began with, and by head each GPU
+ * computes with its own. There a spare GPU is taken to hold all that the one before it held, at once. */
+static inline bool kvt_shard_marks(const struct kvt_shard_config *c)
+{
+    return c->replicas > 1 && c->access == KVT_ACCESS_GATHER && c->policy->splits != KVT_SPLIT_HEAD;
+}
+/* Bytes that this takes in a row: a bit per GPU. */
+static inline uint32_t kvt_shard_marks_b(const struct kvt_shard_config *c)
+{
+    return kvt_shard_marks(c) ? (c->gpus + 7) / 8 : 0;
+}
 
 /* All policies in the order in which people are told of them; NULL-terminated. */
 extern const struct kvt_shard_ops *const kvt_shard_all[];
@@ -145,7 +159,7 @@ struct kvt_shard_joint {
 const char *kvt_shard_join_check(const struct kvt_shard_config *before,
                                  const struct kvt_shard_config *after);
 
-/* joint: as above. shards: as large as `after`, cut into joint shards; for sums over rows, not for placing. */
+/* joint: as above. shards: as large as the larger of both, cut into joint shards; for sums over rows, not for placing. */
 void kvt_shards_join(struct kvt_shard_joint *joint, struct kvt_shards *shards,
                      const struct kvt_shard_config *before, const struct kvt_shard_config *after);
 

@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct kvt_shard_site) <= KVT_MASK_MOST_B, "placing holds either");
+_Static_assert(
+    sizeof(struct kvt_shard_site) <= KVT_MASK_MOST_B && KVT_SHARD_GPUS / 8 <= KVT_MASK_MOST_B,
+    "placing, and a row that is even, hold any of them: site and age, marks, mask and fresh");
 
 static size_t load_b(const struct kvt_shards *s)
 {
@@ -43,6 +45,9 @@ static int make(struct kvt_shard_book *book, const struct kvt_shard_room *room,
         book->row_b += sizeof(struct kvt_shard_site) + 1;
     else
         number_even(book);
+    book->marks_b = book->joint ? 0 : kvt_shard_marks_b(&book->shards.config);
+    book->row_b += book->marks_b;
+    book->even_b += book->marks_b; /* what has lost something is no even row */
     const size_t size_b = load_b(&book->shards);
     book->decoding.tokens = alloc->get(alloc->self, size_b);
     book->chunk.tokens = alloc->get(alloc->self, size_b);
@@ -84,7 +89,8 @@ uint32_t kvt_book_joint_row_b(const struct kvt_shard_config *before,
     struct kvt_shard_joint joint;
     struct kvt_shards shards;
     kvt_shards_join(&joint, &shards, before, after);
-    return (shards.n + (uint32_t)sizeof(struct kvt_shard_site) + 1 + 3) / 4 * 4;
+    const uint32_t target_b = after->gpus < before->gpus ? shards.n : 0;
+    return (shards.n + (uint32_t)sizeof(struct kvt_shard_site) + 1 + target_b + 3) / 4 * 4;
 }
 
 void kvt_book_place(struct kvt_shard_book *book, const struct kvt_shard_site *site)
@@ -153,9 +159,28 @@ static bool is_even(const struct kvt_shard_book *book, const uint8_t *row)
     return book->has_even && memcmp(row, book->even_row, book->even_b) == 0;
 }
 
-/* Adds the weights of a row that is not even, times sign, to the sums. */
-static void count(const struct kvt_shards *s, const uint8_t *row, uint64_t sign, uint64_t *sum)
+/* The same as count, of a row that has lost something. */
+static void count_marked(const struct kvt_shard_book *book, const uint8_t *row, uint64_t sign,
+                         uint64_t *sum)
 {
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t j = 0; j < s->copies; j++) {
+        for (uint32_t k = 0; k < s->n; k++) {
+            const uint32_t g = kvt_shard_copy(s, row[k], j);
+            sum[g] += kvt_book_marked(book, row, g) ? 0 : sign * s->weight[k];
+        }
+    }
+}
+
+/* Adds the weights of a row that is not even, times sign, to the sums. */
+static void count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t sign,
+                  uint64_t *sum)
+{
+    const struct kvt_shards *s = &book->shards;
+    if (kvt_book_any_mark(book, row)) {
+        count_marked(book, row, sign, sum);
+        return;
+    }
     for (uint32_t k = 0; k < s->n; k++)
         sum[row[k]] += sign * s->weight[k];
     for (uint32_t j = 1; j < s->copies; j++)
@@ -173,7 +198,7 @@ static void tally(const struct kvt_shard_book *book, const uint8_t *row, bool ev
     else if (book->mask_b)
         (void)kvt_mask_count(book, row, sign, sum->others);
     else
-        count(&book->shards, row, sign, sum->others);
+        count(book, row, sign, sum->others);
 }
 
 void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint64_t *need)
@@ -184,7 +209,7 @@ void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint6
     } else if (book->mask_b) {
         (void)kvt_mask_count(book, row, 1, need);
     } else {
-        count(&book->shards, row, 1, need);
+        count(book, row, 1, need);
     }
 }
 
@@ -192,6 +217,7 @@ void kvt_book_add(struct kvt_shard_book *book, uint32_t copy)
 {
     const uint8_t *row = book->placing;
     const bool even = is_even(book, row);
+    assert(!!book->mask_b + !!book->marks_b + !!book->joint <= 1); /* what follows a row's shards */
     memcpy(kvt_book_row(book, copy), row, book->row_b);
     tally(book, row, even, 1, &book->held);
     tally(book, row, even, 1, &book->pinned); /* of no meaning where GPUs are unlimited */
@@ -212,6 +238,40 @@ void kvt_book_free_extra(struct kvt_shard_book *book)
         book->gone.others[g] += book->extra[g];
         book->extra[g] = 0;
     }
+    book->changes++;
+}
+
+void kvt_book_unreserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight)
+{
+    book->extra[gpu] -= weight;
+    book->held.others[gpu] -= weight;
+    book->pinned.others[gpu] -= weight;
+}
+
+uint64_t kvt_book_weight_on(const struct kvt_shard_book *book, const uint8_t *row, uint32_t gpu)
+{
+    const struct kvt_shards *s = &book->shards;
+    uint64_t weight = 0;
+    for (uint32_t j = 0; j < s->copies; j++)
+        for (uint32_t k = 0; k < s->n; k++)
+            weight += kvt_shard_copy(s, row[k], j) == gpu ? s->weight[k] : 0;
+    return weight;
+}
+
+void kvt_book_mark(struct kvt_shard_book *book, uint32_t copy, bool in_use, uint32_t gpu, bool lost)
+{
+    uint8_t *row = kvt_book_row(book, copy);
+    const bool pinned = in_use && limited(book);
+    assert(book->marks_b && kvt_book_marked(book, row, gpu) != lost);
+    tally(book, row, is_even(book, row), MINUS, &book->held);
+    if (pinned)
+        tally(book, row, is_even(book, row), MINUS, &book->pinned);
+    row[book->shards.n + gpu / 8] ^= (uint8_t)(1u << gpu % 8);
+    tally(book, row, is_even(book, row), 1, &book->held);
+    if (pinned)
+        tally(book, row, is_even(book, row), 1, &book->pinned);
+    if (lost)
+        book->gone.others[gpu] += kvt_book_weight_on(book, row, gpu);
     book->changes++;
 }
 
@@ -267,7 +327,7 @@ static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64
 {
     if (!limited(book))
         return true;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++)
+    for (uint32_t g = 0; g < kvt_book_gpus(book); g++)
         if (!fits_on(book, g, need, pages, stays))
             return false;
     return true;
@@ -276,6 +336,7 @@ static bool fits(const struct kvt_shard_book *book, const uint64_t *need, uint64
 bool kvt_book_fits_on(const struct kvt_shard_book *book, uint32_t gpu, const uint64_t *need,
                       uint64_t pages)
 {
+    assert(gpu < kvt_book_gpus(book)); /* others have other room, and no working pages */
     return !limited(book) || fits_on(book, gpu, need, pages, &book->held);
 }
 
@@ -294,7 +355,7 @@ uint64_t kvt_book_pages(const struct kvt_shard_book *book)
     if (!limited(book))
         return UINT64_MAX;
     uint64_t most = 0;
-    for (uint32_t g = 0; g < book->shards.config.gpus; g++) {
+    for (uint32_t g = 0; g < kvt_book_gpus(book); g++) {
         const uint64_t pinned = kvt_book_sum(book, &book->pinned, g);
         most = pinned > most ? pinned : most;
     }

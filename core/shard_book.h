@@ -19,7 +19,7 @@
  *
  *   (K1) held is the sum over the rows of all copies in the place, pinned over those in use: what no eviction can
  *        free. In both is what is held beside rows while shards move. Where GPUs are unlimited pinned is not kept.
- *   (K2) On no GPU do shards and working pages take more than gpu_b.
+ *   (K2) On no GPU do shards and working pages take more than gpu_b; on one that leaves, shards more than leaving_b.
  *   (K3) A block is in the place with all its shards, or not at all. By default they are evicted together. Where each GPU
  *        evicts alone (orphans.h), a block is in the place while each of its shards has a copy; what is left of one
  *        that lacks a shard is an *orphan*: it takes room, hence is among held, but nobody finds it.
@@ -67,6 +67,8 @@ struct kvt_shard_sum {
 struct kvt_shard_book {
     struct kvt_shards shards;
     struct kvt_shard_room room;
+    uint64_t
+        leaving_b; /* room on each GPU that shards lie on, but are placed on no longer (resize.c) */
     struct kvt_shard_sum held, pinned; /* (K1) */
     struct kvt_shard_sum gone;         /* were held and no longer are */
     uint64_t even[KVT_SHARD_GPUS];     /* weights of one even row, all copies; see has_even */
@@ -80,8 +82,11 @@ struct kvt_shard_book {
     /* where the next copy will lie: its owner has placed it */
     uint8_t placing[KVT_SHARD_GPUS + KVT_MASK_MOST_B + 1];
     uint32_t row_b; /* bytes of a row that mean something */
-    /* NULL, or what an engine grows by: shards are joint ones then, and a row goes on with its block's site and 1 if
-     * it was placed by the rule of after */
+    /* of them behind its shards, a bit per GPU: what it had there was lost with the GPU. Counted nowhere, nor read. 0 where
+     * there is a joint or a mask: of what can follow the shards of a row, only one does */
+    uint32_t marks_b;
+    /* NULL, or what an engine is resized by: shards are joint ones then, and a row goes on with its block's site, 1 if
+     * it was placed by the rule of after, and, where the engine shrinks, where its shards shall lie then */
     struct kvt_shard_joint *joint;
     uint64_t
         extra[KVT_SHARD_GPUS]; /* held beside rows: where shards are coming, or were (resize.c) */
@@ -102,8 +107,24 @@ struct kvt_shard_book {
 /* Bytes of a row. */
 static inline uint32_t kvt_shard_row_b(const struct kvt_shards *s)
 {
-    return (s->n + 3) / 4 * 4;
+    return (s->n + kvt_shard_marks_b(&s->config) + 3) / 4 * 4;
 }
+
+/* Whether what a row had on a GPU is lost; or something, anywhere. False where nothing is marked, as in a book with gaps. */
+static inline bool kvt_book_marked(const struct kvt_shard_book *book, const uint8_t *row,
+                                   uint32_t gpu)
+{
+    return book->marks_b && (row[book->shards.n + gpu / 8] >> gpu % 8 & 1);
+}
+static inline bool kvt_book_any_mark(const struct kvt_shard_book *book, const uint8_t *row)
+{
+    uint8_t any = 0;
+    for (uint32_t i = 0; i < book->marks_b; i++)
+        any |= row[book->shards.n + i];
+    return any;
+}
+/* Weights of a row on a GPU, lost or not. */
+uint64_t kvt_book_weight_on(const struct kvt_shard_book *book, const uint8_t *row, uint32_t gpu);
 
 /* Whoever places blocks now. */
 static inline struct kvt_shards *kvt_book_placer(struct kvt_shard_book *book)
@@ -111,10 +132,23 @@ static inline struct kvt_shards *kvt_book_placer(struct kvt_shard_book *book)
     return book->joint ? &book->joint->shape[book->joint->after] : &book->shards;
 }
 
+/* How many GPUs blocks are placed on, and computed with, now: these have working pages. */
+static inline uint32_t kvt_book_gpus(const struct kvt_shard_book *book)
+{
+    return book->joint ? book->joint->shape[book->joint->after].config.gpus
+                       : book->shards.config.gpus;
+}
+
 /* Whether a row, or placing, is one by the rule of before. Only where there is a joint. */
 static inline uint8_t *kvt_book_age(const struct kvt_shard_book *book, uint8_t *row)
 {
     return row + book->shards.n + sizeof(struct kvt_shard_site);
+}
+
+/* Where the shards of a row shall lie. Only where there is a joint, of an engine that shrinks. */
+static inline uint8_t *kvt_book_target(const struct kvt_shard_book *book, uint8_t *row)
+{
+    return kvt_book_age(book, row) + 1;
 }
 
 /* config is checked; rows has records of kvt_shard_row_b bytes and is borrowed. 0 or -ENOMEM with
@@ -124,7 +158,7 @@ KVT_MUST_CHECK int kvt_book_init(struct kvt_shard_book *book, const struct kvt_s
                                  const struct kvt_alloc *alloc);
 void kvt_book_release(struct kvt_shard_book *book);
 
-/* The same for an engine that can grow from one configuration to the other (kvt_shard_join_check), of which rows have
+/* The same for an engine that can go from one configuration to the other (kvt_shard_join_check), of which rows have
  * kvt_book_joint_row_b bytes. Room is that of before. */
 KVT_MUST_CHECK int kvt_book_init_joint(struct kvt_shard_book *book,
                                        const struct kvt_shard_config *before,
@@ -161,6 +195,12 @@ void kvt_book_wake(struct kvt_shard_book *book, uint32_t copy);
 /* Room for `extra` more, or less, on a GPU than rows say. The latter frees it. */
 void kvt_book_reserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
 void kvt_book_free_extra(struct kvt_shard_book *book);
+/* Takes a reservation back that came to nothing, or that a row counts from now on. */
+void kvt_book_unreserve(struct kvt_shard_book *book, uint32_t gpu, uint64_t weight);
+
+/* What a copy has on a GPU is lost, or there again: was not or was marked before. in_use: pinned. */
+void kvt_book_mark(struct kvt_shard_book *book, uint32_t copy, bool in_use, uint32_t gpu,
+                   bool lost);
 
 /* A row of an idle copy, or of an orphan, was `before` until now: so it is no longer counted as held. */
 void kvt_book_recount(struct kvt_shard_book *book, const uint8_t *before, const uint8_t *row);
@@ -172,7 +212,7 @@ void kvt_book_count(const struct kvt_shard_book *book, const uint8_t *row, uint6
  * idle copies were evicted. */
 bool kvt_book_fits(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
 bool kvt_book_could(const struct kvt_shard_book *book, const uint64_t *need, uint64_t pages);
-/* The same as the former on one GPU. */
+/* The same as the former on one GPU, of those that blocks are placed on. */
 bool kvt_book_fits_on(const struct kvt_shard_book *book, uint32_t gpu, const uint64_t *need,
                       uint64_t pages);
 

@@ -45,14 +45,14 @@ const char *kvt_shard_join_check(const struct kvt_shard_config *before,
 {
     struct kvt_shard_joint j;
     uint32_t n;
-    if (after->gpus <= before->gpus || before->gpus < 2)
-        return "an engine can only grow, and from two GPUs on";
+    if (after->gpus == before->gpus || after->gpus < 2 || before->gpus < 2)
+        return "an engine must have two GPUs at least before and after, and another number of them";
     if (before->policy->splits == KVT_SPLIT_HEAD)
         return "heads lie where they are computed with, and are not moved by themselves";
     if (before->access != KVT_ACCESS_GATHER)
-        return "an engine that grows must gather its contexts";
+        return "an engine whose number of GPUs changes must gather its contexts";
     if (before->replicas != 1)
-        return "an engine that grows can have one copy of each shard";
+        return "an engine whose number of GPUs changes can have one copy of each shard";
     if (before->policy != after->policy || before->layers != after->layers ||
         before->replicas != after->replicas || before->access != after->access)
         return "only the number of GPUs can change";
@@ -69,7 +69,7 @@ void kvt_shards_join(struct kvt_shard_joint *joint, struct kvt_shards *shards,
     memset(joint, 0, sizeof *joint);
     kvt_shards_init(&joint->shape[0], before);
     kvt_shards_init(&joint->shape[1], after);
-    *shards = joint->shape[1];
+    *shards = joint->shape[before->gpus < after->gpus];
     memset(shards->weight, 0, sizeof shards->weight);
     (void)cut(joint, &shards->n, shards->weight);
 }

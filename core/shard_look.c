@@ -14,8 +14,12 @@ bool kvt_core_shards(const struct kvt_core *core, kvt_op_id id, uint32_t i,
     const struct op *op = op_at(core, id.v);
     if (!core->room.books || (op->kind != OP_LOAD && op->kind != OP_STORE) || i >= op->n)
         return false;
-    *shards = (struct kvt_block_shards){.row = kvt_book_row(book_of(core, op->engine), op->gpu[i]),
-                                        .copy = op->copy};
+    const struct kvt_shard_book *book = book_of(core, op->engine);
+    const uint8_t *row = kvt_book_row(book, op->gpu[i]);
+    /* The same copy of each shard is read. Not so where some are not there (shard_mask.h) or were lost with a GPU
+     * (recopy.c): the real world refuses the one, and none of its GPUs fails. */
+    assert(!book->mask_b && !kvt_book_any_mark(book, row));
+    *shards = (struct kvt_block_shards){.row = row, .copy = op->copy};
     return true;
 }
 

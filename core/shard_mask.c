@@ -33,7 +33,9 @@ uint32_t kvt_mask_row_b(const struct kvt_shards *s)
 void kvt_mask_init(struct kvt_shard_book *book)
 {
     const struct kvt_shards *s = &book->shards;
+    assert(!book->joint);
     book->mask_b = mask_b(s);
+    book->marks_b = 0; /* what is lost with a GPU is a gap like others, or there again */
     book->aside_at = aside_at(s);
     book->row_b = s->n + book->mask_b + 1;
     book->even_b = book->row_b; /* what lacks something is no even row */

@@ -40,7 +40,7 @@ const char *kvt_mask_check(const struct kvt_shards *s);
 /* Bytes of a row with gaps. */
 uint32_t kvt_mask_row_b(const struct kvt_shards *s);
 
-/* The book, which is new, has such rows. */
+/* The book, which is new and no joint one, has such rows; and no marks (shard_book.h) any more. */
 void kvt_mask_init(struct kvt_shard_book *book);
 
 static inline uint8_t *kvt_mask_fresh(const struct kvt_shard_book *book, uint8_t *row)

@@ -237,20 +237,45 @@ static void count_all(const struct kvt_shard_book *book, const struct op *op,
         count_copy(book, op, refs, n, j, parts);
 }
 
-/* Of one copy each: the one that asks least of GPUs that are asked for much. Returns which. */
+/* The copy of a shard to read instead of the jth, if that was lost. */
+static uint32_t living(const struct kvt_shard_book *book, const uint8_t *row, uint32_t k,
+                       uint32_t j)
+{
+    const struct kvt_shards *s = &book->shards;
+    for (uint32_t tried = 1;
+         tried < s->copies && kvt_book_marked(book, row, kvt_shard_copy(s, row[k], j)); tried++)
+        j = (j + 1) % s->copies;
+    return kvt_shard_copy(s, row[k], j);
+}
+
+/* Of one copy each: the one that asks least of GPUs that are asked for much; another one of shards whose copy is not
+ * there, or was lost. Returns which. */
 static uint8_t count_one(const struct kvt_shard_book *book, const struct op *op,
                          const struct kvt_block_ref *refs, uint32_t n, uint64_t *parts)
 {
     const uint32_t gpus = book->shards.config.gpus;
-    uint64_t first[KVT_SHARD_GPUS] = {0};
-    count_copy(book, op, refs, n, 0, first);
+    uint64_t first[KVT_SHARD_GPUS] = {0}, even = 0;
+    bool any = false;
+    for (uint32_t k = 0; k < n; k++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[k]);
+        if (kvt_book_any_mark(book, row))
+            any = true;
+        else
+            kvt_book_parts(book, row, 0, refs[k].tokens, first, &even);
+    }
+    kvt_book_parts_even(book, 0, even, first);
     const uint32_t j = kvt_book_choose(book, first);
-    if (book->mask_b) { /* another one may be read in its stead */
+    if (book->mask_b) { /* (shard_mask.h says which) */
         count_copy(book, op, refs, n, j, parts);
         return (uint8_t)j;
     }
     for (uint32_t g = 0; g < gpus; g++)
         parts[kvt_shard_copy(&book->shards, g, j)] = first[g];
+    for (uint32_t b = 0; any && b < n; b++) {
+        const uint8_t *row = kvt_book_row(book, op->gpu[b]);
+        for (uint32_t k = 0; kvt_book_any_mark(book, row) && k < book->shards.n; k++)
+            parts[living(book, row, k, j)] += (uint64_t)book->shards.weight[k] * refs[b].tokens;
+    }
     return (uint8_t)j;
 }
 
@@ -435,45 +460,6 @@ void kvt_sharded_attended(struct kvt_core *core, uint32_t engine, uint32_t itera
     kvt_load_attended(&book_of(core, engine)->decoding, iterations);
 }
 
-/* ---- A GPU fails ------------------------------------------------------------------------------- */
-
-/* Whether some shard has no copy but those on dead GPUs. */
-static bool loses(const struct kvt_shard_book *book, const uint8_t *row, const bool *dead)
-{
-    const struct kvt_shards *s = &book->shards;
-    for (uint32_t k = 0; k < s->n; k++) {
-        uint32_t j = 0;
-        while (j < s->copies &&
-               (dead[kvt_shard_copy(s, row[k], j)] || kvt_mask_lacks(book, row, k, j)))
-            j++;
-        if (j == s->copies)
-            return true;
-    }
-    return false;
-}
-
-static void lose_copies(struct kvt_core *core, uint32_t engine, uint32_t gpu)
-{
-    const struct kvt_shard_book *book = book_of(core, engine);
-    bool dead[KVT_SHARD_GPUS] = {false};
-    dead[gpu] = true;
-    for (uint32_t copy = 0; copy < core->room.copies.fresh; copy++) {
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->state == KVT_COPY_ORPHAN && c->place == kvt_limbo_of(&core->room, engine))
-            kvt_orphans_lose(&core->room, copy, gpu);
-        if (c->place != engine || (c->state != KVT_COPY_READY && c->state != KVT_COPY_FILLING) ||
-            !loses(book, kvt_book_row(book, copy), dead))
-            continue;
-        core->stats.shard_lost_blocks += c->state == KVT_COPY_READY;
-        if (!c->users && book->mask_b)
-            kvt_orphans_lose(&core->room, copy, gpu);
-        else if (!c->users)
-            kvt_copy_drop(&core->room, copy, KVT_FATE_SHARD);
-        else /* a transfer reads or fills it; what it held is gone */
-            kvt_copy_void(&core->room, copy, KVT_FATE_SHARD);
-    }
-}
-
 void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine)
 {
     struct engine *e = &core->engines[engine];
@@ -488,41 +474,29 @@ void kvt_sharded_start_over(struct kvt_core *core, uint32_t engine)
     }
 }
 
-void kvt_core_gpu_lost(struct kvt_core *core, kvt_ns now, kvt_engine_id engine, uint32_t gpu)
-{
-    assert(now >= core->now);
-    if (now > core->now)
-        core->now = core->room.now = now;
-    if (core->tap && core->tap->gpu_lost)
-        core->tap->gpu_lost(core->tap->self, now, engine, gpu);
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus ||
-        !core->engines[engine.v].up)
-        return;
-    kvt_sharded_start_over(core, engine.v);
-    lose_copies(core, engine.v, gpu);
-    kvt_pump(core, engine.v);
-}
-
 /* ---- Looking ----------------------------------------------------------------------------------- */
 
 bool kvt_core_gpu(const struct kvt_core *core, kvt_engine_id engine, uint32_t gpu,
                   struct kvt_core_gpu *out)
 {
-    if (!core->room.books || engine.v >= core->config.engines || gpu >= core->config.shard.gpus)
+    if (!core->room.books || engine.v >= core->config.engines || gpu >= kvt_resize_most(core))
         return false;
+    const bool has = kvt_resize_has(core, engine.v, gpu);
     struct kvt_shard_book *book = book_of(core, engine.v);
     kvt_load_settle(book, &book->decoding);
     const double unit_b = (double)book->room.unit_b;
     const uint64_t held = kvt_book_sum(book, &book->held, gpu);
     const uint64_t gone = kvt_book_sum(book, &book->gone, gpu);
-    *out = (struct kvt_core_gpu){.capacity_b = book->room.gpu_b,
-                                 .shards_b = held * book->room.unit_b,
-                                 .orphans_b = book->orphans[gpu] * book->room.unit_b,
-                                 .working_b =
-                                     kvt_working_pages(core, engine.v) * book->room.page_gpu_b,
-                                 .stored_b = (held + gone) * book->room.unit_b,
-                                 .read_b =
-                                     (double)book->read[gpu] * unit_b / core->config.block_tokens};
+    const bool works = gpu < kvt_book_gpus(book);
+    *out = (struct kvt_core_gpu){
+        .capacity_b = works ? book->room.gpu_b
+                      : has ? book->leaving_b
+                            : 0,
+        .shards_b = held * book->room.unit_b,
+        .orphans_b = book->orphans[gpu] * book->room.unit_b,
+        .working_b = works ? kvt_working_pages(core, engine.v) * book->room.page_gpu_b : 0,
+        .stored_b = (held + gone) * book->room.unit_b,
+        .read_b = (double)book->read[gpu] * unit_b / core->config.block_tokens};
     return true;
 }
 
@@ -579,18 +553,4 @@ uint32_t kvt_core_shard_chain(const struct kvt_core *core, kvt_engine_id engine,
             memcpy(gpus + (size_t)i * book->shards.n, row, book->shards.n);
     }
     return most;
-}
-
-void kvt_core_shard_loss(const struct kvt_core *core, const bool dead[KVT_SHARD_GPUS],
-                         uint64_t *lost, uint64_t *blocks)
-{
-    *lost = *blocks = 0;
-    for (uint32_t copy = 0; core->room.books && copy < core->room.copies.fresh; copy++) {
-        const struct kvt_copy *c = copy_at(core, copy);
-        if (c->place >= core->config.engines || c->state != KVT_COPY_READY)
-            continue;
-        const struct kvt_shard_book *book = book_of(core, c->place);
-        ++*blocks;
-        *lost += loses(book, kvt_book_row(book, copy), dead);
-    }
 }

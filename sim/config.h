@@ -129,9 +129,9 @@ struct sim_config {
     struct sim_disk disk;
     struct sim_machine machine;
     struct sim_fabric fabric; /* sharded engines only */
-    /* What becomes of gpu and fabric when engines grow (sim_world_resize). grown_fabric.gpus 0: they never do. */
-    struct sim_gpu grown_gpu;
-    struct sim_fabric grown_fabric;
+    /* What becomes of gpu and fabric when engines grow or shrink (sim_world_resize). resized_fabric.gpus 0: they never do. */
+    struct sim_gpu resized_gpu;
+    struct sim_fabric resized_fabric;
 };
 
 #endif

@@ -14,9 +14,10 @@ const char *sim_fabric_check(const struct sim_fabric *f)
 {
     if (f->gpus <= 1)
         return NULL;
-    if (f->gpus > KVT_SHARD_GPUS || !f->gpus_per_node)
+    if (f->gpus > KVT_SHARD_GPUS || f->leaving > KVT_SHARD_GPUS - f->gpus || !f->gpus_per_node)
         return "an engine can have at most 256 GPUs, in nodes of at least one";
-    if (!(f->port_bps > 0 && f->pcie_bps > 0) || (f->gpus > f->gpus_per_node && !(f->nic_bps > 0)))
+    if (!(f->port_bps > 0 && f->pcie_bps > 0) ||
+        (sim_fabric_holders(f) > f->gpus_per_node && !(f->nic_bps > 0)))
         return "links between GPUs must have a bandwidth";
     if (!f->parts || f->parts > f->gpus || !f->part_b)
         return "shards must have bytes, and GPUs heads";
@@ -26,8 +27,17 @@ const char *sim_fabric_check(const struct sim_fabric *f)
 uint32_t sim_fabric_node_gpus(const struct sim_fabric *f, uint32_t node)
 {
     const uint32_t first = node * f->gpus_per_node;
-    const uint32_t left = f->gpus - first;
+    const uint32_t left = f->gpus > first ? f->gpus - first : 0;
     return left < f->gpus_per_node ? left : f->gpus_per_node;
+}
+
+/* The same fabric as if all GPUs that shards may lie on computed. */
+static struct sim_fabric whole_of(const struct sim_fabric *f)
+{
+    struct sim_fabric whole = *f;
+    whole.gpus += whole.leaving;
+    whole.leaving = 0;
+    return whole;
 }
 
 /* weights * part_b * n / d, rounded up. */
@@ -41,18 +51,20 @@ static uint64_t share_b(const struct sim_fabric *f, uint64_t weights, uint64_t n
 static void plan_all(const struct sim_fabric *f, const uint64_t *parts, uint64_t d, uint64_t *from,
                      uint64_t *to, uint64_t *nic_from, uint64_t *nic_to)
 {
+    const struct sim_fabric whole = whole_of(f);
     uint64_t sum = 0;
-    for (uint32_t g = 0; g < f->gpus; g++)
+    for (uint32_t g = 0; g < whole.gpus; g++)
         sum += parts[g];
-    for (uint32_t g = 0; g < f->gpus; g++) {
-        from[g] = share_b(f, parts[g], f->gpus - 1, d);
-        to[g] = share_b(f, sum - parts[g], 1, d);
+    for (uint32_t g = 0; g < whole.gpus; g++) {
+        const bool computes = g < f->gpus;
+        from[g] = share_b(f, parts[g], f->gpus - computes, d);
+        to[g] = computes ? share_b(f, sum - parts[g], 1, d) : 0;
     }
-    const uint32_t nodes = sim_fabric_nodes(f);
+    const uint32_t nodes = sim_fabric_nodes(&whole);
     for (uint32_t n = 0; nodes > 1 && n < nodes; n++) {
         const uint32_t size = sim_fabric_node_gpus(f, n);
         uint64_t of_node = 0;
-        for (uint32_t g = 0; g < size; g++)
+        for (uint32_t g = 0; g < sim_fabric_node_gpus(&whole, n); g++)
             of_node += parts[n * f->gpus_per_node + g];
         nic_from[n] = share_b(f, of_node, f->gpus - size, d);
         nic_to[n] = share_b(f, sum - of_node, size, d);
@@ -61,7 +73,7 @@ static void plan_all(const struct sim_fabric *f, const uint64_t *parts, uint64_t
 
 static void sum_up(const struct sim_fabric *f, struct sim_fabric_plan *plan)
 {
-    for (uint32_t g = 0; g < f->gpus; g++)
+    for (uint32_t g = 0; g < sim_fabric_holders(f); g++)
         plan->sum_b += plan->out[g];
 }
 
@@ -112,14 +124,15 @@ static void longest(kvt_ns *most, uint64_t b, double bps)
 
 kvt_ns sim_fabric_ns(const struct sim_fabric *f, const struct sim_fabric_plan *plan)
 {
+    const struct sim_fabric whole = whole_of(f);
     kvt_ns most = 0;
-    for (uint32_t g = 0; g < f->gpus; g++) {
+    for (uint32_t g = 0; g < whole.gpus; g++) {
         longest(&most, plan->out[g], f->port_bps);
         longest(&most, plan->in[g], f->port_bps);
     }
-    const uint32_t nodes = sim_fabric_nodes(f);
+    const uint32_t nodes = sim_fabric_nodes(&whole);
     for (uint32_t n = 0; nodes > 1 && n < nodes; n++) {
-        const double bps = f->nic_bps * sim_fabric_node_gpus(f, n);
+        const double bps = f->nic_bps * sim_fabric_node_gpus(&whole, n);
         longest(&most, plan->nic_out[n], bps);
         longest(&most, plan->nic_in[n], bps);
     }

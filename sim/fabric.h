@@ -32,7 +32,10 @@
  *
  *      in(g)         P(g) * (G - 1) / G              out(d)       (P - P(d)) / G          likewise the NICs
  *
- * Move. An engine that grows sends shards from old to new places. With M(g, h) bytes from GPU g to GPU h
+ * An engine that shrinks may have shards on GPUs that it computes with no longer. They send, all of P(g) G / H, and take
+ * nothing; |n| counts GPUs that compute.
+ *
+ * Move. An engine that grows or shrinks sends shards from old to new places. With M(g, h) bytes from GPU g to GPU h
  *
  *      out(g)        sum of M(g, h) over h           in(h)        sum of M(g, h) over g
  *      nic_out(n)    the same, of those              nic_in(n)    likewise
@@ -76,7 +79,8 @@
 
 /* Of one engine. */
 struct sim_fabric {
-    uint32_t gpus;          /* 0 or 1: not told apart, and nothing below is looked at */
+    uint32_t gpus;    /* 0 or 1: not told apart, and nothing below is looked at */
+    uint32_t leaving; /* behind these: shards lie on them still, but nothing is computed there */
     uint32_t gpus_per_node; /* the last node may have fewer */
     double port_bps;        /* of a GPU to the others, each way */
     bool port_is_pcie;      /* what comes from the host, or goes there, passes the port, too */
@@ -99,13 +103,19 @@ struct sim_fabric_plan {
 /* NULL when usable, else one sentence (static). */
 const char *sim_fabric_check(const struct sim_fabric *f);
 
+/* GPUs that shards may lie on. */
+static inline uint32_t sim_fabric_holders(const struct sim_fabric *f)
+{
+    return f->gpus + f->leaving;
+}
+/* Nodes, and GPUs of one, that compute. */
 static inline uint32_t sim_fabric_nodes(const struct sim_fabric *f)
 {
     return (f->gpus + f->gpus_per_node - 1) / f->gpus_per_node;
 }
 uint32_t sim_fabric_node_gpus(const struct sim_fabric *f, uint32_t node);
 
-/* parts[gpus]: weights times tokens that leave each GPU (gather), or come to it (spread). */
+/* parts[holders]: weights times tokens that leave each GPU (gather), or come to it (spread). */
 void sim_fabric_gather(const struct sim_fabric *f, const uint64_t *parts,
                        struct sim_fabric_plan *plan);
 void sim_fabric_spread(const struct sim_fabric *f, const uint64_t *parts,

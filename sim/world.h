@@ -108,7 +108,7 @@ kvt_ns sim_world_frontend_ns(const struct sim_world *world, uint32_t prompt_toke
 void sim_world_set_down(struct sim_world *world, enum kvt_tier_kind tier, kvt_engine_id engine,
                         bool down);
 
-/* From now on engines have config.grown_fabric.gpus GPUs: steps that begin, gathers and spreads are those of all of them.
+/* From now on engines compute with config.resized_fabric.gpus GPUs: steps that begin, gathers and spreads are those of all of them.
  * The driver tells core by itself, right after (kvt_core_resize). */
 void sim_world_resize(struct sim_world *world);
 

@@ -107,16 +107,21 @@ static const char *check_machine(const struct sim_config *c)
     return NULL;
 }
 
-static const char *check_growth(const struct sim_config *c)
+static const char *check_resize(const struct sim_config *c)
 {
-    const struct sim_fabric *f = &c->fabric, *g = &c->grown_fabric;
+    const struct sim_fabric *f = &c->fabric, *g = &c->resized_fabric;
     if (g->gpus == 0)
         return NULL;
-    if (f->gpus < 2 || g->gpus < f->gpus || g->gpus_per_node != f->gpus_per_node ||
-        (f->gpus > f->gpus_per_node && f->gpus % f->gpus_per_node != 0))
-        return "engines grow from two GPUs on, by whole nodes beyond the first";
+    const uint32_t least = f->gpus < g->gpus ? f->gpus : g->gpus;
+    if (least < 2 || f->gpus == g->gpus || g->gpus_per_node != f->gpus_per_node ||
+        (least > f->gpus_per_node && least % f->gpus_per_node != 0))
+        return "engines have two GPUs at least before and after, and of the fewer whole nodes "
+               "beyond "
+               "the first";
+    if (f->leaving || g->leaving != (g->gpus < f->gpus ? f->gpus - g->gpus : 0))
+        return "GPUs that an engine has no longer are those that leave";
     const char *why = sim_fabric_check(g);
-    return why ? why : sim_gpu_check(&c->grown_gpu);
+    return why ? why : sim_gpu_check(&c->resized_gpu);
 }
 
 static const char *check(const struct sim_config *c)
@@ -157,7 +162,7 @@ static const char *check(const struct sim_config *c)
     if (!why && c->peer.present && c->fabric.gpus > 1)
         why = "peers lend no shards";
     why = why ? why : sim_fabric_check(&c->fabric);
-    why = why ? why : check_growth(c);
+    why = why ? why : check_resize(c);
     return why ? why : sim_gpu_check(&c->gpu);
 }
 
@@ -283,8 +288,8 @@ struct sim_world *sim_world_new_in(const struct sim_config *config,
     w->alloc = alloc;
     w->deliver = (struct sim_deliver){.done = kvt_core_done, .timer = kvt_core_timer};
     sim_gpu_prepare(&w->config.gpu);
-    if (config->grown_fabric.gpus > 0)
-        sim_gpu_prepare(&w->config.grown_gpu);
+    if (config->resized_fabric.gpus > 0)
+        sim_gpu_prepare(&w->config.resized_gpu);
     if (build(w))
         return w;
     if (size > 0)

@@ -131,12 +131,13 @@ void sim_fabric_begin(struct sim_world *w, uint32_t o)
     op->done.bytes = plan.sum_b;
     struct stage *s = sim_pipe_stage(op, KVT_SPAN_COPY, 0);
     s->travel_ns = plan.sum_b ? f->latency_ns : 0;
-    for (uint32_t g = 0; g < f->gpus; g++) { /* links are built for all that there will be */
+    const struct sim_fabric *built = sim_world_built(w);
+    for (uint32_t g = 0; g < built->gpus; g++) {
         flow_over(w, o, plan.out[g], sim_world_gpu_link(w, e, g, GPU_OUT));
         flow_over(w, o, plan.in[g], sim_world_gpu_link(w, e, g, GPU_IN));
     }
-    for (uint32_t n = 0; n < sim_fabric_nodes(f); n++) {
-        const uint32_t *nic = &e->gpu_links[sim_world_built(w)->gpus * GPU_LINKS + 2 * n];
+    for (uint32_t n = 0; n < sim_fabric_nodes(built); n++) {
+        const uint32_t *nic = &e->gpu_links[built->gpus * GPU_LINKS + 2 * n];
         flow_over(w, o, plan.nic_out[n], nic[0]);
         flow_over(w, o, plan.nic_in[n], nic[1]);
     }
@@ -175,12 +176,12 @@ void sim_fabric_device(struct sim_world *w, uint32_t o)
 
 void sim_world_resize(struct sim_world *world)
 {
-    assert(world->config.grown_fabric.gpus > 0);
-    world->grown = true;
+    assert(world->config.resized_fabric.gpus > 0);
+    world->resized = true;
     for (uint32_t i = 0; i < world->config.engines; i++) {
         struct engine *e = &world->engines[i];
-        e->exchange.joined_port_b = sim_step_port_b(e, world->now);
-        e->exchange.joined_nic_b = sim_step_nic_b(e, world->now);
+        e->exchange.then_port_b = sim_step_port_b(e, world->now);
+        e->exchange.then_nic_b = sim_step_nic_b(e, world->now);
     }
 }
 
@@ -194,12 +195,26 @@ uint32_t sim_fabric_parts(const struct sim_world *w)
     return f->gpus * GPU_LINKS + (sim_fabric_nodes(f) > 1 ? 2 * sim_fabric_nodes(f) : 0);
 }
 
+/* What steps carried over a part without flows, of now_b over one that was always there: not before it joined, not after
+ * it left. then_b: when that was. number: of the GPU or node, of which there are `n`, and `resized` later. */
+static double quiet_b_of(const struct sim_world *w, uint32_t number, uint32_t n, uint32_t resized,
+                         double now_b, double then_b)
+{
+    if (resized == 0 || (number < n && number < resized))
+        return now_b;
+    if (number < n)
+        return w->resized ? then_b : now_b;
+    return w->resized ? now_b - then_b : 0;
+}
+
 void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
                      struct sim_part_stats *stats)
 {
     static const char *const names[GPU_LINKS] = {"out", "in", "h2d", "d2h"};
     const struct sim_fabric *f = sim_world_built(w), *first = &w->config.fabric;
+    const struct sim_fabric *then = &w->config.resized_fabric;
     const struct engine *e = &w->engines[engine];
+    const struct exchange *x = &e->exchange;
     const struct sim_link_stats s = sim_links_stats(&w->links, w->now, e->gpu_links[n]);
     const uint32_t of_gpus = f->gpus * GPU_LINKS;
     double quiet_b = 0; /* of steps, without flows */
@@ -207,17 +222,17 @@ void sim_fabric_part(const struct sim_world *w, uint32_t engine, uint32_t n,
         snprintf(stats->name, sizeof(stats->name), "engine%u/gpu%u/%s", engine, n / GPU_LINKS,
                  names[n % GPU_LINKS]);
         stats->rate_bps = n % GPU_LINKS < GPU_H2D ? f->port_bps : f->pcie_bps;
-        quiet_b = n % GPU_LINKS < GPU_H2D ? sim_step_port_b(e, w->now) : 0;
-        if (n % GPU_LINKS < GPU_H2D && n / GPU_LINKS >= first->gpus)
-            quiet_b -= w->grown ? e->exchange.joined_port_b : quiet_b;
+        if (n % GPU_LINKS < GPU_H2D)
+            quiet_b = quiet_b_of(w, n / GPU_LINKS, first->gpus, then->gpus,
+                                 sim_step_port_b(e, w->now), x->then_port_b);
     } else {
         const uint32_t node = (n - of_gpus) / 2;
         snprintf(stats->name, sizeof(stats->name), "engine%u/node%u/%s", engine, node,
                  (n - of_gpus) % 2 ? "nic_in" : "nic_out");
         stats->rate_bps = f->nic_bps * sim_fabric_node_gpus(f, node);
-        quiet_b = sim_step_nic_b(e, w->now);
-        if (node >= sim_fabric_nodes(first))
-            quiet_b -= w->grown ? e->exchange.joined_nic_b : quiet_b;
+        quiet_b =
+            quiet_b_of(w, node, sim_fabric_nodes(first), then->gpus ? sim_fabric_nodes(then) : 0,
+                       sim_step_nic_b(e, w->now), x->then_nic_b);
     }
     stats->kind = SIM_PART_LINK;
     stats->servers = 1;

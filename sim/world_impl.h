@@ -110,10 +110,9 @@ struct exchange {
     sim_flow_id flow[2];            /* ports, NICs; 0: none */
     uint32_t flowing;
     double moved_port_b,
-        moved_nic_b;      /* by this step, over each port and way, and each node's NICs */
-    double port_b, nic_b; /* carried without flows, by all steps */
-    double joined_port_b,
-        joined_nic_b; /* the same when GPUs joined, which have carried none of that */
+        moved_nic_b;                /* by this step, over each port and way, and each node's NICs */
+    double port_b, nic_b;           /* carried without flows, by all steps */
+    double then_port_b, then_nic_b; /* the same when the engine was resized */
 };
 
 struct engine {
@@ -126,8 +125,9 @@ struct engine {
     kvt_ns begin_ns;        /* of the step */
     kvt_ns alone_ns;        /* what its iterations take if nobody else is on its links */
     struct exchange exchange;
-    const struct sim_gpu *gpu; /* of the step: it ends as it began if the engine grows meanwhile */
-    uint32_t iterations;       /* it will have run by then */
+    const struct sim_gpu
+        *gpu;            /* of the step: it ends as it began if the engine is resized meanwhile */
+    uint32_t iterations; /* it will have run by then */
     enum kvt_status status;
     double slow;    /* of the step: it takes so many times its usual time */
     kvt_ns busy_ns; /* in steps that ended */
@@ -156,7 +156,7 @@ struct sim_world {
     kvt_ns now;
     int broken; /* a negative errno once the simulator itself failed */
     bool redis_down;
-    bool grown; /* engines have the GPUs of grown_fabric */
+    bool resized; /* engines compute with the GPUs of resized_fabric */
     struct sim_evq events;
     struct sim_links links;
     struct engine *engines;
@@ -223,14 +223,15 @@ static inline bool sim_world_sharded(const struct sim_world *w)
 {
     return w->config.fabric.gpus > 1;
 }
-/* The GPUs of now; and those that links are built for, all there will ever be. */
+/* The GPUs of now; and those that links are built for, all there ever are. */
 static inline const struct sim_fabric *sim_world_fabric(const struct sim_world *w)
 {
-    return w->grown ? &w->config.grown_fabric : &w->config.fabric;
+    return w->resized ? &w->config.resized_fabric : &w->config.fabric;
 }
 static inline const struct sim_fabric *sim_world_built(const struct sim_world *w)
 {
-    return w->config.grown_fabric.gpus ? &w->config.grown_fabric : &w->config.fabric;
+    const struct sim_config *c = &w->config;
+    return c->resized_fabric.gpus > c->fabric.gpus ? &c->resized_fabric : &c->fabric;
 }
 static inline uint32_t sim_world_gpu_link(const struct sim_world *w, const struct engine *e,
                                           uint32_t gpu, enum sim_gpu_link link)

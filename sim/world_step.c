@@ -365,7 +365,7 @@ int sim_step_start(struct sim_world *w, const struct kvt_step *s)
     e->step.n_copies = 0;
     e->begin_ns = w->now;
     e->alone_ns = 0;
-    e->gpu = w->grown ? &w->config.grown_gpu : &w->config.gpu;
+    e->gpu = w->resized ? &w->config.resized_gpu : &w->config.gpu;
     x->moved_port_b = x->moved_nic_b = 0;
     x->each = (struct sim_fabric_traffic){0};
     w->stats.under_way++;

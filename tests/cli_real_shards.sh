@@ -83,8 +83,11 @@ refuse() { # TEXT PATTERN ARGUMENTS...
 }
 refuse 'reading in place' 'cache.shard.access: expected gather: in the real world nothing computes' --set cache.shard.access=in_place
 refuse 'copies of heads' 'cache.shard.replicas: expected 1: the real world keeps heads' --set cache.shard.policy=head --set cache.shard.replicas=2
-refuse 'engines that grow' 'cache.shard.resize_at: expected never: in the real world engines do not grow' \
+refuse 'engines that grow' 'cache.shard.resize_at: expected never: in the real world engines neither grow nor shrink' \
     --set cache.shard.resize_at=1s --set cache.shard.resize_gpus=8
+refuse 'engines that shrink' 'cache.shard.resize_at: expected never: in the real world engines neither grow nor shrink' \
+    --set cluster.model=qwen2.5-7b --set cluster.gpus_per_engine=4 --set cache.shard.resize_at=1s --set cache.shard.resize_gpus=2
+refuse 'GPUs that evict alone' 'cache.shard.evict: expected together: in the real world' --set cache.shard.evict=alone
 refuse 'a GPU that fails' 'expected kill or partition of redis: the real world breaks only servers of its own' \
     --set 'faults=[{at: 1s, kill: gpu/0.1}]'
 refuse 'GPUs that would have to share a head' 'expected a divisor of the 2 KV heads' --set cluster.gpus_per_engine=7

@@ -16,6 +16,10 @@ refused() { # what, expected part of the one line, --set...
 refused "more GPUs than layers by layer" "expected vertical with at most 61 GPUs per engine, one for each layer of deepseek-v3" \
     --set cluster.model=deepseek-v3 --set cluster.gpu=h200-141g-sxm --set cluster.gpus_per_engine=64 --set cache.shard.policy=vertical
 refused "more copies than GPUs" "cache.shard.replicas: expected 1 to 8, the GPUs of an engine" --set cache.shard.replicas=9
+refused "copies made anew in place" "cache.shard.rereplicate: expected auto with cache.shard.access: in_place" \
+    --set cache.shard.replicas=2 --set cache.shard.access=in_place --set cache.shard.rereplicate=true
+refused "copies made anew by head" "cache.shard.rereplicate: expected auto with cache.shard.policy: head" \
+    --set cache.shard.replicas=2 --set cache.shard.policy=head --set cache.shard.rereplicate=true
 refused "no slice" "cache.shard.slice: expected a whole number from 1" --set cache.shard.slice=0
 refused "a slice beyond the context" "cache.shard.slice: expected 1 to 131072, the context of llama-3.1-8b" --set cache.shard.slice=131073
 refused "hybrid interleaved" "cache.shard.variant: expected contiguous" --set cache.shard.variant=interleaved
@@ -26,9 +30,17 @@ refused "a GPU that is not there" "faults[0].kill: expected gpu/0.0 to gpu/0.7, 
 refused "the old spelling" "expected under faults instead" --set cache.shard.lose_gpu=5
 refused "GPUs that come at no time" "expected a time, since cache.shard.resize_gpus is given" --set cache.shard.resize_gpus=16
 at="--set cache.shard.resize_at=30s"
-refused "a time without GPUs" "expected the GPUs of an engine from then on, more than 8" $at
+refused "a time without GPUs" "expected the GPUs of an engine from then on, another number than 8" $at
 grow="$at --set cache.shard.resize_gpus=16"
-refused "fewer GPUs" "cache.shard.resize_gpus: expected more than 8, the GPUs of an engine before" $at --set cache.shard.resize_gpus=4
+refused "as many GPUs" "cache.shard.resize_gpus: expected another number than 8, the GPUs of an engine before" $at --set cache.shard.resize_gpus=8
+refused "fewer GPUs than divide the heads" "cache.shard.resize_gpus: expected a number such as 4; 3 would want a number of GPUs that divides the 32 heads" \
+    $at --set cache.shard.resize_gpus=3
+refused "fewer GPUs than the model fits on" "cache.shard.resize_gpus: expected a number such as 8; 4 would want a model that fits: llama-3.1-405b needs" \
+    $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=4 --set cluster.model=llama-3.1-405b --set cluster.gpu=h200-141g-sxm
+refused "fewer GPUs, of which none would do" "cache.shard.resize_gpus: expected no fewer than the 16 of before; 8 would want a model that fits" \
+    $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=8 --set cluster.model=llama-3.1-405b --set cluster.gpu=h100-80g-sxm
+refused "a part of a second node" "cache.shard.resize_gpus: expected 2 to 8, or whole nodes" $at --set cluster.gpus_per_engine=16 --set cache.shard.resize_gpus=12
+refused "one GPU" "cache.shard.resize_gpus: expected" $at --set cache.shard.resize_gpus=1
 refused "growing by head" "cache.shard.policy: expected another than head" $grow --set cache.shard.policy=head
 refused "growing without shards" "cache.shard.policy: expected one that shards" $grow --set cache.shard.policy=none
 refused "growing in place" "cache.shard.access: expected gather" $grow --set cache.shard.access=in_place
@@ -41,6 +53,9 @@ refused "an unknown eviction" "cache.shard.evict: expected one of together, alon
 refused "evicting alone by head" "cache.shard.evict: expected together with cache.shard.policy: head" $alone --set cache.shard.policy=head
 refused "evicting alone without shards" "cache.shard.policy: expected one that shards, since cache.shard.evict is alone" $alone --set cache.shard.policy=none
 refused "evicting alone while growing" "cache.shard.evict: expected together with cache.shard.resize_at" $alone $grow
+refused "copies made anew where GPUs evict alone" "cache.shard.rereplicate: expected auto with cache.shard.evict: alone" \
+    $alone --set cache.shard.replicas=2 --set cache.shard.rereplicate=true
+refused "evicting alone in the real world" "cache.shard.evict: expected together: in the real world" $alone --set world=real
 refused "evicting alone by chains" "prefix_closed: expected auto or false with cache.shard.evict: alone" $alone --set cache.tiers.gpu.prefix_closed=true
 refused "evicting alone with a time to live" "ttl: expected none with cache.shard.evict: alone" $alone --set cache.tiers.gpu.ttl=1h
 refused "evicting alone with quotas" "cache.quotas: expected none with cache.shard.evict: alone" $alone --set "cache.quotas=50%/50%"
@@ -97,16 +112,34 @@ for evict in together alone; do
         --set cache.shard.evict=$evict --out "$scratch/$evict" >/dev/null 2>&1
     report $? "runs: evicts $evict"
 done
-value() { sed -n "s/^  \"$2\": \(.*\),\$/\1/p" "$scratch/$1/summary.json"; }
+of() { # FOLDER KEY
+    value "$2" "$scratch/$1/summary.json"
+}
 ! grep -q shard_orphan "$scratch/together/summary.json" && ! grep -q orphan_bytes "$scratch/together/shards.csv" &&
-    [ "$(value together computed_tokens_shard_missing)" = 0 ]
+    [ "$(of together computed_tokens_shard_missing)" = 0 ]
 report $? "together no shard is missing, and nothing is said of it"
-[ "$(value alone shard_evict)" = '"alone"' ] && [ "$(value alone shard_unusable_blocks)" -gt 0 ] && [ "$(value alone shard_kept_bytes)" -gt 0 ] &&
-    [ "$(value alone computed_tokens_shard_missing)" -gt 0 ] && [ "$(value alone shard_completed_blocks)" -gt 0 ]
+[ "$(of alone shard_evict)" = alone ] && [ "$(of alone shard_unusable_blocks)" -gt 0 ] && [ "$(of alone shard_kept_bytes)" -gt 0 ] &&
+    [ "$(of alone computed_tokens_shard_missing)" -gt 0 ] && [ "$(of alone shard_completed_blocks)" -gt 0 ]
 report $? "alone some are, and what is left of a block is kept"
-awk -F, -v want="$(value alone shard_orphan_bytes)" '!/^#/ && $1 != "engine" { sum += $16; n++; if ($4 > $3 || $16 > $4) bad = 1 }
+awk -F, -v want="$(of alone shard_orphan_bytes)" '!/^#/ && $1 != "engine" { sum += $16; n++; if ($4 > $3 || $16 > $4) bad = 1 }
     END { exit !(n == 64 && sum == want && sum > 0 && !bad) }' "$scratch/alone/shards.csv"
 report $? "bytes of orphans add up, and no GPU is above its capacity"
-[ "$(value alone prefix_hit_rate)" = "$(value together prefix_hit_rate)" ]
+[ "$(of alone prefix_hit_rate)" = "$(of together prefix_hit_rate)" ]
 report $? "where all GPUs go by one order, the one with least room decides either way"
+for policy in horizontal vertical hybrid single; do
+    "$kvtwin" run scenarios/sharding/shrink-16-to-8.yaml --no-baseline --set workload.generate.requests=60 --set cache.shard.resize_at=150s \
+        --set cache.shard.policy=$policy --out "$scratch/shrink-$policy" >/dev/null 2>&1 &&
+        grep -q '"resize_took_s": [0-9]' "$scratch/shrink-$policy/summary.json" &&
+        grep -q '"resize_left_gpus": 8,' "$scratch/shrink-$policy/summary.json" &&
+        awk -F, '!/^#/ && $1 != "engine" { n++; if ($4 > $3 || ($2 > 7 && $3 != 0)) bad = 1 } END { exit !(n == 16 && !bad) }' "$scratch/shrink-$policy/shards.csv"
+    report $? "shrinks: $policy"
+done
+twice() { # rereplicate, when the second dies: blocks lost and copied
+    "$kvtwin" run scenarios/sharding/gpus-lost-twice.yaml --no-baseline --set workload.generate.requests=100 --set cache.shard.rereplicate=$1 \
+        --set "faults=[{at: 150s, kill: gpu/0.1}, {at: $2, kill: gpu/0.5}]" --out "$scratch/twice-$1-$2" >/dev/null 2>&1 &&
+        value shard_lost_blocks "$scratch/twice-$1-$2/summary.json"
+}
+late=$(twice true 170s) soon=$(twice true 150.01s) never=$(twice false 170s)
+[ "$late" = 0 ] && [ "$soon" -gt 0 ] && [ "$soon" -lt "$never" ]
+report $? "what a second dead GPU takes: nothing once copies are made anew ($late), some before ($soon), most where nobody copies ($never)"
 tap_end

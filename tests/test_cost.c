@@ -295,6 +295,41 @@ START_TEST(bill_by_hand)
 }
 END_TEST
 
+/* 16 GPUs for a quarter of the time, then 8; of those that leave four take 10 s longer, four have not left. And 8, then 16. */
+START_TEST(gpus_that_come_and_go_by_hand)
+{
+    struct kvt_core_stats stats = {.requests = 1};
+    ck_assert_double_eq(cost_mean_gpus(&stats, 0, 1000 * KVT_SECOND), 0);
+    stats.resize.begun = true;
+    stats.resize.begin_ns = 350 * KVT_SECOND;
+    stats.resize.gpus_before = 16;
+    stats.resize.gpus_after = 8;
+    stats.resize.left_gpus = 4;
+    stats.resize.leaving_ns = 4 * 10 * KVT_SECOND;
+    ck_assert_double_eq_tol(cost_mean_gpus(&stats, 100 * KVT_SECOND, 1100 * KVT_SECOND),
+                            (16 * 250 + (8 + 4) * 750 + 40) / 1000.0, 1e-12);
+    ck_assert_double_eq(cost_mean_gpus(&stats, 100 * KVT_SECOND, 200 * KVT_SECOND), 16);
+    stats.resize.gpus_before = 8;
+    stats.resize.gpus_after = 16;
+    stats.resize.left_gpus = 0;
+    stats.resize.leaving_ns = 0;
+    ck_assert_double_eq_tol(cost_mean_gpus(&stats, 100 * KVT_SECOND, 1100 * KVT_SECOND),
+                            (8 * 250 + 16 * 750) / 1000.0, 1e-12);
+    ck_assert_double_eq_tol(cost_mean_gpus(&stats, 400 * KVT_SECOND, 1100 * KVT_SECOND), 16, 1e-12);
+    ck_assert_double_eq(cost_mean_gpus(&stats, KVT_SECOND, KVT_SECOND), 0);
+    struct cost_tally tally = {.balance_usd = 0};
+    struct cost_figures f;
+    const struct cost_run run = {.duration_s = 1000, .requests = 1, .gpus = 14};
+    const struct cost_run plain = {.duration_s = 1000, .requests = 1};
+    cost_compute(&f, &hand, &tally, &plain);
+    const double usd = f.part_usd_per_hour[COST_GPU];
+    ck_assert_double_eq(f.gpus, hand.parts[COST_GPU].count);
+    cost_compute(&f, &hand, &tally, &run);
+    ck_assert_double_eq_tol(f.part_usd_per_hour[COST_GPU], usd / hand.parts[COST_GPU].count * 14,
+                            1e-9);
+}
+END_TEST
+
 /* Savings at a constant rate pay a constant rent back as soon as they come, but for a dear beginning. */
 START_TEST(payback_by_hand)
 {
@@ -454,6 +489,7 @@ int main(void)
     tcase_add_test(plan, crossover_is_where_it_says);
     suite_add_tcase(suite, plan);
     tcase_add_test(bill, bill_by_hand);
+    tcase_add_test(bill, gpus_that_come_and_go_by_hand);
     tcase_add_test(bill, payback_by_hand);
     tcase_add_test(bill, verdict_rules);
     tcase_add_test(bill, verdict_buys_room);

@@ -15,23 +15,26 @@ static struct sim_fabric roll(void)
                            .latency_ns = dice_below(20000),
                            .part_b = 1 + dice_below(5000)};
     f.parts = 1 + (uint32_t)dice_below(f.gpus);
+    f.leaving = dice_one_in(3) ? (uint32_t)dice_below(30) : 0;
     return f;
 }
 
 static void roll_parts(const struct sim_fabric *f, uint64_t *parts)
 {
-    for (uint32_t g = 0; g < f->gpus; g++)
+    for (uint32_t g = 0; g < sim_fabric_holders(f); g++)
         parts[g] = dice_one_in(3) ? 0 : dice_below(1 << 20);
 }
 
-/* Sender by receiver, in units of 1 / d bytes, then rounded up once per link. */
+/* Sender by receiver, of which one computes and the other holds shards, in units of 1 / d bytes, then rounded up once per link. */
 static void check_plan(const struct sim_fabric *f, const uint64_t *parts, bool gather)
 {
     struct sim_fabric_plan plan;
     const uint64_t d = gather ? f->parts : f->gpus;
     uint64_t sent[KVT_SHARD_GPUS] = {0}, got[KVT_SHARD_GPUS] = {0}; /* in 1 / d bytes */
     uint64_t left[SIM_FABRIC_NODES] = {0}, came[SIM_FABRIC_NODES] = {0};
-    for (uint32_t g = 0; g < f->gpus; g++) {
+    struct sim_fabric whole = *f;
+    whole.gpus += f->leaving;
+    for (uint32_t g = 0; g < whole.gpus; g++) {
         for (uint32_t to = 0; to < f->gpus; to++) {
             if (to == g)
                 continue;
@@ -50,16 +53,17 @@ static void check_plan(const struct sim_fabric *f, const uint64_t *parts, bool g
     else
         sim_fabric_spread(f, parts, &plan);
     kvt_ns most = 0;
-    for (uint32_t g = 0; g < f->gpus; g++) {
+    for (uint32_t g = 0; g < whole.gpus; g++) {
         MUST(plan.out[g] == (sent[g] + d - 1) / d && plan.in[g] == (got[g] + d - 1) / d);
         const uint64_t b = plan.out[g] > plan.in[g] ? plan.out[g] : plan.in[g];
         const kvt_ns ns = b ? sim_fabric_link_ns(b, f->port_bps) : 0;
         most = ns > most ? ns : most;
     }
-    for (uint32_t n = 0; n < sim_fabric_nodes(f); n++) {
+    for (uint32_t n = 0; n < sim_fabric_nodes(&whole); n++) {
         MUST(plan.nic_out[n] == (left[n] + d - 1) / d && plan.nic_in[n] == (came[n] + d - 1) / d);
         const uint64_t b = plan.nic_out[n] > plan.nic_in[n] ? plan.nic_out[n] : plan.nic_in[n];
-        const kvt_ns ns = b ? sim_fabric_link_ns(b, f->nic_bps * sim_fabric_node_gpus(f, n)) : 0;
+        const kvt_ns ns =
+            b ? sim_fabric_link_ns(b, f->nic_bps * sim_fabric_node_gpus(&whole, n)) : 0;
         most = ns > most ? ns : most;
     }
     MUST(sim_fabric_ns(f, &plan) == (most ? most + f->latency_ns : 0));
@@ -130,21 +134,32 @@ START_TEST(test_alone_it_is_the_formula)
         struct sim_fabric_plan plan;
         dice_seed(seed);
         struct sim_config c = fixture_config();
-        c.fabric = roll();
-        roll_parts(&c.fabric, parts);
+        struct sim_fabric f = roll();
+        const bool nodes = f.gpus <= f.gpus_per_node || f.gpus % f.gpus_per_node == 0;
+        f.leaving = nodes ? f.leaving : 0;
+        roll_parts(&f, parts);
+        c.fabric = f;
+        if (f.leaving) { /* an engine that has shrunk */
+            c.fabric.gpus += f.leaving;
+            c.fabric.leaving = 0;
+            c.resized_fabric = f;
+            c.resized_gpu = c.gpu;
+        }
         const bool gather = dice_one_in(2);
         const kvt_ns begin = dice_below(1000000);
         if (gather)
-            sim_fabric_gather(&c.fabric, parts, &plan);
+            sim_fabric_gather(&f, parts, &plan);
         else
-            sim_fabric_spread(&c.fabric, parts, &plan);
+            sim_fabric_spread(&f, parts, &plan);
         fixture_begin(&c);
+        if (f.leaving)
+            sim_world_resize(fixture.world);
         fixture_advance(begin);
         ck_assert_int_eq(move(gather ? LOAD : STORE, 7, KVT_GPU, parts, 1000), 0);
         fixture_drain();
         MUST(fixture.n == 1 && fixture.seen[0].done.status == KVT_OK);
-        MUST(fixture.seen[0].at == begin + sim_fabric_ns(&c.fabric, &plan));
-        MUST(fixture.seen[0].done.span_ns[KVT_SPAN_COPY] == sim_fabric_ns(&c.fabric, &plan));
+        MUST(fixture.seen[0].at == begin + sim_fabric_ns(&f, &plan));
+        MUST(fixture.seen[0].done.span_ns[KVT_SPAN_COPY] == sim_fabric_ns(&f, &plan));
         MUST(fixture.seen[0].done.bytes == plan.sum_b);
         fixture_end();
     }

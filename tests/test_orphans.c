@@ -12,6 +12,7 @@
 #include "../core/orphans.h"
 #include "../core/shard_mask.h"
 #include "dice.h"
+#include <string.h>
 #include "failing_alloc.h"
 #include "heap.h"
 
@@ -448,6 +449,43 @@ START_TEST(by_hand)
 }
 END_TEST
 
+/* Shards in two copies that are gathered have marks where blocks leave whole (recopy.c), gaps where GPUs evict alone, and
+ * never both. */
+START_TEST(no_marks_beside_gaps)
+{
+    kvt_core_config_init(&config);
+    config.shard = (struct kvt_shard_config){.policy = kvt_shard_named("vertical"),
+                                             .gpus = 4,
+                                             .layers = 8,
+                                             .kv_heads = 4,
+                                             .block_tokens = config.block_tokens,
+                                             .slice_tokens = 1,
+                                             .replicas = 2,
+                                             .rereplicate = true,
+                                             .recent_blocks = 1};
+    config.shard_room = (struct kvt_shard_room){.unit_b = 10, .page_gpu_b = 1, .gpu_b = 6000};
+    config.gpu_pages = 1000;
+    config.tiers[KVT_GPU].evict = kvt_evict_named("lru");
+    config.tiers[KVT_GPU].prefix_closed = false;
+    ck_assert_ptr_null(kvt_core_config_check(&config));
+    config.shard_alone = true;
+    ck_assert_ptr_nonnull(strstr(kvt_core_config_check(&config), "made anew in the background"));
+    config.shard.rereplicate = false;
+    ck_assert_ptr_null(kvt_core_config_check(&config));
+    for (int alone = 0; alone < 2; alone++) {
+        config.shard_alone = alone;
+        ck_assert_int_eq(kvt_blocks_init(&blocks, &heap, 0, UINT64_MAX), 0);
+        ck_assert_int_eq(kvt_room_init(&room, &config, &heap, &blocks, &stats), 0);
+        const struct kvt_shard_book *book = room.books;
+        ck_assert_uint_eq(book->mask_b, alone ? 1 : 0); /* of 4 shards in 2 copies */
+        ck_assert_uint_eq(book->marks_b, alone ? 0 : 1);
+        ck_assert_uint_eq(book->row_b, alone ? 4 + 1 + 1 : 4 + 1);
+        kvt_room_release(&room);
+        kvt_blocks_release(&blocks);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("orphans");
@@ -455,6 +493,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, each_gpu_is_a_cache_of_its_own);
     tcase_add_test(tc, by_hand);
+    tcase_add_test(tc, no_marks_beside_gaps);
     suite_add_tcase(suite, tc);
     return kvt_test_main(suite);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * test_resize.c - engines that get more GPUs while they serve.
+ * test_resize.c - engines that get more GPUs, or fewer, while they serve.
  *
  * Small engines under a world that does whatever the port allows (chaos_world.h), resized at any moment: after every event
  * all invariants hold, among them that no GPU holds more than it can. What a move names is checked by who asks for it; at
- * the end nothing is lost or invented, every block lies where it would be placed anew, and a recording replays to the
- * same decisions. In a world without time moves take none; in the simulated one a move alone takes its closed form,
+ * the end nothing is lost or invented, every block lies where it would be placed anew, GPUs that should leave have left, and
+ * a recording replays to the same decisions. With nothing else going on, each block held before has moved, was kept or was evicted for
+ * want of room, and the ones that were evicted are those that LRU would have evicted next. In a world without time moves take none; in the simulated one a move alone takes its closed form,
  * and steps afterwards are those of an engine that always had as many GPUs.
  */
 #include "../cli/shards.h"
@@ -58,7 +59,8 @@ static int store(void *self, const struct kvt_transfer *t)
     for (uint32_t i = 0; i < t->n_moves; i++) {
         const struct kvt_shard_move *move = &t->moves[i];
         ck_assert(move->from != move->to && move->from < m->config.shard.gpus);
-        ck_assert(move->to < m->config.resize.gpus && move->parts > 0);
+        ck_assert(move->to < m->config.resize.gpus &&
+                  move->parts > 0); /* never to one that leaves */
         for (uint32_t k = 0; k < i; k++)
             ck_assert(t->moves[k].from != move->from || t->moves[k].to != move->to);
         parts += move->parts;
@@ -82,7 +84,7 @@ static struct kvt_port port_of(struct mover *m, struct kvt_port_ops *ops)
     return (struct kvt_port){ops, m};
 }
 
-static void any_config(struct chaos *w, struct kvt_core_config *c)
+static void any_config(struct chaos *w, struct kvt_core_config *c, bool shrinks)
 {
     static const char *const policies[] = {"horizontal", "vertical", "hybrid", "single"};
     kvt_core_config_init(c);
@@ -113,12 +115,26 @@ static void any_config(struct chaos *w, struct kvt_core_config *c)
                                              .recent_blocks = 1 + chaos_draw(w, 30)};
         after = c->shard;
         after.gpus += 1 + (uint32_t)chaos_draw(w, 8);
+        if (shrinks) {
+            const uint32_t gpus = after.gpus;
+            after.gpus = c->shard.gpus;
+            c->shard.gpus = gpus;
+        }
     } while (kvt_shard_check(&c->shard) || kvt_shard_check(&after) ||
              kvt_shard_join_check(&c->shard, &after));
     const uint64_t pages_per_block = c->block_tokens / c->page_tokens;
     c->shard_room.page_gpu_b = 2 * (uint64_t)c->shard.layers;
     c->shard_room.unit_b = c->shard.gpus * pages_per_block;
     c->shard_room.gpu_b = c->gpu_pages * c->shard_room.page_gpu_b;
+    if (shrinks) { /* each GPU has to hold more of the weights, and of the heads perhaps */
+        c->resize = (struct kvt_resize_config){
+            .gpus = after.gpus,
+            .gpu_pages = 1 + c->gpu_pages * after.gpus / c->shard.gpus,
+            .gpu_b = c->shard_room.gpu_b - chaos_draw(w, 2) * c->shard_room.gpu_b / 4,
+            .page_gpu_b = c->shard_room.page_gpu_b + chaos_draw(w, c->shard.layers),
+            .prefill = {1e6, (double)chaos_draw(w, 4000), 1}};
+        return;
+    }
     c->resize = (struct kvt_resize_config){.gpus = after.gpus,
                                            .gpu_pages = c->gpu_pages * after.gpus / c->shard.gpus,
                                            .gpu_b = c->shard_room.gpu_b +
@@ -152,17 +168,19 @@ static void check_all(const struct kvt_core *core, const struct mover *m, uint64
 }
 
 /* Nothing runs: what GPUs hold is what blocks are, to the byte. */
-static void check_rest(const struct kvt_core *core, const struct kvt_core_config *c, uint64_t seed)
+static void check_rest(const struct kvt_core *core, const struct kvt_core_config *c, bool over,
+                       uint64_t seed)
 {
     struct kvt_core_gauges g;
     kvt_core_gauges(core, KVT_NONE, &g);
     uint64_t held_b = 0;
     for (uint32_t e = 0; e < c->engines; e++) {
-        for (uint32_t i = 0; i < c->resize.gpus; i++) {
+        for (uint32_t i = 0; i < c->resize.gpus || i < c->shard.gpus; i++) {
             struct kvt_core_gpu gpu;
             ck_assert(kvt_core_gpu(core, (kvt_engine_id){e}, i, &gpu));
             ck_assert_uint_eq(gpu.working_b, 0);
             ck_assert_uint_le(gpu.shards_b, gpu.capacity_b);
+            ck_assert(i < c->resize.gpus || !over || !gpu.capacity_b);
             held_b += gpu.shards_b;
         }
     }
@@ -218,7 +236,7 @@ static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core
     const kvt_engine_id engine = {(uint32_t)chaos_draw(w, c->engines)};
     w->inside = true;
     if (chaos_draw(w, 3)) {
-        kvt_core_gpu_lost(core, w->now, engine, (uint32_t)chaos_draw(w, c->resize.gpus));
+        kvt_core_gpu_lost(core, w->now, engine, (uint32_t)chaos_draw(w, 14));
     } else {
         w->step_of[engine.v] = false;
         kvt_core_down(core, w->now, KVT_GPU, engine);
@@ -228,16 +246,16 @@ static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core
     w->inside = false;
 }
 
-static uint64_t moved_blocks, moves;
+static uint64_t moved_blocks, moves, left_gpus, evicted_blocks;
 
-static void live(uint64_t seed)
+static void live(uint64_t seed, bool shrinks)
 {
     static struct mover m;
     struct chaos *w = &m.chaos;
     struct kvt_port_ops ops;
     memset(&m, 0, sizeof m);
     chaos_init(w, seed, seed % 3 ? 0 : 15);
-    any_config(w, &m.config);
+    any_config(w, &m.config, shrinks);
     const struct kvt_core_config *c = &m.config;
     ck_assert_msg(!kvt_core_config_check(c), "%s", kvt_core_config_check(c));
     const struct kvt_port port = port_of(&m, &ops);
@@ -286,14 +304,18 @@ static void live(uint64_t seed)
     ck_assert_uint_eq(kvt_core_unfinished(core), 0);
     struct kvt_core_stats stats;
     kvt_core_stats(core, &stats);
-    check_rest(core, c, seed);
+    check_rest(core, c, stats.resize.over, seed);
     if (!w->fail_percent && seed % 7 != 3) {
         ck_assert_msg(stats.resize.over, "seed %llu: not over", (unsigned long long)seed);
         ck_assert_uint_eq(stats.resize.failed_blocks, 0);
         ck_assert_uint_eq(stats.resize.moved_b * c->block_tokens,
                           m.asked_parts * c->shard_room.unit_b);
         check_places(core, c);
+        ck_assert_uint_eq(stats.resize.left_gpus,
+                          shrinks ? c->engines * (c->shard.gpus - c->resize.gpus) : 0);
     }
+    left_gpus += stats.resize.left_gpus;
+    evicted_blocks += stats.resize.evicted_blocks;
     moved_blocks += stats.resize.moved_blocks;
     moves += m.moves;
     char digest[33];
@@ -309,10 +331,24 @@ static void live(uint64_t seed)
 
 START_TEST(nothing_is_lost_or_invented)
 {
+    moves = moved_blocks = left_gpus = 0;
     for (uint64_t seed = 1; seed <= ROUNDS; seed++)
-        live(seed * 1019);
+        live(seed * 1019, false);
     ck_assert_uint_gt(moves, ROUNDS / 2);
     ck_assert_uint_gt(moved_blocks, ROUNDS);
+    ck_assert_uint_eq(left_gpus, 0);
+}
+END_TEST
+
+START_TEST(nor_when_engines_shrink)
+{
+    moves = moved_blocks = left_gpus = evicted_blocks = 0;
+    for (uint64_t seed = 1; seed <= ROUNDS; seed++)
+        live(seed * 1031, true);
+    ck_assert_uint_gt(moves, ROUNDS / 2);
+    ck_assert_uint_gt(moved_blocks, ROUNDS);
+    ck_assert_uint_gt(left_gpus, ROUNDS);
+    ck_assert_uint_gt(evicted_blocks, ROUNDS);
 }
 END_TEST
 
@@ -495,6 +531,144 @@ START_TEST(a_move_alone_takes_its_closed_form)
 }
 END_TEST
 
+/* The way back: blocks 0 to 8 over 16 GPUs, then 8: block 8 goes from GPU 8 in the other node to GPU 0, and GPU 8 leaves
+ * when it has, GPUs 9 to 15 at once. */
+START_TEST(and_so_does_one_to_fewer_gpus)
+{
+    static struct resolved r, always;
+    char why[200] = "";
+    int error;
+    resolve_text(&r, 16, ", resize_at: 1s, resize_gpus: 8");
+    resolve_text(&always, 8, "");
+    const struct kvt_observer observer = {note, NULL};
+    struct sim_world *world = sim_world_new(&r.sim, &observer, why, sizeof why);
+    ck_assert_msg(world != NULL, "%s", why);
+    const struct kvt_port port = sim_world_port(world);
+    const struct kvt_world_ops *ops = sim_world_ops();
+    struct kvt_core *core = kvt_core_new(&r.core, &port, &heap, &error);
+    ck_assert_ptr_nonnull(core);
+    serve(core, ops, world, 0, 1, 9);
+    const kvt_ns at = 1000 * KVT_SECOND;
+    ck_assert_int_eq(ops->advance(world, core, at), 0);
+    sim_world_resize(world);
+    kvt_core_resize(core, at);
+    struct kvt_core_stats stats;
+    kvt_core_stats(core, &stats);
+    ck_assert_uint_eq(stats.resize.left_gpus, 7);
+    ck_assert(!stats.resize.over);
+    while (ops->next(world) != KVT_NEVER)
+        ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
+    kvt_core_stats(core, &stats);
+    const uint64_t moved_b = UINT64_C(500) * 131072;
+    ck_assert_uint_eq(stats.resize.moved_blocks, 1);
+    ck_assert_uint_eq(stats.resize.kept_blocks, 8);
+    ck_assert_uint_eq(stats.resize.evicted_blocks, 0);
+    ck_assert_uint_eq(stats.resize.moved_b, moved_b);
+    ck_assert_uint_eq(stats.resize.end_ns - stats.resize.begin_ns, moved_b / 400 + 5200);
+    ck_assert_uint_eq(stats.resize.left_gpus, 8);
+    ck_assert_uint_eq(stats.resize.leaving_ns, moved_b / 400 + 5200);
+    serve(core, ops, world, 2000 * KVT_SECOND, 2, 9);
+    struct shards_cost first;
+    ck_assert(shards_cost_of(&always, always.core.shard.policy, KVT_ACCESS_GATHER, 9 * BLOCK + 1,
+                             &first));
+    ck_assert_uint_eq(seen.ledger_tokens[KVT_HIT_GPU], 9 * BLOCK);
+    ck_assert_uint_eq(seen.first_token_ns - seen.arrive_ns, first.first_token_ns);
+    for (uint32_t i = 0; i < 16; i++) {
+        struct kvt_core_gpu gpu;
+        ck_assert(kvt_core_gpu(core, (kvt_engine_id){0}, i, &gpu));
+        ck_assert_uint_eq(gpu.shards_b, i == 0 ? 2 * moved_b : i < 8 ? moved_b : 0);
+        ck_assert_uint_eq(gpu.capacity_b, i < 8 ? always.core.shard_room.gpu_b : 0);
+    }
+    kvt_core_free(core);
+    sim_world_free(world);
+}
+END_TEST
+
+/* Layers modulo GPUs, 8 and then 4 of them. A block of 8 layers of 100 bytes takes 100 on each of 8 GPUs of 2,400 bytes, and
+ * 200 on each of 4 of 2,000: ten blocks fit. What a request computes with takes as much again, per page. */
+static void few_config(struct kvt_core_config *c)
+{
+    kvt_core_config_init(c);
+    c->page_numbers = false;
+    c->gpu_pages = 24;
+    c->prefill = (struct kvt_prefill_cost){1e6, 1000, 1};
+    c->shard = (struct kvt_shard_config){.policy = kvt_shard_named("vertical"),
+                                         .access = KVT_ACCESS_GATHER,
+                                         .gpus = 8,
+                                         .layers = 8,
+                                         .kv_heads = 4,
+                                         .block_tokens = 16,
+                                         .slice_tokens = 160,
+                                         .replicas = 1,
+                                         .interleaved = true,
+                                         .recent_blocks = 1};
+    c->shard_room = (struct kvt_shard_room){.gpu_b = 2400, .unit_b = 100, .page_gpu_b = 100};
+    c->resize = (struct kvt_resize_config){4, 10, 2000, 200, {1e6, 2000, 1}};
+}
+
+enum { PROMPTS = 6, PROMPT_BLOCKS = 4 };
+
+static void prompt(struct kvt_core *core, struct kvt_null *world, kvt_ns at, uint64_t id,
+                   uint32_t which)
+{
+    kvt_key keys[PROMPT_BLOCKS];
+    for (uint32_t i = 0; i < PROMPT_BLOCKS; i++)
+        keys[i] = (kvt_key){kvt_mix64(which + 1), kvt_mix64(which * 100 + i)};
+    const struct kvt_request q = {.id = id,
+                                  .arrive_ns = at,
+                                  .session = KVT_NONE,
+                                  .prompt_tokens = PROMPT_BLOCKS * 16 + 1,
+                                  .n_keys = PROMPT_BLOCKS,
+                                  .keys = keys};
+    ck_assert_int_eq(kvt_null_world()->advance(world, core, at), 0);
+    ck_assert_int_eq(kvt_core_request(core, at, &q), 0);
+    ck_assert_int_eq(kvt_null_world()->advance(world, core, at), 0);
+}
+
+/* Nothing else goes on: of what was held each block moved, was kept or was evicted; and of the six prompts, of which LRU keeps
+ * the first blocks of the last ones, the last two are found whole and two blocks of the one before. */
+START_TEST(what_is_worth_least_goes_and_nothing_else)
+{
+    static const uint32_t found[PROMPTS] = {0, 0, 0, 2, 4, 4};
+    for (uint32_t ask = 0; ask < PROMPTS; ask++) {
+        struct kvt_core_config c;
+        int error;
+        few_config(&c);
+        ck_assert_msg(!kvt_core_config_check(&c), "%s", kvt_core_config_check(&c));
+        const struct kvt_observer observer = {note, NULL};
+        struct kvt_null *world = kvt_null_new(&heap, &observer);
+        const struct kvt_port port = kvt_null_port(world);
+        struct kvt_core *core = kvt_core_new(&c, &port, &heap, &error);
+        ck_assert_ptr_nonnull(core);
+        for (uint32_t i = 0; i < PROMPTS; i++)
+            prompt(core, world, (i + 1) * KVT_SECOND, i, i);
+        const kvt_ns at = 100 * KVT_SECOND;
+        ck_assert_int_eq(kvt_null_world()->advance(world, core, at), 0);
+        kvt_core_resize(core, at);
+        ck_assert_int_eq(kvt_null_world()->advance(world, core, at), 0);
+        struct kvt_core_stats s;
+        struct kvt_core_gauges g;
+        char why[200] = "";
+        kvt_core_stats(core, &s);
+        kvt_core_gauges(core, KVT_NONE, &g);
+        ck_assert_msg(kvt_core_check(core, why, sizeof why), "%s", why);
+        ck_assert(s.resize.over && s.resize.end_ns == at);
+        ck_assert_uint_gt(s.resize.held_blocks, 10);
+        ck_assert_uint_eq(s.resize.held_blocks,
+                          s.resize.moved_blocks + s.resize.kept_blocks + s.resize.evicted_blocks);
+        ck_assert_uint_eq(g.held_blocks[KVT_GPU], 10);
+        ck_assert_uint_eq(s.resize.moved_blocks, 10);
+        ck_assert_uint_eq(s.resize.moved_b, 10 * 4 * 100); /* layers 4 to 7 */
+        ck_assert_uint_eq(s.resize.left_gpus, 4);
+        prompt(core, world, 200 * KVT_SECOND, PROMPTS, ask);
+        ck_assert_uint_eq(seen.id, PROMPTS);
+        ck_assert_uint_eq(seen.hit_blocks, found[ask]);
+        kvt_core_free(core);
+        kvt_null_free(world);
+    }
+}
+END_TEST
+
 START_TEST(without_time_moves_take_none)
 {
     static struct resolved r;
@@ -527,9 +701,12 @@ int main(void)
     TCase *tc = tcase_create("resize");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, nothing_is_lost_or_invented);
+    tcase_add_test(tc, nor_when_engines_shrink);
     tcase_add_test(tc, policies_move_what_they_must);
     tcase_add_test(tc, joint_shards_are_the_coarsest);
     tcase_add_test(tc, a_move_alone_takes_its_closed_form);
+    tcase_add_test(tc, and_so_does_one_to_fewer_gpus);
+    tcase_add_test(tc, what_is_worth_least_goes_and_nothing_else);
     tcase_add_test(tc, without_time_moves_take_none);
     suite_add_tcase(suite, tc);
     return kvt_test_main(suite);
