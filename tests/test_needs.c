@@ -25,6 +25,7 @@ static const struct {
     {"cache.match.approximate.max_candidates", "9"},
     {"cache.shard.access", "in_place"},
     {"cache.shard.replicas", "2"},
+    {"cache.shard.rereplicate", "false"},
     {"cache.shard.slice", "64"},
     {"cache.shard.variant", "interleaved"},
     {"cache.shard.recent", "all"},
