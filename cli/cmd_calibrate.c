@@ -35,7 +35,7 @@ static const char help[] =
     "\n"
     "  --out FILE          the profile (profile.yaml)\n"
     "  --data FOLDER       measurements, fits and pictures (calibration/ beside the profile)\n"
-    "  --quick             less than a minute instead of four\n"
+    "  --quick             less than a minute instead of five\n"
     "  --only PART         copies, codecs, disk, redis or transfers; may be repeated\n"
     "  --device NAME       auto, host or cuda (auto)\n"
     "  --model NAME        whose KV is moved, a model of the catalogue (qwen2.5-0.5b)\n"
