@@ -40,7 +40,7 @@
 #include "validate.h"
 #include "version.h"
 
-enum { SETS_MOST = 256, ROUNDS_MOST = 99 };
+enum { SETS_MOST = 256, ROUNDS_MOST = 99, BLOCK_MOST = 4096 };
 
 /* Without a word on p95, so many times the tolerance at p50: a tail has fewer samples. */
 static const double tail_tolerance = 2.5;
@@ -233,7 +233,9 @@ static int look_ahead(struct run *run)
     run->options = calibrate_usual("kvtwin validate");
     run->options.quick = run->arguments.quick;
     run->options.threads = s->scenario.real.threads;
-    run->options.block_tokens = s->scenario.cache.block_tokens;
+    const uint64_t tokens = s->scenario.cache.block_tokens;
+    if (tokens >= 1 && tokens <= BLOCK_MOST) /* else the trace's own, which only resolving knows */
+        run->options.block_tokens = tokens;
     return EXIT_DONE;
 }
 
