@@ -33,7 +33,7 @@ HEIGHT = HEAD + FOOT + ROWS * (COLUMNS > 2 ? 230 : 300)
 
 # Place of panel i, in parts of the picture.
 left(i) = ((i - 1) % COLUMNS + 0.16) / COLUMNS
-right(i) = ((i - 1) % COLUMNS + 0.95) / COLUMNS
+right(i) = ((i - 1) % COLUMNS + 0.91) / COLUMNS
 top(i) = 1 - (HEAD + (HEIGHT - HEAD - FOOT) * (int((i - 1) / COLUMNS) + 0.14) / ROWS) / HEIGHT
 bottom(i) = 1 - (HEAD + (HEIGHT - HEAD - FOOT) * (int((i - 1) / COLUMNS) + 0.84) / ROWS) / HEIGHT
 

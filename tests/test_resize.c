@@ -9,34 +9,13 @@
  */
 #include "../cli/shards.h"
 #include "../core/null.h"
-#include "../core/record.h"
-#include "../core/replay.h"
 #include "heap.h"
-#include "chaos_world.h"
-#include "failing_alloc.h"
+#include "chaos_record.h"
 #include "kvt_test.h"
 
-enum { ROUNDS = 300, REQUESTS = 50, KEYS = 24, PREFIXES = 5, BLOCK = 500 };
+enum { ROUNDS = 300, REQUESTS = 50, KEYS = 24, BLOCK = 500 };
 
 /* ---- A world that looks at moves ---------------------------------------------------------------- */
-
-struct tape {
-    unsigned char *bytes;
-    size_t n, room;
-};
-
-static int keep(void *self, const void *bytes, size_t n)
-{
-    struct tape *t = self;
-    if (t->n + n > t->room) {
-        t->room = 2 * (t->n + n);
-        t->bytes = realloc(t->bytes, t->room);
-        ck_assert_ptr_nonnull(t->bytes);
-    }
-    memcpy(t->bytes + t->n, bytes, n);
-    t->n += n;
-    return 0;
-}
 
 struct mover {
     struct chaos chaos;
@@ -142,21 +121,6 @@ static void any_config(struct chaos *w, struct kvt_core_config *c, bool shrinks)
                                            .prefill = {1e6, (double)chaos_draw(w, 2000), 1}};
 }
 
-static void any_request(struct chaos *w, const struct kvt_core_config *c, uint64_t id,
-                        struct kvt_request *r, kvt_key keys[KEYS])
-{
-    *r = (struct kvt_request){.id = id, .arrive_ns = w->now, .session = KVT_NONE, .keys = keys};
-    r->prompt_tokens = 1 + (uint32_t)chaos_draw(w, c->block_tokens * 14);
-    r->output_tokens = (uint32_t)chaos_draw(w, 20);
-    const uint32_t all = (r->prompt_tokens + r->output_tokens) / c->block_tokens;
-    r->n_keys = all < KEYS ? all : KEYS;
-    const uint64_t prefix = chaos_draw(w, PREFIXES), shared = 1 + chaos_draw(w, 14);
-    for (uint32_t i = 0; i < r->n_keys; i++) {
-        const uint64_t whose = i < shared ? prefix : 1000 + id;
-        keys[i] = (kvt_key){.hi = kvt_mix64(whose + 77), .lo = kvt_mix64(whose << 16 | i)};
-    }
-}
-
 static void check_all(const struct kvt_core *core, const struct mover *m, uint64_t seed)
 {
     char why[200] = "";
@@ -207,27 +171,6 @@ static void check_places(const struct kvt_core *core, const struct kvt_core_conf
     }
 }
 
-static void replays(const struct kvt_core_config *c, const struct tape *tape, const char *digest)
-{
-    struct failing_alloc memory;
-    const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
-    struct kvt_replay replay;
-    int error, status;
-    ck_assert_int_eq(kvt_replay_init(&replay, alloc, tape->bytes, tape->n, NULL), 0);
-    const struct kvt_port port = kvt_replay_port(&replay);
-    struct kvt_core *core = kvt_core_new(c, &port, alloc, &error);
-    ck_assert_ptr_nonnull(core);
-    while ((status = kvt_replay_step(&replay, core)) > 0)
-        ;
-    ck_assert_int_eq(status, 0);
-    char again[33];
-    kvt_core_digest(core, again);
-    ck_assert_str_eq(digest, again);
-    kvt_core_free(core);
-    kvt_replay_release(&replay);
-    ck_assert(failing_alloc_clean(&memory));
-}
-
 /* Engines and GPUs that fail, before, while and after shards move. */
 static void toggle(struct chaos *w, struct kvt_core *core, const struct kvt_core_config *c)
 {
@@ -261,7 +204,7 @@ static void live(uint64_t seed, bool shrinks)
     const struct kvt_alloc *alloc = failing_alloc_init(&memory, 0);
     struct tape tape = {0};
     struct kvt_record record;
-    const struct kvt_sink sink = {keep, &tape};
+    const struct kvt_sink sink = {tape_write, &tape};
     ck_assert_int_eq(kvt_record_init(&record, alloc, &sink), 0);
     int error;
     struct kvt_core *core = kvt_core_new(c, &port, alloc, &error);
@@ -271,7 +214,7 @@ static void live(uint64_t seed, bool shrinks)
     kvt_key keys[KEYS];
     for (uint64_t id = 0; id < REQUESTS; id++) {
         struct kvt_request r;
-        any_request(w, c, id, &r, keys);
+        chaos_request(w, c, id, 20, KEYS, &r, keys);
         w->inside = true;
         ck_assert_int_eq(kvt_core_request(core, w->now, &r), 0);
         w->inside = false;
@@ -322,7 +265,7 @@ static void live(uint64_t seed, bool shrinks)
     ck_assert_int_eq(kvt_record_finish(&record), 0);
     kvt_record_release(&record);
     ck_assert(failing_alloc_clean(&memory));
-    replays(c, &tape, digest);
+    chaos_replays(c, &tape, digest);
     free(tape.bytes);
     chaos_release(w);
 }
