@@ -30,6 +30,17 @@ int resolve_refuse(const struct scenario *s, const char *path, const char *expec
     return -EINVAL;
 }
 
+int resolve_refusef(const struct scenario *s, const char *path, char *error, const char *format,
+                    ...)
+{
+    char want[240];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(want, sizeof want, format, args);
+    va_end(args);
+    return resolve_refuse(s, path, want, error);
+}
+
 void resolve_add_note(struct resolved *r, const char *path, const char *format, ...)
 {
     if (r->n_notes == RESOLVED_NOTES_MOST)

@@ -112,5 +112,8 @@ __attribute__((format(printf, 3, 4))) void resolve_add_note(struct resolved *r, 
 
 /* "where: expected", for names and values that only the catalogue can judge. Returns -EINVAL. */
 int resolve_refuse(const struct scenario *s, const char *path, const char *expected, char *error);
+/* The same with what was expected as printf has it. */
+__attribute__((format(printf, 4, 5))) int
+resolve_refusef(const struct scenario *s, const char *path, char *error, const char *format, ...);
 
 #endif

@@ -10,22 +10,10 @@
 #include "resolve.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NODE_GPUS = 8 }; /* as in model.c */
-
-__attribute__((format(printf, 4, 5))) static int refuse(const struct scenario *s, const char *key,
-                                                        char *error, const char *format, ...)
-{
-    char want[240];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(want, sizeof want, format, args);
-    va_end(args);
-    return resolve_refuse(s, key, want, error);
-}
 
 /* The NICs of a node are those of its GPUs: links are built for all that are there at any time. */
 static bool whole_nodes(uint32_t gpus)
@@ -39,23 +27,24 @@ static int check(const struct resolved *r, const struct scenario *s, char *error
     const struct scenario_shard *shard = &s->cache.shard;
     const struct kvt_shard_config *c = &r->core.shard;
     if (shard->resize_at_ns == KVT_NEVER)
-        return refuse(s, "cache.shard.resize_at", error,
-                      "expected a time, since cache.shard.resize_gpus is given");
+        return resolve_refusef(s, "cache.shard.resize_at", error,
+                               "expected a time, since cache.shard.resize_gpus is given");
     if (!shard->resize_gpus)
-        return refuse(s, "cache.shard.resize_gpus", error,
-                      "expected the GPUs of an engine from then on, another number than %u",
-                      c->gpus);
+        return resolve_refusef(
+            s, "cache.shard.resize_gpus", error,
+            "expected the GPUs of an engine from then on, another number than %u", c->gpus);
     if (!c->policy)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected one that shards, since cache.shard.resize_at is given");
+        return resolve_refusef(s, "cache.shard.policy", error,
+                               "expected one that shards, since cache.shard.resize_at is given");
     if (shard->resize_gpus == c->gpus)
-        return refuse(s, "cache.shard.resize_gpus", error,
-                      "expected another number than %u, the GPUs of an engine before", c->gpus);
+        return resolve_refusef(s, "cache.shard.resize_gpus", error,
+                               "expected another number than %u, the GPUs of an engine before",
+                               c->gpus);
     const bool fewer = shard->resize_gpus < c->gpus;
     if (c->gpus < 2 || !whole_nodes(fewer ? (uint32_t)shard->resize_gpus : c->gpus))
-        return refuse(s, fewer ? "cache.shard.resize_gpus" : "cluster.gpus_per_engine", error,
-                      "expected 2 to %u, or whole nodes of that many, with cache.shard.resize_at",
-                      NODE_GPUS);
+        return resolve_refusef(
+            s, fewer ? "cache.shard.resize_gpus" : "cluster.gpus_per_engine", error,
+            "expected 2 to %u, or whole nodes of that many, with cache.shard.resize_at", NODE_GPUS);
     return 0;
 }
 
@@ -91,17 +80,17 @@ static int refuse_gpus(struct resolved *after, const struct resolved *r, const s
     const char *expected = strstr(error, "expected"); /* of cluster.gpus_per_engine, or the like */
     snprintf(why, sizeof why, "%s", expected ? expected + strlen("expected ") : error);
     if (wanted > before)
-        return refuse(s, "cache.shard.resize_gpus", error, "expected %.200s", why);
+        return resolve_refusef(s, "cache.shard.resize_gpus", error, "expected %.200s", why);
     uint32_t gpus = wanted + 1;
     while (gpus < before && (!whole_nodes(gpus) ||
                              resolve_with(after, s, catalog, block_tokens, gpus, ignored) != 0))
         gpus++;
     if (gpus == before)
-        return refuse(s, "cache.shard.resize_gpus", error,
-                      "expected no fewer than the %u of before; %u would want %.150s", before,
-                      wanted, why);
-    return refuse(s, "cache.shard.resize_gpus", error,
-                  "expected a number such as %u; %u would want %.150s", gpus, wanted, why);
+        return resolve_refusef(s, "cache.shard.resize_gpus", error,
+                               "expected no fewer than the %u of before; %u would want %.150s",
+                               before, wanted, why);
+    return resolve_refusef(s, "cache.shard.resize_gpus", error,
+                           "expected a number such as %u; %u would want %.150s", gpus, wanted, why);
 }
 
 int resolve_resize(struct resolved *r, const struct scenario *s, const struct catalog *catalog,
@@ -127,10 +116,11 @@ int resolve_resize(struct resolved *r, const struct scenario *s, const struct ca
     const struct kvt_core_config *core = &after->core;
     const uint32_t before = r->core.shard.gpus;
     if (core->shard.gpus > before && core->shard_room.gpu_b < r->core.shard_room.gpu_b)
-        rc = refuse(s, "cache.tiers.gpu.capacity", error,
-                    "expected auto or infinite with cache.shard.resize_at: so much over %u GPUs is "
-                    "less on each",
-                    core->shard.gpus);
+        rc = resolve_refusef(
+            s, "cache.tiers.gpu.capacity", error,
+            "expected auto or infinite with cache.shard.resize_at: so much over %u GPUs is "
+            "less on each",
+            core->shard.gpus);
     if (rc == 0) {
         r->core.resize = (struct kvt_resize_config){.gpus = core->shard.gpus,
                                                     .gpu_pages = core->gpu_pages,

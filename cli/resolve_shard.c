@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 
 #include "model.h"
 
@@ -28,17 +27,6 @@ enum { NODE_GPUS = 8 }; /* as in model.c */
 static const struct kvt_shard_ops *policy_of(const struct scenario *s)
 {
     return s->cache.shard.policy ? kvt_shard_all[s->cache.shard.policy - 1] : NULL;
-}
-
-__attribute__((format(printf, 4, 5))) static int refuse(const struct scenario *s, const char *key,
-                                                        char *error, const char *format, ...)
-{
-    char want[240];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(want, sizeof want, format, args);
-    va_end(args);
-    return resolve_refuse(s, key, want, error);
 }
 
 /* The largest number of GPUs, at most g, that can be sharded by head. */
@@ -55,40 +43,47 @@ static int check(const struct resolved *r, const struct scenario *s,
     const char *name = c->policy->name;
     const uint32_t heads = c->kv_heads ? c->kv_heads : 1;
     if (c->policy->splits == KVT_SPLIT_LAYER && c->gpus > c->layers)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected %s with at most %u GPUs per engine, one for each layer of %s", name,
-                      c->layers, model->name);
+        return resolve_refusef(
+            s, "cache.shard.policy", error,
+            "expected %s with at most %u GPUs per engine, one for each layer of %s", name,
+            c->layers, model->name);
     if (c->policy->splits == KVT_SPLIT_HEAD && heads % c->gpus && c->gpus % heads)
-        return refuse(s, "cluster.gpus_per_engine", error,
-                      "expected a number that divides the %u KV heads of %s, or that they divide, "
-                      "such as %u",
-                      heads, model->name, gpus_for_heads(heads, c->gpus));
+        return resolve_refusef(
+            s, "cluster.gpus_per_engine", error,
+            "expected a number that divides the %u KV heads of %s, or that they divide, "
+            "such as %u",
+            heads, model->name, gpus_for_heads(heads, c->gpus));
     if (c->replicas > c->gpus)
-        return refuse(s, "cache.shard.replicas", error, "expected 1 to %u, the GPUs of an engine",
-                      c->gpus);
+        return resolve_refusef(s, "cache.shard.replicas", error,
+                               "expected 1 to %u, the GPUs of an engine", c->gpus);
     if (c->slice_tokens > r->context_tokens)
-        return refuse(s, "cache.shard.slice", error, "expected 1 to %u, the context of %s",
-                      r->context_tokens, model->name);
+        return resolve_refusef(s, "cache.shard.slice", error, "expected 1 to %u, the context of %s",
+                               r->context_tokens, model->name);
     if (c->interleaved &&
         !(c->policy->splits == KVT_SPLIT_LAYER || c->policy->splits == KVT_SPLIT_SEQUENCE))
-        return refuse(s, "cache.shard.variant", error,
-                      "expected contiguous: only horizontal and vertical can be interleaved");
+        return resolve_refusef(
+            s, "cache.shard.variant", error,
+            "expected contiguous: only horizontal and vertical can be interleaved");
     if (s->world == WORLD_REAL && c->policy->splits == KVT_SPLIT_HEAD && c->replicas > 1)
-        return refuse(s, "cache.shard.replicas", error,
-                      "expected 1: the real world keeps heads where they are computed with, and "
-                      "nowhere else");
+        return resolve_refusef(
+            s, "cache.shard.replicas", error,
+            "expected 1: the real world keeps heads where they are computed with, and "
+            "nowhere else");
     if (s->world == WORLD_REAL && s->cache.shard.evict_alone)
-        return refuse(s, "cache.shard.evict", error,
-                      "expected together: in the real world shards have memory by the page, which "
-                      "a block keeps or gives back whole");
+        return resolve_refusef(
+            s, "cache.shard.evict", error,
+            "expected together: in the real world shards have memory by the page, which "
+            "a block keeps or gives back whole");
     if (s->cache.shard.rereplicate && c->replicas > 1 && !kvt_shard_marks(c))
-        return refuse(
+        return resolve_refusef(
             s, "cache.shard.rereplicate", error,
             "expected auto with %s: a spare GPU has there at once what the one before it had",
             c->policy->splits == KVT_SPLIT_HEAD ? "cache.shard.policy: head"
                                                 : "cache.shard.access: in_place");
     const char *why = kvt_shard_check(c);
-    return why ? refuse(s, "cache.shard.policy", error, "expected a usable sharding: %s", why) : 0;
+    return why ? resolve_refusef(s, "cache.shard.policy", error, "expected a usable sharding: %s",
+                                 why)
+               : 0;
 }
 
 static uint64_t whole(double b)
@@ -179,29 +174,34 @@ static int resolve_alone(struct resolved *r, const struct scenario *s,
     struct kvt_tier_config *gpu = &r->core.tiers[KVT_GPU];
     const char *key = "cache.shard.evict";
     if (shape->config.policy->splits == KVT_SPLIT_HEAD)
-        return refuse(s, key, error,
-                      "expected together with cache.shard.policy: head: heads lie alike on all "
-                      "GPUs, which evict the same");
+        return resolve_refusef(
+            s, key, error,
+            "expected together with cache.shard.policy: head: heads lie alike on all "
+            "GPUs, which evict the same");
     if (wanted->resize_at_ns != KVT_NEVER || wanted->resize_gpus)
-        return refuse(s, key, error, "expected together with cache.shard.resize_at");
+        return resolve_refusef(s, key, error, "expected together with cache.shard.resize_at");
     if (wanted->rereplicate)
-        return refuse(s, "cache.shard.rereplicate", error,
-                      "expected auto with cache.shard.evict: alone: a spare GPU has there at once "
-                      "what lies elsewhere, too");
+        return resolve_refusef(
+            s, "cache.shard.rereplicate", error,
+            "expected auto with cache.shard.evict: alone: a spare GPU has there at once "
+            "what lies elsewhere, too");
     if (s->cache.tiers[KVT_GPU].prefix_closed == CLOSED_YES)
-        return refuse(s, "cache.tiers.gpu.prefix_closed", error,
-                      "expected auto or false with cache.shard.evict: alone: no GPU sees whole "
-                      "chains");
+        return resolve_refusef(
+            s, "cache.tiers.gpu.prefix_closed", error,
+            "expected auto or false with cache.shard.evict: alone: no GPU sees whole "
+            "chains");
     if (gpu->ttl_ns != KVT_NEVER)
-        return refuse(s, "cache.tiers.gpu.ttl", error,
-                      "expected none with cache.shard.evict: alone");
+        return resolve_refusef(s, "cache.tiers.gpu.ttl", error,
+                               "expected none with cache.shard.evict: alone");
     if (r->core.n_quotas)
-        return refuse(s, "cache.quotas", error,
-                      "expected none with cache.shard.evict: alone: tenants' shares are the "
-                      "engine's, which decides nothing");
+        return resolve_refusef(
+            s, "cache.quotas", error,
+            "expected none with cache.shard.evict: alone: tenants' shares are the "
+            "engine's, which decides nothing");
     if (kvt_mask_check(shape))
-        return refuse(s, key, error, "expected together: %u shards in %u copies are more than 384",
-                      shape->n, shape->copies);
+        return resolve_refusef(s, key, error,
+                               "expected together: %u shards in %u copies are more than 384",
+                               shape->n, shape->copies);
     gpu->prefix_closed = false;
     r->core.shard_alone = true;
     return 0;
@@ -218,8 +218,8 @@ int resolve_shard(struct resolved *r, const struct scenario *s, const struct cat
     r->plain_closed = r->core.tiers[KVT_GPU].prefix_closed;
     c->policy = policy_of(s);
     if (!c->policy && wanted->evict_alone)
-        return refuse(s, "cache.shard.policy", error,
-                      "expected one that shards, since cache.shard.evict is alone");
+        return resolve_refusef(s, "cache.shard.policy", error,
+                               "expected one that shards, since cache.shard.evict is alone");
     if (!c->policy)
         return 0;
     c->access = (enum kvt_shard_access)wanted->access;
