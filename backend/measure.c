@@ -3,8 +3,8 @@
  * measure.c - samples, and how one is taken.
  *
  * A point of a grid is repeated for a share of time that does not depend on how fast it is: 50
- * ms in quick mode, 150 ms otherwise, but never fewer than REPEATS_LEAST times nor more than
- * REPEATS_MOST. The first repetition only warms up. What is kept is the median, which a
+ * ms in quick mode, 150 ms otherwise, half of it when it is measured again, but never fewer than REPEATS_LEAST times nor
+ * more than REPEATS_MOST. The first repetition only warms up. What is kept is the median, which a
  * disturbance of less than half of the time leaves alone, and the 10th and 90th percentile.
  */
 #include "measure.h"
@@ -101,7 +101,8 @@ int be_measure_point(struct be_clock *clock, const struct be_point *point,
                      const struct be_sample *sample)
 {
     const struct be_measure_config *config = clock->config;
-    const double share_ns = (config->quick ? 50e6 : 150e6) * (point->share > 0 ? point->share : 1);
+    const double share_ns = (config->quick ? 50e6 : 150e6) * (point->share > 0 ? point->share : 1) /
+                            (config->again ? 2 : 1);
     struct be_sample kept = *sample;
     double *ns = malloc(REPEATS_MOST * sizeof *ns), spent_ns = 0;
     const double done = clock->points > 0 ? (double)clock->done / clock->points : 0;

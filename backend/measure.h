@@ -94,7 +94,10 @@ KVT_MUST_CHECK int be_samples_add_ratios(struct be_samples *samples, const struc
                                          double median_ns);
 
 struct be_measure_config {
-    bool quick;                 /* a smaller grid, less time for each point */
+    bool quick; /* a smaller grid, less time for each point */
+    /* Not the first time: questions to Redis, and whole loads and stores of these tiers (bits), each tier alone and for
+     * half as long. 0: all there is. */
+    uint32_t again;
     struct k_geometry geometry; /* of the model; pages is not looked at */
     uint32_t block_tokens;
     size_t piece_b;     /* most raw bytes of a value */

@@ -217,6 +217,11 @@ static int open_pipe(struct pipe *pipe, char *why, size_t size)
     return be_device_open(&pipe->device, config->device, &device, why, size);
 }
 
+static bool wanted(const struct be_measure_config *config, enum kvt_tier_kind tier)
+{
+    return config->again == 0 || (config->again >> tier & 1) != 0;
+}
+
 /* Each tier alone, Redis with one server and with all; then all tiers in concert. */
 static int measure_all(struct pipe *pipe, struct be_samples *samples, char *why, size_t size)
 {
@@ -224,25 +229,30 @@ static int measure_all(struct pipe *pipe, struct be_samples *samples, char *why,
                               redis[] = {BE_PATH_STORE_REDIS, BE_PATH_LOAD_REDIS},
                               disk[] = {BE_PATH_STORE_DISK, BE_PATH_LOAD_DISK};
     const struct be_measure_config *config = pipe->config;
-    const uint32_t nodes = config->n_nodes;
+    const uint32_t nodes = wanted(config, KVT_REDIS) ? config->n_nodes : 0;
+    const bool files = config->folder && wanted(config, KVT_DISK),
+               memory = wanted(config, KVT_HOST);
     enum be_path concert[PARTS_MOST] = {BE_PATH_STORE_HOST};
     uint32_t n = 1;
     if (nodes > 0)
         concert[n++] = BE_PATH_STORE_REDIS;
-    if (config->folder)
+    if (files)
         concert[n++] = BE_PATH_STORE_DISK;
-    const uint32_t tiers = n + (nodes > 1), counts = config->quick ? 2 * 3 : SIZES * COUNTS;
+    if (config->again)
+        n = 1;
+    const uint32_t tiers = (memory ? 1u : 0u) + (nodes > 1 ? 2u : nodes) + (files ? 1u : 0u),
+                   counts = config->quick ? 2 * 3 : SIZES * COUNTS;
     struct be_clock clock = {.config = config,
                              .samples = samples,
                              .points = (2 * tiers + (n > 1)) * counts};
-    int rc = measure_tiers(pipe, &clock, 0, host, 1, &host[1], why, size);
+    int rc = memory ? measure_tiers(pipe, &clock, 0, host, 1, &host[1], why, size) : 0;
     if (rc == 0 && nodes > 0)
         rc = measure_tiers(pipe, &clock, 1, redis, 1, &redis[1], why, size);
     if (rc == 0 && nodes > 1)
         rc = measure_tiers(pipe, &clock, nodes, redis, 1, &redis[1], why, size);
-    if (rc == 0 && config->folder)
+    if (rc == 0 && files)
         rc = open_disk(pipe, why, size);
-    if (rc == 0 && config->folder)
+    if (rc == 0 && files)
         rc = measure_tiers(pipe, &clock, 0, disk, 1, &disk[1], why, size);
     if (rc == 0 && n > 1)
         rc = measure_tiers(pipe, &clock, nodes, concert, n, NULL, why, size);

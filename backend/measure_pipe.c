@@ -37,7 +37,8 @@
 #include <string.h>
 #include <time.h>
 
-static const long STEP_NS = 20000000;
+/* Steps, as long as they are in a run: a block is one that a decoding step has filled up, several are a prompt's. */
+static const long DECODE_NS = 3000000, PREFILL_NS = 20000000;
 
 static const uint64_t FRESH = UINT64_C(1) << 32; /* keys from here on are of one point */
 
@@ -168,9 +169,10 @@ static int compute(struct pipe *pipe)
         p->rc = 0;
         queue(p, BE_URGENT_FILL, fill_work, after_all);
     }
+    const long prefill_ns = pipe->config->quick ? PREFILL_NS / 4 : PREFILL_NS;
     const int rc = be_client_run(&pipe->client);
     if (rc == 0)
-        nanosleep(&(struct timespec){.tv_nsec = pipe->config->quick ? STEP_NS / 4 : STEP_NS}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = pipe->n == 1 ? DECODE_NS : prefill_ns}, NULL);
     return rc;
 }
 

@@ -28,7 +28,8 @@ enum {
     COMMANDS_MOST = 512,
     PROBES = 64,
     KEPT = 1024,
-    LARGE = 4
+    LARGE = 4,
+    ROUND_TRIPS = 5
 };
 
 static const double sizes_b[SIZES] = {4096, 16384, 65536, 262144, 1048576, 4194304};
@@ -129,7 +130,7 @@ static int point(struct rediss *r, struct be_clock *clock, enum be_path path, ui
 
 static int measure_round_trips(struct rediss *r, struct be_clock *clock)
 {
-    static const uint32_t commands[] = {1, 2, 4, 16, 64};
+    static const uint32_t commands[ROUND_TRIPS] = {1, 2, 4, 16, 64};
     const struct be_measure_config *config = r->config;
     r->value_b = (size_t)sizes_b[0];
     r->verb = BE_SET;
@@ -138,7 +139,7 @@ static int measure_round_trips(struct rediss *r, struct be_clock *clock)
     r->value_b = 0;
     if (rc == 0)
         rc = stir(r, BE_SET);
-    for (int i = 0; rc == 0 && i < 5; i++)
+    for (int i = 0; rc == 0 && i < ROUND_TRIPS; i++)
         rc = point(r, clock, BE_PATH_REDIS_EXISTS, commands[i], config->connections, PROBES);
     return rc;
 }
@@ -217,9 +218,10 @@ static int measure_grid(struct rediss *r, struct be_clock *clock)
 {
     const struct be_measure_config *config = r->config;
     const uint32_t connections[2] = {1, config->connections}, depths[2] = {1, config->depth};
-    clock->points = 3 + 8 * (config->quick ? SIZES / 2 : SIZES);
+    const bool values = config->again == 0;
+    clock->points = ROUND_TRIPS + (values ? 8 * (config->quick ? SIZES / 2 : SIZES) : 0);
     int rc = with_client(r, clock, config->connections, PROBES, true);
-    for (int c = 0; rc == 0 && c < 2; c++)
+    for (int c = 0; rc == 0 && values && c < 2; c++)
         for (int d = 0; rc == 0 && d < 2; d++)
             if ((c == 0 || connections[1] > 1) && (d == 0 || depths[1] > 1))
                 rc = with_client(r, clock, connections[c], depths[d], false);

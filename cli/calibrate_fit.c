@@ -8,9 +8,11 @@
  * its time for these transfers is nearest to the measured one.
  *
  *      values                                        samples                         of each, the
- *      encode, decode of no codec                    loads, stores, redis and disk   their decode stage
- *      copy_latency, h2d, d2h                        loads, stores, redis (or host)  their copy stage
- *      worker_cores                                  the same, of many pieces        their copy stage
+ *      decode of no codec                            loads of many, redis and disk   their decode stage
+ *      encode of no codec                            stores of one, redis and disk   their decode stage
+ *      copy_latency, h2d                             loads of many, redis (or host)  their copy stage
+ *      d2h                                           stores of one, redis (or host)  their copy stage
+ *      worker_cores                                  stores of many                  their copy stage
  *      round_trip, command, connection               redis-exists                    whole time
  *      process, get_share                            load-redis                      time to the last reply
  *      process_write, set_share                      store-redis                     from coding to the last reply
@@ -29,6 +31,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../sim/config.h"
 
 #define BIT(path) (1u << BE_PATH_##path)
 
@@ -83,12 +87,14 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
     /* With Redis, of what lies in staging, as it does for every tier but main memory: fresh from the socket. */
     const bool redis = nodes_seen(c) > 0;
     const double least_b = largest_b(c) / 2;
-    /* A piece alone says how fast one worker is, many say how much several of them get done. */
-    const struct calibrate_choice up_way = {"loads, copies",
+    /* A piece alone says how fast one worker is, many say how much several of them get done. Loads are of many, and the copy
+     * that counts is the last one's, by a worker that is awake: one that slept takes half as long again. */
+    const struct calibrate_choice up_way = {redis ? "loads of many pieces, copies"
+                                                  : "loads of one piece, copies",
                                             redis ? BIT(LOAD_REDIS) : BIT(LOAD_HOST),
                                             CALIBRATE_COPY,
                                             least_b,
-                                            0,
+                                            redis ? SIM_MANY : 1,
                                             redis ? 0 : 1},
                                   down_way = {"stores of one piece, copies",
                                               redis ? BIT(STORE_REDIS) : BIT(STORE_HOST),
@@ -159,20 +165,20 @@ static int fit_host(struct calibrate *c, struct calibrate_model *model)
 
 /* ---- Without a codec ------------------------------------------------------------------------------- */
 
-/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it,
- * and of one, which nothing else disturbs. */
+/* Values are made and verified whatever the codec; of large pieces, since a rate is all that the simulator has for it.
+ * Stores are mostly of one piece, which nothing else disturbs, loads of many. */
 static int fit_none(struct calibrate *c, struct calibrate_model *model)
 {
     static const size_t decode[] = {MEMBER(decode_bps)}, encode[] = {MEMBER(encode_bps)};
     static const char *const decode_names[] = {"decode_bps"}, *const encode_names[] = {
                                                                   "encode_bps"};
     const double most_b = largest_b(c);
-    const struct calibrate_choice loads = {"loads of one piece, verified",
+    const struct calibrate_choice loads = {"loads of many pieces, verified",
                                            BIT(LOAD_REDIS) | BIT(LOAD_DISK),
                                            CALIBRATE_DECODE,
                                            most_b / 2,
-                                           1,
-                                           1},
+                                           SIM_MANY,
+                                           0},
                                   stores = {"stores of one piece, values made",
                                             BIT(STORE_REDIS) | BIT(STORE_DISK),
                                             CALIBRATE_DECODE,

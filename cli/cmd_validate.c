@@ -81,8 +81,8 @@ static const char help[] =
     "distribution; hits, evictions and keys exactly, with the cause of every difference.\n"
     "\n"
     "  --profile FILE     constants of this machine, from kvtwin calibrate, for both worlds\n"
-    "  --calibrate        instead: measures this machine before each real run and after the last, "
-    "on\n"
+    "  --calibrate        instead: measures this machine before the first real run and after "
+    "each, on\n"
     "                     transfers of its own, and leaves the profile in the folder. Machines "
     "drift;\n"
     "                     so both worlds get the same minutes\n"
@@ -268,24 +268,30 @@ static int fit_machine(struct run *run)
     return read_input(run);
 }
 
-/* The first look at this machine: all of it. The profile is written into the folder that is not there yet. */
+/* The first look at this machine: all of it, and last what drifts most, since a real run comes next. The profile is written into the folder that is not there yet. */
 static int calibrate_first(struct run *run)
 {
     if ((size_t)snprintf(run->profile, sizeof run->profile, "%s/%s", run->dir, validate_profile) >=
         sizeof run->profile)
         return bad("--out", "expected a shorter path");
     snprintf(run->made, sizeof run->made, "/proc/self/fd/%d/%s", run->folder.fd, validate_profile);
+    static const enum calibrate_part parts[] = {CALIBRATE_COPIES, CALIBRATE_CODECS_PART,
+                                                CALIBRATE_DISK, CALIBRATE_REDIS,
+                                                CALIBRATE_TRANSFERS};
     int code = calibrate_run_open(&run->machine, &run->options);
     if (code == EXIT_DONE)
-        code = calibrate_run_all(&run->machine);
+        code = calibrate_run_parts(&run->machine, parts, sizeof parts / sizeof *parts);
     run->arguments.session.profile = run->made;
     return code == EXIT_DONE ? fit_machine(run) : code;
 }
 
-/* Between real runs, and after them: what drifts most. */
+/* Between real runs, and after them: what drifts most, as far as the scenario has to do with it. */
 static int calibrate_more(struct run *run)
 {
     static const enum calibrate_part parts[] = {CALIBRATE_REDIS, CALIBRATE_TRANSFERS};
+    for (int t = KVT_GPU; t < KVT_TIERS; t++)
+        if (run->session.resolved.core.tiers[t].present) /* engines' own memory always is */
+            run->machine.c.config.again |= 1u << t;
     return calibrate_run_parts(&run->machine, parts, 2);
 }
 
