@@ -315,13 +315,23 @@ void kvt_sharded_op_end(struct kvt_core *core, const struct op *op)
     kvt_slab_give(&core->slab, (void *)op->parts, 2 * gpus);
 }
 
+/* What the request computed lies in its working pages alone, and stays there: others cannot gather it. */
+static void keep_from_others(struct kvt_core *core, const struct req *q, uint32_t end)
+{
+    for (uint32_t i = q->stored; i < end; i++)
+        if (!is_hit(q->src[i]) && copy_at(core, q->copies[i])->state == KVT_COPY_READY) {
+            core->stats.store_failures[KVT_GPU]++;
+            kvt_copy_void(&core->room, q->copies[i], KVT_FATE_NONE);
+        }
+}
+
 void kvt_sharded_spread(struct kvt_core *core, struct req *q, uint32_t end)
 {
     if (!gathers(core) || end <= q->stored)
         return;
     const uint32_t o = kvt_op_new(core, OP_STORE, end - q->stored);
     if (o == KVT_NONE) {
-        core->stats.store_failures[KVT_GPU] += end - q->stored;
+        keep_from_others(core, q, end);
         return;
     }
     struct op *op = op_at(core, o);

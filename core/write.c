@@ -178,6 +178,8 @@ void kvt_write_done(struct kvt_core *core, uint32_t o, const struct kvt_done *do
                 kvt_copy_void(&core->room, op->lower[k], KVT_FATE_NONE);
             kvt_copy_unuse(&core->room, op->lower[k], &use);
         }
+        if (op->tier == KVT_GPU && k >= good && copy_at(core, op->gpu[k])->state == KVT_COPY_READY)
+            kvt_copy_void(&core->room, op->gpu[k], KVT_FATE_NONE); /* not in its shards */
         if (op->cleans)
             kvt_clean_done(core, op, k, k < good);
         else
