@@ -31,7 +31,7 @@ struct calibrate_model {
     double read_bps, write_bps, read_latency_ns, write_latency_ns; /* one worker */
     double get_odds,
         set_odds; /* of the shares of struct sim_machine: share = odds / (1 + odds), so that no fit leaves 0 .. 1 */
-    double worker_cores;             /* below 1 counts as 1 */
+    double worker_cores, file_cores; /* below 1 counts as 1 */
     uint32_t connections;            /* to each server; >= 1 */
     uint32_t workers, cores, values; /* as in struct sim_machine; >= 1 */
 };

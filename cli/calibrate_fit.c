@@ -16,7 +16,7 @@
  *      round_trip, command, connection               redis-exists                    whole time
  *      process, get_share                            load-redis                      time to the last reply
  *      process_write, set_share                      store-redis                     from coding to the last reply
- *      read_latency, read                            load-disk                       time to the last file
+ *      read_latency, read, file_cores                load-disk                       time to the last file
  *      write_latency, write                          store-disk                      whole time
  *      fill                                          fill, one thread                its line
  *
@@ -346,9 +346,9 @@ static int fit_redis(struct calibrate *c, struct calibrate_model *model)
 
 static int fit_disk(struct calibrate *c, struct calibrate_model *model)
 {
-    static const size_t reads[] = {MEMBER(read_latency_ns), MEMBER(read_bps)},
+    static const size_t reads[] = {MEMBER(read_latency_ns), MEMBER(read_bps), MEMBER(file_cores)},
                         writes[] = {MEMBER(write_latency_ns), MEMBER(write_bps)};
-    static const char *const read_names[] = {"read_latency_ns", "read_bps"},
+    static const char *const read_names[] = {"read_latency_ns", "read_bps", "file_cores"},
                              *const write_names[] = {"write_latency_ns", "write_bps"};
     const struct calibrate_choice
         loading = {"loads, disk", BIT(LOAD_DISK), CALIBRATE_MEDIUM, 0, 0, 0},
@@ -360,7 +360,7 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
     if (rc == 0)
         rc = calibrate_threads(c, BE_PATH_DISK_WRITE, rate);
     if (rc == 0)
-        rc = calibrate_group(c, model, &loading, reads, read_names, 2, &fit);
+        rc = calibrate_group(c, model, &loading, reads, read_names, 3, &fit);
     if (rc != 0 || !fit)
         return rc;
     say(fit,
@@ -371,6 +371,9 @@ static int fit_disk(struct calibrate *c, struct calibrate_model *model)
     if (rc == 0)
         rc = calibrate_add_value(c, "disks", "local", "read_latency", CATALOG_DURATION,
                                  model->read_latency_ns, how);
+    if (rc == 0)
+        rc = calibrate_add_value(c, "hosts", "local", "file_cores", CATALOG_NUMBER,
+                                 fmax(1, model->file_cores), how);
     if (rc == 0)
         rc = calibrate_group(c, model, &storing, writes, write_names, 2, &fit);
     if (rc != 0)
@@ -481,6 +484,7 @@ int calibrate_fit(struct calibrate *c)
         .get_odds = 1,
         .set_odds = 1,
         .worker_cores = 1,
+        .file_cores = 1,
         .cores = c->config.cores ? c->config.cores : be_processors(),
         .values = values ? values : 1,
     };

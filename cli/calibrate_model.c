@@ -197,6 +197,21 @@ static bool moves(const struct part *p)
     return p->phase == ASKED || p->phase == BACK;
 }
 
+/* What all chores get done together at most. */
+static double own_cores(const struct lone *l)
+{
+    double sum = 0, n = 0;
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->part[i].phase != CHORE)
+            continue;
+        const bool file = l->transfers[l->part[i].transfer].tier == KVT_DISK;
+        const double own = file ? l->model->file_cores : l->model->worker_cores;
+        sum += fmin(l->model->workers, fmax(1, own));
+        n++;
+    }
+    return sum / n;
+}
+
 /* How fast each thread of a value goes, [0], and all chores together, [1]. */
 static void share_cores(const struct lone *l, double pace[2])
 {
@@ -205,7 +220,7 @@ static void share_cores(const struct lone *l, double pace[2])
     for (uint32_t i = 0; i < l->n; i++)
         if (l->part[i].phase == VALUE)
             values += (l->part[i].left_ns > DONE_NS) + (l->part[i].server_ns > DONE_NS);
-    const double most = chores > 0 ? fmin(1, fmax(1, l->model->worker_cores) / chores) : 1;
+    const double most = chores > 0 ? fmin(1, own_cores(l) / chores) : 1;
     const double equal = chores + values > 0 ? cores / (chores + values) : 1;
     if (most <= equal) { /* workers are held back by less than the cores */
         pace[1] = most * chores;

@@ -88,7 +88,7 @@ struct catalog_host {
                                         0: it lands there; left out: 1 */
     /* One machine that does everything itself (sim/config.h, struct sim_machine). workers left out:
      * it does not, and the rest is of no use. */
-    struct catalog_value workers, cores, worker_cores, fill_bps;
+    struct catalog_value workers, cores, worker_cores, file_cores, fill_bps;
 };
 
 /* How times of one kind of work on a host spread about the usual: quantiles of time / usual time.

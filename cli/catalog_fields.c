@@ -95,6 +95,7 @@ static const struct catalog_field host_fields[] = {
     MAYBE(catalog_host, "cores", cores, COUNT, "that workers and servers share"),
     MAYBE(catalog_host, "worker_cores", worker_cores, NUMBER,
           "what all workers get done, in cores"),
+    MAYBE(catalog_host, "file_cores", file_cores, NUMBER, "the same where they move files"),
     MAYBE(catalog_host, "fill", fill_bps, BANDWIDTH, "one worker that fills pages for a GPU"),
 };
 

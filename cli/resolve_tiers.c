@@ -229,6 +229,7 @@ static void resolve_machine(struct resolved *r, const struct scenario *s,
         m->workers = (uint32_t)s->real.threads;
     m->cores = host->cores.number > 0 ? (uint32_t)host->cores.number : m->workers;
     m->worker_cores = host->worker_cores.number;
+    m->file_cores = host->file_cores.number;
     m->fill_bps = host->fill_bps.number;
     if (s->cache.tiers[KVT_REDIS].enabled)
         m->values =

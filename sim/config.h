@@ -96,9 +96,9 @@ enum { SIM_MANY = 4 };
 struct sim_machine {
     uint32_t workers; /* of all engines together. 0: no such machine, and nothing below counts */
     uint32_t cores;
-    double
-        worker_cores; /* what all workers together get done, in cores: what they copy goes through one memory, and
-                            the loop hands each piece on; one has a core, if there is one. 0: as much as there are cores */
+    /* What all workers together get done, in cores: what they copy goes through one memory. One has a core, if there is
+     * one. 0: as much as there are cores. file_cores: of chores that read or write files; 0: as the others. */
+    double worker_cores, file_cores;
     double get_share,
         set_share; /* of the loop's work on a value, how much a server has at the same time; 0 .. 1 */
     kvt_ns

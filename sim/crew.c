@@ -21,6 +21,7 @@ struct job {
     uint32_t next, prev; /* prev: at work only */
     bool worker;
     enum sim_urgency urgency;
+    enum sim_work work;
     kvt_ns asked_ns, work_ns;
     sim_ns_sum left; /* at work: nanoseconds times paces */
     uint64_t pace;
@@ -30,7 +31,7 @@ struct job {
 };
 
 int sim_crew_init(struct sim_crew *crew, struct sim_evq *events, const struct kvt_alloc *alloc,
-                  uint32_t workers, uint32_t cores, double worker_cores)
+                  uint32_t workers, uint32_t cores, const double cores_of[SIM_WORKS])
 {
     *crew = (struct sim_crew){.workers = workers,
                               .cores = cores,
@@ -40,7 +41,9 @@ int sim_crew_init(struct sim_crew *crew, struct sim_evq *events, const struct kv
     kvt_pool_init(&crew->pool, alloc, sizeof(struct job), JOBS_SHIFT);
     for (int u = 0; u < SIM_URGENCIES; u++)
         crew->first[u] = crew->last[u] = KVT_NONE;
-    crew->own = worker_cores < workers ? (uint64_t)(worker_cores * (double)core) : workers * core;
+    for (int k = 0; k < SIM_WORKS; k++)
+        crew->own[k] =
+            cores_of[k] < workers ? (uint64_t)(cores_of[k] * (double)core) : workers * core;
     return workers == 0 || cores == 0 ? -EINVAL : 0;
 }
 
@@ -76,7 +79,10 @@ static void catch_up(struct sim_crew *crew, kvt_ns now)
 static void share(const struct sim_crew *crew, uint64_t *workers, uint64_t *other)
 {
     const uint64_t all = crew->cores * core, n = crew->running, others = crew->others;
-    uint64_t most = n * core < crew->own ? n * core : crew->own;
+    const uint64_t files = crew->files;
+    uint64_t own = crew->own[SIM_FILES] * files + crew->own[SIM_COPIES] * (n - files);
+    own /= n > 0 ? n : 1;
+    uint64_t most = n * core < own ? n * core : own;
     if (n + others > 0 && most > all * n / (n + others))
         most = all * n / (n + others);
     const uint64_t left = others > 0 ? (all - most) / others : 0;
@@ -175,6 +181,7 @@ static void begin(struct sim_crew *crew, kvt_ns now)
         crew->running++;
         crew->behind += j->urgency != SIM_URGENT_LOAD;
         crew->fills += j->urgency == SIM_URGENT_FILL;
+        crew->files += j->work == SIM_FILES;
         crew->chores++;
         crew->wait_ns += now - j->asked_ns;
         join_work(crew, i);
@@ -192,6 +199,7 @@ static void end_job(struct sim_crew *crew, uint32_t i, kvt_ns now)
         crew->running--;
         crew->behind -= j.urgency != SIM_URGENT_LOAD;
         crew->fills -= j.urgency == SIM_URGENT_FILL;
+        crew->files -= j.work == SIM_FILES;
     }
     j.fn(j.self, j.arg, now);
     if (j.worker)
@@ -251,12 +259,13 @@ int sim_crew_use(struct sim_crew *crew, kvt_ns now, kvt_ns work_ns, sim_event_fn
     return go_on(crew, now);
 }
 
-int sim_crew_ask(struct sim_crew *crew, kvt_ns now, enum sim_urgency urgency, kvt_ns work_ns,
-                 sim_event_fn *fn, void *self, uint64_t arg)
+int sim_crew_ask(struct sim_crew *crew, kvt_ns now, enum sim_urgency urgency, enum sim_work work,
+                 kvt_ns work_ns, sim_event_fn *fn, void *self, uint64_t arg)
 {
     const uint32_t i = new_job(crew, &(struct job){.next = KVT_NONE,
                                                    .worker = true,
                                                    .urgency = urgency,
+                                                   .work = work,
                                                    .asked_ns = now,
                                                    .work_ns = work_ns,
                                                    .fn = fn,

@@ -96,6 +96,8 @@ static const char *check_machine(const struct sim_config *c)
         return "machine.get_share and set_share must be in 0 .. 1";
     if (m->worker_cores != 0 && !positive(m->worker_cores))
         return "machine.worker_cores must be positive, or 0";
+    if (m->file_cores != 0 && !positive(m->file_cores))
+        return "machine.file_cores must be positive, or 0";
     if (m->fill_bps != 0 && !positive(m->fill_bps))
         return "machine.fill_bps must be positive, or 0";
     for (int k = 0; k < SIM_VARIED; k++) {
@@ -228,8 +230,11 @@ static bool build_machine(struct sim_world *w)
     for (int k = 0; k < 2; k++)
         w->first[k] = w->last[k] = KVT_NONE;
     kvt_pool_init(&w->pieces, w->alloc, sizeof(struct piece), PIECES_SHIFT);
-    return sim_crew_init(&w->crew, &w->events, w->alloc, m->workers, m->cores,
-                         m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY) == 0;
+    const double worker_cores = m->worker_cores > 0 ? fmax(m->worker_cores, 1) : INFINITY;
+    const double cores_of[SIM_WORKS] = {[SIM_COPIES] = worker_cores,
+                                        [SIM_FILES] = m->file_cores > 0 ? fmax(m->file_cores, 1)
+                                                                        : worker_cores};
+    return sim_crew_init(&w->crew, &w->events, w->alloc, m->workers, m->cores, cores_of) == 0;
 }
 
 static bool build_regions(struct sim_world *w)

@@ -224,8 +224,8 @@ static void on_reply(void *self, uint64_t p, kvt_ns now)
     op->code_at = now + op->code_ns;
     if (op->begun < op->pieces)
         begin_piece(w, piece_at(w, (uint32_t)p)->op, false);
-    check(w,
-          sim_crew_ask(&w->crew, now, SIM_URGENT_LOAD, op->code_ns + op->copy_ns, on_chore, w, p));
+    check(w, sim_crew_ask(&w->crew, now, SIM_URGENT_LOAD, SIM_COPIES, op->code_ns + op->copy_ns,
+                          on_chore, w, p));
 }
 
 /* Loop or server is done with a value, or a question. */
@@ -297,6 +297,7 @@ static void begin_piece(struct sim_world *w, uint32_t o, bool there)
     const kvt_ns disk_ns = op->tier == KVT_DISK ? op->medium_work_ns : 0;
     check(w,
           sim_crew_ask(&w->crew, w->now, op->kind == OP_LOAD ? SIM_URGENT_LOAD : SIM_URGENT_STORE,
+                       op->tier == KVT_DISK ? SIM_FILES : SIM_COPIES,
                        op->copy_ns + op->code_ns + disk_ns, on_chore, w, p));
 }
 
@@ -363,6 +364,6 @@ void sim_piece_fill(struct sim_world *w, uint32_t engine, const struct kvt_step 
     const uint64_t arg = (uint64_t)e->number << 32 | engine;
     e->fills = jobs;
     for (uint32_t i = 0; i < jobs; i++)
-        check(w, sim_crew_ask(&w->crew, w->now, SIM_URGENT_FILL,
+        check(w, sim_crew_ask(&w->crew, w->now, SIM_URGENT_FILL, SIM_COPIES,
                               (kvt_ns)ceil(all_b / jobs * 1e9 / bps), on_fill, w, arg));
 }

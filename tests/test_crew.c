@@ -21,13 +21,19 @@ static struct sim_crew crew;
 static kvt_ns ended[JOBS_MOST];
 static uint32_t order[JOBS_MOST], n_ended;
 
-static void open_crew(uint32_t workers, uint32_t cores, double worker_cores)
+static void open_both(uint32_t workers, uint32_t cores, double copies, double files)
 {
+    const double cores_of[SIM_WORKS] = {[SIM_COPIES] = copies, [SIM_FILES] = files};
     sim_evq_init(&events, &heap);
-    MUST(sim_crew_init(&crew, &events, &heap, workers, cores, worker_cores) == 0);
+    MUST(sim_crew_init(&crew, &events, &heap, workers, cores, cores_of) == 0);
     n_ended = 0;
     for (int i = 0; i < JOBS_MOST; i++)
         ended[i] = KVT_NEVER;
+}
+
+static void open_crew(uint32_t workers, uint32_t cores, double worker_cores)
+{
+    open_both(workers, cores, worker_cores, worker_cores);
 }
 
 static void close_crew(void)
@@ -44,9 +50,14 @@ static void on_done(void *self, uint64_t job, kvt_ns now)
     order[n_ended++] = (uint32_t)job;
 }
 
+static void ask_for(enum sim_urgency urgency, enum sim_work work, kvt_ns work_ns, uint32_t job)
+{
+    MUST(sim_crew_ask(&crew, events.now, urgency, work, work_ns, on_done, NULL, job) == 0);
+}
+
 static void ask(enum sim_urgency urgency, kvt_ns work_ns, uint32_t job)
 {
-    MUST(sim_crew_ask(&crew, events.now, urgency, work_ns, on_done, NULL, job) == 0);
+    ask_for(urgency, SIM_COPIES, work_ns, job);
 }
 
 static void use(kvt_ns work_ns, uint32_t job)
@@ -75,6 +86,25 @@ START_TEST(workers_have_cores_in_the_order_in_which_they_began)
     ck_assert_uint_eq(ended[0], 1000);
     ck_assert_uint_eq(ended[1], 1000);
     ck_assert_uint_eq(ended[2], 2000);
+    close_crew();
+}
+END_TEST
+
+START_TEST(files_and_copies_have_cores_of_their_own)
+{
+    open_both(3, 3, 1, 2);
+    ask_for(SIM_URGENT_LOAD, SIM_FILES, 1000, 0);
+    ask_for(SIM_URGENT_LOAD, SIM_FILES, 1000, 1);
+    run();
+    ck_assert_uint_eq(ended[0], 1000);
+    ck_assert_uint_eq(ended[1], 1000); /* two cores for two */
+    close_crew();
+    open_both(3, 3, 1, 2);
+    ask_for(SIM_URGENT_LOAD, SIM_FILES, 1000, 0);
+    ask_for(SIM_URGENT_LOAD, SIM_COPIES, 1000, 1);
+    run();
+    ck_assert_uint_eq(ended[0], 1000);
+    ck_assert_uint_eq(ended[1], 1500); /* half a core, the mean less one, then a whole one */
     close_crew();
 }
 END_TEST
@@ -126,14 +156,14 @@ static void ask_more(void *self, uint64_t job, kvt_ns now)
 {
     on_done(self, job, now);
     if (job < 10)
-        MUST(sim_crew_ask(&crew, now, SIM_URGENT_STORE, job == 9 ? 0 : 100, ask_more, NULL,
-                          job + 1) == 0);
+        MUST(sim_crew_ask(&crew, now, SIM_URGENT_STORE, SIM_COPIES, job == 9 ? 0 : 100, ask_more,
+                          NULL, job + 1) == 0);
 }
 
 START_TEST(who_is_told_of_an_end_may_ask_for_more)
 {
     open_crew(1, 1, INFINITY);
-    MUST(sim_crew_ask(&crew, 0, SIM_URGENT_STORE, 100, ask_more, NULL, 0) == 0);
+    MUST(sim_crew_ask(&crew, 0, SIM_URGENT_STORE, SIM_COPIES, 100, ask_more, NULL, 0) == 0);
     run();
     ck_assert_uint_eq(n_ended, 11);
     ck_assert_uint_eq(ended[9], 1000);
@@ -145,9 +175,10 @@ END_TEST
 START_TEST(bad_crews_are_refused)
 {
     sim_evq_init(&events, &heap);
-    ck_assert_int_eq(sim_crew_init(&crew, &events, &heap, 0, 1, INFINITY), -EINVAL);
+    const double cores_of[SIM_WORKS] = {INFINITY, INFINITY};
+    ck_assert_int_eq(sim_crew_init(&crew, &events, &heap, 0, 1, cores_of), -EINVAL);
     sim_crew_release(&crew);
-    ck_assert_int_eq(sim_crew_init(&crew, &events, &heap, 1, 0, INFINITY), -EINVAL);
+    ck_assert_int_eq(sim_crew_init(&crew, &events, &heap, 1, 0, cores_of), -EINVAL);
     sim_crew_release(&crew);
     sim_crew_release(&crew);
     sim_evq_release(&events);
@@ -159,6 +190,7 @@ END_TEST
 struct naive_job {
     double at_ns, left_ns, end_ns;
     int urgency; /* SIM_URGENCIES: no worker */
+    enum sim_work work;
     uint32_t turn;
     bool begun, over;
 };
@@ -209,12 +241,16 @@ static void naive_begin(uint32_t n, uint32_t workers, double now, uint32_t *turn
     }
 }
 
-static double naive_pace(uint32_t n, uint32_t i, uint32_t cores, double worker_cores)
+static double naive_pace(uint32_t n, uint32_t i, uint32_t cores, const double cores_of[SIM_WORKS])
 {
     const double chores = count(n, 0, SIM_URGENCIES - 1),
                  others = count(n, SIM_URGENCIES, SIM_URGENCIES);
     const double each = fmin(1, cores / (chores + others));
-    double all = fmin(fmin(chores, worker_cores), cores);
+    double own = 0;
+    for (uint32_t k = 0; k < n; k++)
+        if (naive[k].begun && !naive[k].over && naive[k].urgency < SIM_URGENCIES)
+            own += cores_of[naive[k].work] / chores;
+    double all = fmin(fmin(chores, own), cores);
     double other = others > 0 ? fmin(1, (cores - all) / others) : 0;
     if (all > chores * each) {
         all = chores * each;
@@ -228,7 +264,8 @@ static double naive_pace(uint32_t n, uint32_t i, uint32_t cores, double worker_c
     return fmax(0, fmin(1, all));
 }
 
-static void naive_run(uint32_t n, uint32_t workers, uint32_t cores, double worker_cores)
+static void naive_run(uint32_t n, uint32_t workers, uint32_t cores,
+                      const double cores_of[SIM_WORKS])
 {
     double now = 0;
     for (uint32_t turn = 0, over = 0; over < n;) {
@@ -239,7 +276,7 @@ static void naive_run(uint32_t n, uint32_t workers, uint32_t cores, double worke
                 by = fmin(by, naive[i].at_ns - now);
             if (!naive[i].begun || naive[i].over)
                 continue;
-            pace[i] = naive_pace(n, i, cores, worker_cores);
+            pace[i] = naive_pace(n, i, cores, cores_of);
             if (pace[i] > 0)
                 by = fmin(by, naive[i].left_ns / pace[i]);
         }
@@ -265,7 +302,7 @@ static void arrive(void *self, uint64_t i, kvt_ns now)
     if (j->urgency == SIM_URGENCIES)
         use((kvt_ns)j->left_ns, (uint32_t)i);
     else
-        ask((enum sim_urgency)j->urgency, (kvt_ns)j->left_ns, (uint32_t)i);
+        ask_for((enum sim_urgency)j->urgency, j->work, (kvt_ns)j->left_ns, (uint32_t)i);
 }
 
 /* One burst of jobs; apart in time by more than rounding adds up to, so that it changes no order. */
@@ -273,18 +310,21 @@ static void burst(void)
 {
     const uint32_t workers = 1 + (uint32_t)dice_below(5), cores = 1 + (uint32_t)dice_below(4),
                    n = 1 + (uint32_t)dice_below(24);
-    const double worker_cores = dice_one_in(3) ? INFINITY : 1 + (double)dice_below(3000) / 1000;
+    double cores_of[SIM_WORKS];
+    for (int k = 0; k < SIM_WORKS; k++) /* no worker has more than a core */
+        cores_of[k] = dice_one_in(3) ? workers : fmin(workers, 1 + (double)dice_below(3000) / 1000);
     double work_ns = 0, last_ns = 0;
-    open_crew(workers, cores, worker_cores);
+    open_both(workers, cores, cores_of[SIM_COPIES], cores_of[SIM_FILES]);
     for (uint32_t i = 0; i < n; i++) {
         naive[i] = (struct naive_job){.at_ns = (double)(dice_below(20) * 1000000 + i * 40000),
                                       .left_ns = (double)(1000 + dice_below(3000000)),
-                                      .urgency = (int)dice_below(SIM_URGENCIES + 1)};
+                                      .urgency = (int)dice_below(SIM_URGENCIES + 1),
+                                      .work = (enum sim_work)dice_below(SIM_WORKS)};
         work_ns += naive[i].left_ns;
         MUST(sim_evq_push(&events, (kvt_ns)naive[i].at_ns, arrive, NULL, i) == 0);
     }
     run();
-    naive_run(n, workers, cores, worker_cores);
+    naive_run(n, workers, cores, cores_of);
     for (uint32_t i = 0; i < n; i++) {
         MUST(ended[i] != KVT_NEVER && fabs((double)ended[i] - naive[i].end_ns) <= 200);
         last_ns = fmax(last_ns, (double)ended[i]);
@@ -306,6 +346,7 @@ int main(void)
     Suite *suite = suite_create("crew");
     TCase *hand = tcase_create("by hand"), *random = tcase_create("random");
     tcase_add_test(hand, workers_have_cores_in_the_order_in_which_they_began);
+    tcase_add_test(hand, files_and_copies_have_cores_of_their_own);
     tcase_add_test(hand, others_have_equal_shares);
     tcase_add_test(hand, urgent_ones_go_first_and_have_a_worker_of_their_own);
     tcase_add_test(hand, who_is_told_of_an_end_may_ask_for_more);

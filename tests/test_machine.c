@@ -107,6 +107,7 @@ static struct sim_config wild_config(uint64_t seed)
     c.machine.workers = 1 + (uint32_t)dice_below(4);
     c.machine.cores = 1 + (uint32_t)dice_below(3);
     c.machine.worker_cores = 1.25;
+    c.machine.file_cores = 1.75;
     c.machine.get_share = 0.5;
     c.machine.set_share = 1;
     c.machine.connection_ns = 4000;

@@ -44,6 +44,7 @@ static struct calibrate_model draw_model(void)
         .get_odds = draw(0.1, 10),
         .set_odds = draw(0.1, 10),
         .worker_cores = draw(0.5, 5),
+        .file_cores = draw(0.5, 5),
         .workers = 1 + (uint32_t)dice_below(5),
         .cores = 1 + (uint32_t)dice_below(4),
         .values = 1 + (uint32_t)dice_below(6),
@@ -65,6 +66,7 @@ static struct sim_config config_of(const struct calibrate_model *m, uint32_t nod
     c.machine = (struct sim_machine){.workers = m->workers,
                                      .cores = m->cores,
                                      .worker_cores = m->worker_cores,
+                                     .file_cores = m->file_cores,
                                      .get_share = calibrate_share(m->get_odds),
                                      .set_share = calibrate_share(m->set_odds),
                                      .connection_ns = (kvt_ns)m->connection_ns,
@@ -275,6 +277,7 @@ static const struct calibrate_model truth = {
     .get_odds = 2,
     .set_odds = 1.5,
     .worker_cores = 1.3,
+    .file_cores = 1.7,
     .values = 8 * 16,
 };
 
@@ -374,6 +377,7 @@ START_TEST(a_known_machine_is_found)
     must_value(&c, "hosts", "local", "workers", 3);
     must_value(&c, "hosts", "local", "cores", 2);
     must_value(&c, "hosts", "local", "worker_cores", truth.worker_cores);
+    must_value(&c, "hosts", "local", "file_cores", truth.file_cores);
     must_value(&c, "redis_servers", "local", "process", truth.process_bps);
     must_value(&c, "redis_servers", "local", "process_write", truth.process_write_bps);
     must_value(&c, "codecs", "none", "encode", truth.encode_bps);
