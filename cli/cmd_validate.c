@@ -268,7 +268,8 @@ static int fit_machine(struct run *run)
     return read_input(run);
 }
 
-/* The first look at this machine: all of it, and last what drifts most, since a real run comes next. The profile is written into the folder that is not there yet. */
+/* The first look at this machine: all of it, and last what drifts most, since a real run comes next. The profile is
+ * written into the folder that is not there yet. */
 static int calibrate_first(struct run *run)
 {
     if ((size_t)snprintf(run->profile, sizeof run->profile, "%s/%s", run->dir, validate_profile) >=

@@ -14,6 +14,7 @@
 #include "chaos_world.h"
 #include "failing_alloc.h"
 #include "kvt_test.h"
+#include "resolved_text.h"
 
 enum { B = 16, BLOCKS = 16, ROUNDS = 200, REQUESTS = 50, KEYS = 24 };
 
@@ -154,24 +155,11 @@ END_TEST
 
 static void resolve_text(struct resolved *r)
 {
-    static const char text[] =
-        "cluster: {model: llama-3.1-8b, gpu: h100-80g-sxm, gpus_per_engine: 8}\n"
-        "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
-        "  shard: {policy: horizontal, variant: interleaved, replicas: 2}\n  tiers:\n    - {kind: "
-        "gpu}\n";
-    char error[SCENARIO_ERROR_SIZE] = "";
-    struct scenario s;
-    struct catalog *catalog;
-    int rc = scenario_load_text(&s, "x.yaml", text, sizeof text - 1, error);
-    if (rc == 0)
-        rc = scenario_type(&s, error);
-    if (rc == 0)
-        rc = catalog_load(&catalog, "scenarios/catalog", error, sizeof error);
-    if (rc == 0)
-        rc = resolve(r, &s, catalog, 500, error);
-    ck_assert_msg(rc == 0, "%s", error);
-    scenario_release(&s);
-    catalog_free(catalog);
+    resolved_text(r, 500,
+                  "cluster: {model: llama-3.1-8b, gpu: h100-80g-sxm, gpus_per_engine: 8}\n"
+                  "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
+                  "  shard: {policy: horizontal, variant: interleaved, replicas: 2}\n"
+                  "  tiers:\n    - {kind: gpu}\n");
 }
 
 /* Blocks 0 to 8 over 8 GPUs, each on the one opposite too: 0, 4 and 8 lie on GPUs 0 and 4. GPU 0 dies, and three blocks of 500

@@ -10,6 +10,7 @@
 #include "../core/null.h"
 #include "heap.h"
 #include "kvt_test.h"
+#include "resolved_text.h"
 
 #include <string.h>
 
@@ -26,24 +27,12 @@ static void note(void *self, const struct kvt_note *n)
 
 static void resolve_text(struct resolved *r, uint32_t gpus, const char *more)
 {
-    char text[500], error[SCENARIO_ERROR_SIZE] = "";
-    struct scenario s;
-    struct catalog *catalog;
-    snprintf(text, sizeof text,
-             "cluster: {model: llama-3.1-8b, gpu: h100-80g-sxm, gpus_per_engine: %u}\n"
-             "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
-             "  shard: {policy: horizontal, variant: interleaved%s}\n  tiers:\n    - {kind: gpu}\n",
-             gpus, more);
-    int rc = scenario_load_text(&s, "x.yaml", text, strlen(text), error);
-    if (rc == 0)
-        rc = scenario_type(&s, error);
-    if (rc == 0)
-        rc = catalog_load(&catalog, "scenarios/catalog", error, sizeof error);
-    if (rc == 0)
-        rc = resolve(r, &s, catalog, BLOCK, error);
-    ck_assert_msg(rc == 0, "%s", error);
-    scenario_release(&s);
-    catalog_free(catalog);
+    resolved_text(r, BLOCK,
+                  "cluster: {model: llama-3.1-8b, gpu: h100-80g-sxm, gpus_per_engine: %u}\n"
+                  "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
+                  "  shard: {policy: horizontal, variant: interleaved%s}\n"
+                  "  tiers:\n    - {kind: gpu}\n",
+                  gpus, more);
 }
 
 static void serve(struct kvt_core *core, const struct kvt_world_ops *ops, void *world, kvt_ns at,
@@ -65,51 +54,88 @@ static void serve(struct kvt_core *core, const struct kvt_world_ops *ops, void *
         ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
 }
 
+/* An engine that holds blocks 0 to 8 and is about to get more GPUs, or fewer, with nothing else going on; and one that always
+ * had as many as it will have. */
+struct stage {
+    struct resolved r, always;
+    struct sim_world *world;
+    struct kvt_core *core;
+    const struct kvt_world_ops *ops;
+};
+
+static const uint64_t moved_b = UINT64_C(500) * 131072; /* of the one block that goes elsewhere */
+
+static void begin_resize(struct stage *s, uint32_t before, uint32_t after)
+{
+    char why[200] = "", more[64];
+    int error;
+    snprintf(more, sizeof more, ", resize_at: 1s, resize_gpus: %u", after);
+    resolve_text(&s->r, before, more);
+    resolve_text(&s->always, after, "");
+    static const struct kvt_observer observer = {note, NULL};
+    s->world = sim_world_new(&s->r.sim, &observer, why, sizeof why);
+    ck_assert_msg(s->world != NULL, "%s", why);
+    const struct kvt_port port = sim_world_port(s->world);
+    s->ops = sim_world_ops();
+    s->core = kvt_core_new(&s->r.core, &port, &heap, &error);
+    ck_assert_ptr_nonnull(s->core);
+    serve(s->core, s->ops, s->world, 0, 1, 9);
+    const kvt_ns at = 1000 * KVT_SECOND;
+    ck_assert_int_eq(s->ops->advance(s->world, s->core, at), 0);
+    sim_world_resize(s->world);
+    kvt_core_resize(s->core, at);
+}
+
+/* Until nothing is under way: one block has moved, in its closed form. */
+static void end_resize(struct stage *s, struct kvt_core_stats *stats)
+{
+    while (s->ops->next(s->world) != KVT_NEVER)
+        ck_assert_int_eq(s->ops->advance(s->world, s->core, s->ops->next(s->world)), 0);
+    kvt_core_stats(s->core, stats);
+    ck_assert_uint_eq(stats->resize.moved_blocks, 1);
+    ck_assert_uint_eq(stats->resize.kept_blocks, 8);
+    ck_assert_uint_eq(stats->resize.evicted_blocks, 0);
+    ck_assert_uint_eq(stats->resize.moved_b, moved_b);
+    ck_assert_uint_eq(stats->resize.end_ns - stats->resize.begin_ns, moved_b / 400 + 5200);
+}
+
+/* From then on it is an engine like any other of that size. */
+static void serves_like_any_other(struct stage *s)
+{
+    struct shards_cost first;
+    serve(s->core, s->ops, s->world, 2000 * KVT_SECOND, 2, 9);
+    ck_assert(shards_cost_of(&s->always, s->always.core.shard.policy, KVT_ACCESS_GATHER,
+                             9 * BLOCK + 1, &first));
+    ck_assert_uint_eq(seen.ledger_tokens[KVT_HIT_GPU], 9 * BLOCK);
+    ck_assert_uint_eq(seen.first_token_ns - seen.arrive_ns, first.first_token_ns);
+}
+
+static void holds(const struct stage *s, uint32_t gpu, uint64_t shards_b, uint64_t capacity_b)
+{
+    struct kvt_core_gpu g;
+    ck_assert(kvt_core_gpu(s->core, (kvt_engine_id){0}, gpu, &g));
+    ck_assert_uint_eq(g.shards_b, shards_b);
+    ck_assert_uint_eq(g.capacity_b, capacity_b);
+}
+
+static void close_stage(struct stage *s)
+{
+    kvt_core_free(s->core);
+    sim_world_free(s->world);
+}
+
 /* Blocks 0 to 8 over 8 GPUs, then 16: only block 8 moves, from GPU 0 to GPU 8, in the other node: 500 tokens of 131,072
  * bytes through 8 NICs of 50 GB/s, which are slower than a port of 450 GB/s, and 5.2 us until the first byte. */
 START_TEST(a_move_alone_takes_its_closed_form)
 {
-    static struct resolved r, always;
-    char why[200] = "";
-    int error;
-    resolve_text(&r, 8, ", resize_at: 1s, resize_gpus: 16");
-    resolve_text(&always, 16, "");
-    const struct kvt_observer observer = {note, NULL};
-    struct sim_world *world = sim_world_new(&r.sim, &observer, why, sizeof why);
-    ck_assert_msg(world != NULL, "%s", why);
-    const struct kvt_port port = sim_world_port(world);
-    const struct kvt_world_ops *ops = sim_world_ops();
-    struct kvt_core *core = kvt_core_new(&r.core, &port, &heap, &error);
-    ck_assert_ptr_nonnull(core);
-    serve(core, ops, world, 0, 1, 9);
-    const kvt_ns at = 1000 * KVT_SECOND;
-    ck_assert_int_eq(ops->advance(world, core, at), 0);
-    sim_world_resize(world);
-    kvt_core_resize(core, at);
-    while (ops->next(world) != KVT_NEVER)
-        ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
+    static struct stage s;
     struct kvt_core_stats stats;
-    kvt_core_stats(core, &stats);
-    const uint64_t moved_b = UINT64_C(500) * 131072;
-    ck_assert_uint_eq(stats.resize.moved_blocks, 1);
-    ck_assert_uint_eq(stats.resize.kept_blocks, 8);
-    ck_assert_uint_eq(stats.resize.moved_b, moved_b);
-    ck_assert_uint_eq(stats.resize.end_ns - stats.resize.begin_ns, moved_b / 400 + 5200);
-    /* and from then on it is an engine like any other of that size */
-    serve(core, ops, world, 2000 * KVT_SECOND, 2, 9);
-    struct shards_cost first;
-    ck_assert(shards_cost_of(&always, always.core.shard.policy, KVT_ACCESS_GATHER, 9 * BLOCK + 1,
-                             &first));
-    ck_assert_uint_eq(seen.ledger_tokens[KVT_HIT_GPU], 9 * BLOCK);
-    ck_assert_uint_eq(seen.first_token_ns - seen.arrive_ns, first.first_token_ns);
-    for (uint32_t i = 0; i < 16; i++) {
-        struct kvt_core_gpu gpu;
-        ck_assert(kvt_core_gpu(core, (kvt_engine_id){0}, i, &gpu));
-        ck_assert_uint_eq(gpu.shards_b, i < 9 ? moved_b : 0);
-        ck_assert_uint_eq(gpu.capacity_b, always.core.shard_room.gpu_b);
-    }
-    kvt_core_free(core);
-    sim_world_free(world);
+    begin_resize(&s, 8, 16);
+    end_resize(&s, &stats);
+    serves_like_any_other(&s);
+    for (uint32_t i = 0; i < 16; i++)
+        holds(&s, i, i < 9 ? moved_b : 0, s.always.core.shard_room.gpu_b);
+    close_stage(&s);
 }
 END_TEST
 
@@ -117,52 +143,23 @@ END_TEST
  * when it has, GPUs 9 to 15 at once. */
 START_TEST(and_so_does_one_to_fewer_gpus)
 {
-    static struct resolved r, always;
-    char why[200] = "";
-    int error;
-    resolve_text(&r, 16, ", resize_at: 1s, resize_gpus: 8");
-    resolve_text(&always, 8, "");
-    const struct kvt_observer observer = {note, NULL};
-    struct sim_world *world = sim_world_new(&r.sim, &observer, why, sizeof why);
-    ck_assert_msg(world != NULL, "%s", why);
-    const struct kvt_port port = sim_world_port(world);
-    const struct kvt_world_ops *ops = sim_world_ops();
-    struct kvt_core *core = kvt_core_new(&r.core, &port, &heap, &error);
-    ck_assert_ptr_nonnull(core);
-    serve(core, ops, world, 0, 1, 9);
-    const kvt_ns at = 1000 * KVT_SECOND;
-    ck_assert_int_eq(ops->advance(world, core, at), 0);
-    sim_world_resize(world);
-    kvt_core_resize(core, at);
+    static struct stage s;
     struct kvt_core_stats stats;
-    kvt_core_stats(core, &stats);
+    begin_resize(&s, 16, 8);
+    kvt_core_stats(s.core, &stats);
     ck_assert_uint_eq(stats.resize.left_gpus, 7);
     ck_assert(!stats.resize.over);
-    while (ops->next(world) != KVT_NEVER)
-        ck_assert_int_eq(ops->advance(world, core, ops->next(world)), 0);
-    kvt_core_stats(core, &stats);
-    const uint64_t moved_b = UINT64_C(500) * 131072;
-    ck_assert_uint_eq(stats.resize.moved_blocks, 1);
-    ck_assert_uint_eq(stats.resize.kept_blocks, 8);
-    ck_assert_uint_eq(stats.resize.evicted_blocks, 0);
-    ck_assert_uint_eq(stats.resize.moved_b, moved_b);
-    ck_assert_uint_eq(stats.resize.end_ns - stats.resize.begin_ns, moved_b / 400 + 5200);
+    end_resize(&s, &stats);
     ck_assert_uint_eq(stats.resize.left_gpus, 8);
     ck_assert_uint_eq(stats.resize.leaving_ns, moved_b / 400 + 5200);
-    serve(core, ops, world, 2000 * KVT_SECOND, 2, 9);
-    struct shards_cost first;
-    ck_assert(shards_cost_of(&always, always.core.shard.policy, KVT_ACCESS_GATHER, 9 * BLOCK + 1,
-                             &first));
-    ck_assert_uint_eq(seen.ledger_tokens[KVT_HIT_GPU], 9 * BLOCK);
-    ck_assert_uint_eq(seen.first_token_ns - seen.arrive_ns, first.first_token_ns);
-    for (uint32_t i = 0; i < 16; i++) {
-        struct kvt_core_gpu gpu;
-        ck_assert(kvt_core_gpu(core, (kvt_engine_id){0}, i, &gpu));
-        ck_assert_uint_eq(gpu.shards_b, i == 0 ? 2 * moved_b : i < 8 ? moved_b : 0);
-        ck_assert_uint_eq(gpu.capacity_b, i < 8 ? always.core.shard_room.gpu_b : 0);
-    }
-    kvt_core_free(core);
-    sim_world_free(world);
+    serves_like_any_other(&s);
+    for (uint32_t i = 0; i < 16; i++)
+        holds(&s, i,
+              i == 0  ? 2 * moved_b
+              : i < 8 ? moved_b
+                      : 0,
+              i < 8 ? s.always.core.shard_room.gpu_b : 0);
+    close_stage(&s);
 }
 END_TEST
 

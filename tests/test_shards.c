@@ -8,6 +8,7 @@
 #include "../core/mix.h"
 #include "heap.h"
 #include "kvt_test.h"
+#include "resolved_text.h"
 
 #include <string.h>
 
@@ -25,24 +26,11 @@ static void note(void *self, const struct kvt_note *n)
 static void resolve_text(struct resolved *r, const char *model, uint32_t gpus, const char *policy,
                          const char *access)
 {
-    char text[400], error[SCENARIO_ERROR_SIZE] = "";
-    struct scenario s;
-    struct catalog *catalog;
-    snprintf(text, sizeof text,
-             "cluster: {model: %s, gpu: h100-80g-sxm, gpus_per_engine: %u}\n"
-             "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
-             "  shard: {policy: %s, access: %s}\n  tiers:\n    - {kind: gpu}\n",
-             model, gpus, policy, access);
-    int rc = scenario_load_text(&s, "x.yaml", text, strlen(text), error);
-    if (rc == 0)
-        rc = scenario_type(&s, error);
-    if (rc == 0)
-        rc = catalog_load(&catalog, "scenarios/catalog", error, sizeof error);
-    if (rc == 0)
-        rc = resolve(r, &s, catalog, BLOCK, error);
-    ck_assert_msg(rc == 0, "%s", error);
-    scenario_release(&s);
-    catalog_free(catalog);
+    resolved_text(r, BLOCK,
+                  "cluster: {model: %s, gpu: h100-80g-sxm, gpus_per_engine: %u}\n"
+                  "cache:\n  block_tokens: 500\n  page_tokens: 20\n"
+                  "  shard: {policy: %s, access: %s}\n  tiers:\n    - {kind: gpu}\n",
+                  model, gpus, policy, access);
 }
 
 static void run(struct kvt_core *core, struct sim_world *world, kvt_ns at, uint64_t id,
